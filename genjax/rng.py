@@ -19,6 +19,7 @@ class Stream(enum.IntEnum):
     EVALUATE = 3
     AUGMENT = 4
     BINARIZE = 5
+    NOISE = 6
 
 
 def stream(seed, name: Stream) -> jax.Array:

@@ -1,0 +1,31 @@
+"""DCGAN: digits in a few minutes on two CPU cores; CIFAR-10 or a folder of pictures as well.
+
+python main.py --config=configs/dcgan.py
+python main.py --config=configs/dcgan.py:data=tfds:cifar10
+python main.py --config=configs/dcgan.py:data=folder:PATH,size=64
+"""
+
+from genjax import config as config_lib
+
+
+def get_config(arg: str = ""):
+    """ARG: `data` (a data name), `size` (px a side, a power of two).
+
+    Keys:
+      loss: "non_saturating", "minimax" or "least_squares" (`genjax.gan.losses`).
+      model.name: "dcgan"; model.latent: the length of z; model.width: features at full size.
+      optimizer: Adam's, for both networks.
+      ema.half_life: of the generator's moving average, in images; ema.ramp: at most this share of
+        the images seen.
+    """
+    arg = config_lib.parse_arg(arg, data="mnist", size=32)
+    config = config_lib.base("gan")
+    config.data = config_lib.dataset(arg.data, arg.size)
+    config.loss = "non_saturating"
+    config.model = {"name": "dcgan", "latent": 100, "width": 64}
+    config.optimizer = {"learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+    config.ema = {"half_life": 5000.0, "ramp": 0.05}
+    config.train.steps = 1000
+    config.train.batch_size = 64
+    config.lock()
+    return config

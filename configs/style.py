@@ -1,0 +1,90 @@
+"""Style transfer by optimisation: a photograph in the style of a painting.
+
+    python main.py --config=configs/style.py --config.content=PHOTO --config.style=PAINTING
+
+A picture is a path, the name of a built-in photograph (astronaut, coffee, cat, …) or `run:WORKDIR`,
+the samples of a trained GAN or VAE. Several are written with commas between them.
+"""
+
+from genjax import config as config_lib
+
+_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def _gatys(config):
+    """Gatys, Ecker and Bethge 2016, with the settings of the authors' code."""
+    config.content_loss = {"layers": ("relu4_2",), "weight": 1.0}
+    config.style_loss = {
+        "layers": _STYLE_LAYERS,
+        "weights": tuple(1e3 / n**2 for n in (64, 128, 256, 512, 512)),
+        "weight": 1.0,
+        "gram": "hw",
+    }
+    config.tv_weight = 0.0
+    config.features.scale = 1.0
+    config.init = "content"
+
+
+def _neural_style(config):
+    """Johnson's neural-style, with its defaults.
+
+    Its numbers are for features of pictures from 0 to 255, and for a network trained on such: the
+    features of torchvision's lineage, whose inputs are divided by a standard deviation of 0.226,
+    are scaled by 255 x 0.226 to match. Its pictures go from 0 to 255, those here from 0 to 1:
+    total variation is a square and its weight is multiplied by 255 twice; noise is divided once.
+    """
+    config.content_loss = {"layers": ("relu4_2",), "weight": 5.0}
+    config.style_loss = {
+        "layers": _STYLE_LAYERS,
+        "weights": (1.0,) * len(_STYLE_LAYERS),
+        "weight": 100.0,
+        "gram": "chw",
+    }
+    config.tv_weight = 1e-3 * 255**2
+    config.features.scale = 255 * 0.226
+    config.init = "noise"
+
+
+_PRESETS = {"gatys": _gatys, "neural-style": _neural_style}
+
+
+def get_config(arg: str = ""):
+    """ARG: `preset` (gatys or neural-style), `size` (px of the longer side), `features`.
+
+    Keys:
+      content, style: the pictures. style_weights: one number a style.
+      size: px on the contents' longer side; style_scale: the styles', in multiples of it.
+      content_fit: several contents are one batch and need one shape: "same" makes another an error,
+        "crop" cuts the later ones to the first one's.
+      init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
+      features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
+      features.pool: "max" or "average". features.scale: what all features are multiplied by.
+      content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by.
+      tv_weight: of the total variation.
+      optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
+        between 0 and 1).
+    """
+    arg = config_lib.parse_arg(arg, preset="gatys", size=256, features="vgg16")
+    config = config_lib.base("style")
+    config.content = "astronaut"
+    config.style = ""
+    config.style_weights = (1.0,)
+    config.size = arg.size
+    config.style_scale = 1.0
+    config.content_fit = "same"
+    config.init_noise = 0.001 / 255
+    config.features = {"name": arg.features, "pool": "max"}
+    config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
+    config_lib.choose("preset", arg.preset, _PRESETS)(config)
+    if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower
+        config.content_loss.layers = ("relu2_2",)
+        config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")
+        config.style_loss.weights = config.style_loss.weights[:3]
+    config.train.steps = 200
+    config.train.steps_per_call = 5
+    config.log.every = 10
+    config.sample.every = 50
+    config.evaluate.every = 50
+    config.checkpoint.every = 50
+    config.lock()
+    return config

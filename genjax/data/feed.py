@@ -1,0 +1,212 @@
+"""What the loop consumes: the batch of step t is a pure function of (seed, t).
+
+A feed has `arrays`, which the loop places on the devices once, and `chunk(start_step, n)`, which
+gives the inputs of n steps with n as leading axis. `select(arrays, x)` makes the batch of one step
+from both, inside the compiled step. A small set is resident: the chunk is positions only. A large
+one streams: the chunk holds the images. The batches are the same bytes either way.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+
+from genjax.data import order
+from genjax.data.dataset import Split
+from genjax.errors import UserError
+
+_THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow releases the interpreter lock
+_SHOW_PROGRESS = 2000  # examples, from which decoding takes long enough to watch
+_ENDLESS = 2**40  # steps
+
+
+def select(arrays: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """The batch of one step: rows `x["index"]` (i32[B]) of `arrays`, and all of `x`. Traceable.
+
+    Returns:
+      {"image": u8[B, H, W, C], "label": i32[B], "index": i32[B]}.
+    """
+    return {**{key: array[x["index"]] for key, array in arrays.items()}, **x}
+
+
+class Resident:
+    """A training split as arrays, all of it decoded beforehand.
+
+    Attributes:
+      arrays: {"image": u8[N, H, W, C], "label": i32[N]}.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int):
+        from tqdm import tqdm
+
+        count = len(split)
+        image, label = np.empty((count, *split.shape), np.uint8), np.empty(count, np.int32)
+        self._found, skipped = np.empty(count, np.int32), np.empty(count, np.int32)
+        quiet = count < _SHOW_PROGRESS
+        with ThreadPoolExecutor(_THREADS) as pool:
+            records = pool.map(split.read, range(count))
+            for i, record in enumerate(tqdm(records, split.name, count, disable=quiet)):
+                image[i], label[i] = record["image"], record["label"]
+                self._found[i], skipped[i] = record["index"], record["skipped"]
+        split.report(range(count), skipped)
+        self.arrays = {"image": image, "label": label}
+        self._batch_size, self._seed = batch_size, seed
+
+    def chunk(self, start_step: int, n: int) -> dict[str, np.ndarray]:
+        """{"index": i32[n, B]}: the rows of the batches of steps start_step ... + n - 1."""
+        batch = self._batch_size
+        rows = order.indices(self._seed, len(self._found), start_step * batch, n * batch)
+        return {"index": self._found[rows].reshape(n, batch)}
+
+    def close(self) -> None:
+        """Nothing is running."""
+
+
+class Stream:
+    """A training split that is decoded while it is used, ahead of the loop, by Grain.
+
+    Attributes:
+      arrays: {}, as nothing stays on the device.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, workers: int):
+        self.arrays = {}
+        self._split, self._batch_size, self._seed = split, batch_size, seed
+        self._workers = workers
+        self._iterator, self._next_step = None, 0
+
+    def chunk(self, start_step: int, n: int) -> dict[str, np.ndarray]:
+        """The batches of steps start_step ... start_step + n - 1, stacked.
+
+        Consecutive calls are served from what was read ahead; any other start seeks.
+
+        Returns:
+          {"image": u8[n, B, H, W, C], "label": i32[n, B], "index": i32[n, B]}, the index being
+          that of the example used, where the one that was due could not be read.
+
+        Raises:
+          UserError: more than `data.max_corrupt` examples turned out to be unreadable.
+        """
+        if self._iterator is None or start_step != self._next_step:
+            self.close()
+            batches = _Batches(self._split, self._batch_size, self._seed, start_step)
+            self._iterator = _read_ahead(batches, self._workers)
+        parts = [next(self._iterator) for _ in range(n)]
+        self._next_step = start_step + n
+        # np.stack copies, as the parts may lie in memory that worker processes share.
+        stacked = {key: np.stack([part[key] for part in parts]) for key in parts[0]}
+        self._split.report(stacked.pop("requested").ravel(), stacked.pop("skipped").ravel())
+        return stacked
+
+    def close(self) -> None:
+        """Stops reading ahead, and the worker processes with it."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
+
+
+def open_feed(
+    split: Split, config_data, batch_size: int, seed: int, log: Callable[[str], None]
+) -> Resident | Stream:
+    """Makes a training split resident or streams it.
+
+    Args:
+      split: the training split.
+      config_data: `config.data`. Read here: `placement` (`resident`, `stream`, or `auto`: resident
+        if the decoded split takes at most `resident_limit_mb`, in units of 10^6 bytes), and
+        `workers` (processes that read a stream, 0 for threads of this one).
+      batch_size: examples of the global batch.
+      seed: of the order.
+      log: is told in one line what was decided.
+
+    Raises:
+      UserError: a value is not possible, or the split cannot be read.
+    """
+    if config_data.placement not in ("auto", "resident", "stream"):
+        raise UserError(f"data.placement={config_data.placement} must be auto, resident or stream")
+    if config_data.workers < 0:
+        raise UserError(f"data.workers={config_data.workers} must be 0 (threads) or more")
+    megabytes, limit = len(split) * int(np.prod(split.shape)) / 1e6, config_data.resident_limit_mb
+    fits = megabytes <= limit
+    what = f"{split.name}: {len(split)} images, {megabytes:.1f} MB decoded"
+    if config_data.placement == "resident" or (config_data.placement == "auto" and fits):
+        log(f"{what}, resident on the device")
+        return Resident(split, batch_size, seed)
+    how = f"{config_data.workers} processes" if config_data.workers else f"{_THREADS} threads"
+    log(f"{what}, streamed by {how}")
+    return Stream(split, batch_size, seed, config_data.workers)
+
+
+def evaluation_batches(split: Split, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """The whole split once, in order, in batches of one size.
+
+    Yields:
+      {"image": u8[B, H, W, C], "label": i32[B], "index": i32[B], "weight": f32[B]}. The weight is
+      1 for an example that counts, and 0 for the repeats of the last one that fill the last batch
+      and for those that stand in for an unreadable one.
+
+    Raises:
+      UserError: more than `data.max_corrupt` examples are unreadable.
+    """
+    iterator = _read_ahead(_InOrder(split, batch_size), workers=0)
+    try:
+        for batch in iterator:
+            requested, skipped = batch.pop("requested"), batch.pop("skipped")
+            split.report(requested, skipped)
+            place = (requested[0] + np.arange(batch_size)) < len(split)
+            yield {**batch, "weight": (place & (skipped == 0)).astype(np.float32)}
+    finally:
+        iterator.close()
+
+
+class _Batches:
+    """Batch first, first + 1, ... of the training order, for Grain to read at random."""
+
+    def __init__(self, split: Split, batch_size: int, seed: int, first: int):
+        self._split, self._batch_size, self._seed, self._first = split, batch_size, seed, first
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        start = (self._first + i) * self._batch_size
+        examples = order.indices(self._seed, len(self._split), start, self._batch_size)
+        return _read_batch(self._split, examples)
+
+
+class _InOrder:
+    """The batches of one pass over a split; the last repeats the last example."""
+
+    def __init__(self, split: Split, batch_size: int):
+        self._split, self._batch_size = split, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._split) // self._batch_size)
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        examples = i * self._batch_size + np.arange(self._batch_size, dtype=np.int32)
+        return _read_batch(self._split, np.minimum(examples, len(self._split) - 1))
+
+
+def _read_batch(split: Split, examples: np.ndarray) -> dict[str, np.ndarray]:
+    records = [split.read(int(i)) for i in examples]
+    batch = {key: np.stack([record[key] for record in records]) for key in records[0]}
+    return {**batch, "requested": examples}
+
+
+def _read_ahead(batches: _Batches | _InOrder, workers: int):
+    """A Grain iterator that reads batches, in order, in threads or worker processes."""
+    import grain
+
+    threads = 2 if workers else _THREADS
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    data = grain.MapDataset.source(batches).to_iter_dataset(options)
+    if workers:
+        from absl import flags
+
+        if not flags.FLAGS.is_parsed():  # Grain's workers read flags, and not only under absl.app
+            flags.FLAGS.mark_as_parsed()
+        data = data.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    return iter(data)

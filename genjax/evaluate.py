@@ -1,0 +1,77 @@
+"""Evaluation: means of per-example scores over held-out data, and the record of them."""
+
+import datetime
+import json
+
+import jax
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+import genjax
+from genjax import data, rng, runs
+from genjax.errors import UserError
+
+
+class Evaluator:
+    """Scores any state of a run on the whole test split.
+
+    The noise of batch i is a function of the config's seed and i alone, so two evaluations of one
+    state agree exactly.
+    """
+
+    def __init__(self, run: runs.Run):
+        self._run = run
+        self._key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
+        self._compiled = run.devices.on_batch(run.task.evaluate, run.task.constants)
+
+    @property
+    def examples(self) -> int:
+        """How many examples a score is the mean of."""
+        dataset = self._run.dataset
+        return len(dataset.test) if dataset else self._run.task.images_per_step
+
+    def __call__(self, state) -> dict[str, float]:
+        """{`eval/…`: mean over the examples}."""
+        sums, total = {}, 0.0
+        for i, batch in enumerate(self._batches()):
+            weight = batch.pop("weight")
+            values = self._compiled(state, batch, jax.random.fold_in(self._key, i))
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + np.dot(np.float64(value), weight)
+            total += weight.sum()
+        return {f"eval/{name}": float(value / total) for name, value in sums.items()}
+
+    def _batches(self):
+        if self._run.dataset is None:
+            return [{"weight": np.ones(self._run.task.images_per_step)}]
+        return data.evaluation_batches(self._run.dataset.test, self._run.task.images_per_step)
+
+
+def evaluate(config: ConfigDict, workdir: epath.Path):
+    """`--mode=evaluate`: appends one record a score to `scores.jsonl` and prints them.
+
+    Raises:
+      UserError: nothing is trained in `workdir`, or its task has nothing to score.
+    """
+    trained = runs.open_trained(config, workdir)
+    if trained.run.task.evaluate is None:
+        raise UserError(f"task={config.task!r} has no scores")
+    evaluator = Evaluator(trained.run)
+    scores = evaluator(trained.state)
+    setting = {
+        "step": trained.step,
+        "n": evaluator.examples,
+        "split": "test" if trained.run.dataset else "",
+        "seed": config.seed,
+        "config": config.to_dict(),
+        "genjax": genjax.__version__,
+        "jax": jax.__version__,
+        "backend": jax.default_backend(),
+        "devices": trained.run.devices.device_count,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    with (workdir / "scores.jsonl").open("a") as file:
+        for metric, value in scores.items():
+            file.write(json.dumps({"metric": metric, "value": value} | setting) + "\n")
+            print(f"{metric} {value:.6g}  (step {trained.step}, {evaluator.examples} examples)")

@@ -1,0 +1,300 @@
+"""Pictures in and out of files: the one place where uint8 and float images are converted.
+
+Files, data sets and everything shown to a person are uint8; models see float32 in [-1, 1] or
+[0, 1].
+"""
+
+import difflib
+import importlib.util
+import os
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from genjax.errors import UserError
+
+# Photographs that lie inside the wheels of scikit-image and scikit-learn: name -> package, file.
+_SKIMAGE = ("skimage", "data")
+_SKLEARN = ("sklearn", "datasets/images")
+BUILTIN = {
+    "astronaut": (*_SKIMAGE, "astronaut.png"),
+    "brick": (*_SKIMAGE, "brick.png"),
+    "camera": (*_SKIMAGE, "camera.png"),
+    "cat": (*_SKIMAGE, "chelsea.png"),
+    "chelsea": (*_SKIMAGE, "chelsea.png"),
+    "china": (*_SKLEARN, "china.jpg"),
+    "coffee": (*_SKIMAGE, "coffee.png"),
+    "coins": (*_SKIMAGE, "coins.png"),
+    "colorwheel": (*_SKIMAGE, "color.png"),
+    "flower": (*_SKLEARN, "flower.jpg"),
+    "grass": (*_SKIMAGE, "grass.png"),
+    "gravel": (*_SKIMAGE, "gravel.png"),
+    "hubble_deep_field": (*_SKIMAGE, "hubble_deep_field.jpg"),
+    "immunohistochemistry": (*_SKIMAGE, "ihc.png"),
+    "moon": (*_SKIMAGE, "moon.png"),
+    "motorcycle": (*_SKIMAGE, "motorcycle_left.png"),
+    "retina": (*_SKIMAGE, "retina.jpg"),
+    "rocket": (*_SKIMAGE, "rocket.jpg"),
+}
+
+# What Pillow's decoders raise on bytes that are not the picture they claim to be.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+)
+
+# `read` refuses such pictures by itself, with a message that says what to do.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class ImageError(UserError):
+    """A file exists but holds no picture that can be used."""
+
+
+def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+    """Reads a picture as u8[H, W, channels].
+
+    The EXIF orientation is applied, transparency is laid over white, 16-bit values are scaled to
+    8 bits, float values are taken to lie in [0, 1], and the first frame of an animation is used.
+
+    Args:
+      path: a file of any format that Pillow reads.
+      channels: 3 for RGB, 1 for luminance (ITU-R 601).
+
+    Raises:
+      ImageError: the file is no picture, is cut off or damaged, has no pixels or too many.
+      UserError: there is no such file, or it may not be read.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            return _decode(file, path, channels)
+    except FileNotFoundError:
+        raise UserError(f"no such image: {path}{_nearest_files(path)}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a directory where an image file is needed") from None
+    except NotADirectoryError:
+        raise UserError(f"no such image: {path} ({path.parent} is not a directory)") from None
+    except PermissionError:
+        raise UserError(f"{path} may not be read: change its permissions") from None
+
+
+def _decode(file, path: Path, channels: int) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+            if pixels == 0:
+                raise ImageError(f"{path} has no pixels: {image.width} x {image.height}")
+            if limit is not None and pixels > limit:
+                raise ImageError(
+                    f"{path} has {pixels} pixels, more than the limit of {limit}: make it smaller"
+                )
+            flat = _over_white(_eight_bits(ImageOps.exif_transpose(image)))
+            flat = flat.convert("L" if channels == 1 else "RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{path} is too large: {error}") from None
+    except UnidentifiedImageError:
+        empty = os.fstat(file.fileno()).st_size == 0
+        reason = "is empty (0 bytes)" if empty else "is not an image in a known format"
+        raise ImageError(f"{path} {reason}") from None
+    except _DECODE_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk failed, not the picture
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path} cannot be decoded, it may be cut off: {reason}") from None
+    return _unsqueeze(np.asarray(flat))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scales the modes with more than 8 bits, which `convert` would clip."""
+    if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    # 16-bit files arrive as mode I too; true 32-bit integers have no known white.
+    white = 1.0 if image.mode == "F" else 65535.0
+    if not (low >= 0 and high <= white):  # also true of NaN
+        raise ValueError(
+            f"its values lie in [{low}, {high}] where [0, {white:g}] is needed; save it as 8 bit"
+        )
+    return Image.fromarray(np.rint(values * (255.0 / white)).astype(np.uint8))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
+def _unsqueeze(image: np.ndarray) -> np.ndarray:
+    return image[:, :, None] if image.ndim == 2 else image
+
+
+def _nearest_files(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (there is no directory {path.parent})"
+    near = difflib.get_close_matches(path.name, os.listdir(path.parent))
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def load(name_or_path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+    """Reads the built-in photograph of that name (see BUILTIN), or the file at that path.
+
+    Returns:
+      u8[H, W, channels].
+
+    Raises:
+      UserError: neither exists; everything that `read` raises.
+    """
+    name = os.fspath(name_or_path)
+    if name in BUILTIN:
+        package, folder, file = BUILTIN[name]
+        # The package is found without importing it: scikit-learn alone would take a second.
+        root = Path(importlib.util.find_spec(package).origin).parent
+        return read(root / folder / file, channels)
+    if not os.path.exists(name) and os.path.basename(name) == name:
+        near = difflib.get_close_matches(name, [*BUILTIN, *os.listdir()], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"no image {name}: no such file, built in are {', '.join(BUILTIN)}{hint}")
+    return read(name, channels)
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C]: Lanczos, antialiased."""
+    if image.shape[:2] == (height, width):
+        return image
+    resized = _to_pillow(image).resize((width, height), Image.Resampling.LANCZOS)
+    return _unsqueeze(np.asarray(resized))
+
+
+def fit(image: np.ndarray, size: int) -> np.ndarray:
+    """Resizes u8[H, W, C] so that its longer side is `size` pixels, keeping the aspect.
+
+    Returns:
+      u8[h, w, C] with max(h, w) == size and both sides at least 1.
+    """
+    _check_size(size)
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    return resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def crop_square(image: np.ndarray, size: int) -> np.ndarray:
+    """Cuts the central square out of u8[H, W, C] and resizes it to u8[size, size, C]."""
+    _check_size(size)
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize(image[top : top + side, left : left + side], size, size)
+
+
+def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Turns u8[H, W, C], C in {1, 3}, into u8[H, W, channels]: luminance, or grey repeated."""
+    if image.shape[2] == channels:
+        return image
+    if channels == 3 and image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return _unsqueeze(np.asarray(_to_pillow(image).convert("L" if channels == 1 else "RGB")))
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise UserError(f"image size {size} is not possible: it must be at least 1 pixel")
+
+
+def _to_pillow(image: np.ndarray) -> Image.Image:
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    return Image.fromarray(np.ascontiguousarray(image))
+
+
+def to_float(image: jax.Array, low: int) -> jax.Array:
+    """Scales u8[...] in [0, 255] to f32[...] in [low, 1], `low` being -1 or 0. Traceable."""
+    _check_low(low)
+    return image.astype(jnp.float32) * ((1 - low) / 255) + low
+
+
+def to_uint8(image: jax.Array, low: int) -> jax.Array:
+    """Scales float[...] in [low, 1] to the nearest u8[...]; what lies outside is clipped.
+
+    The inverse of `to_float`. Traceable. NaN has no defined result.
+    """
+    _check_low(low)
+    scaled = (image.astype(jnp.float32) - low) * (255 / (1 - low))
+    return jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)
+
+
+def _check_low(low: int) -> None:
+    if low not in (-1, 0):
+        raise ValueError(f"images are scaled to [-1, 1] or [0, 1], not to [{low}, 1]")
+
+
+def grid(pictures: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
+    """Lays pictures out on a white sheet, row by row.
+
+    Args:
+      pictures: u8[N, H, W, C], or u8[rows, columns, H, W, C] to set the layout.
+      columns: pictures in a row; None for the squarest grid, ceil(sqrt(N)).
+      pad: pixels of white between the pictures and around them.
+
+    Returns:
+      u8[rows * (H + pad) + pad, columns * (W + pad) + pad, C]; one picture is returned as it is.
+    """
+    pictures = np.asarray(pictures)
+    if pictures.ndim == 5:
+        columns = pictures.shape[1]
+        pictures = pictures.reshape(-1, *pictures.shape[2:])
+    n, height, width, channels = pictures.shape
+    if n == 1:
+        return pictures[0]
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    shape = (rows * (height + pad) + pad, columns * (width + pad) + pad, channels)
+    sheet = np.full(shape, 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        top = pad + i // columns * (height + pad)
+        left = pad + i % columns * (width + pad)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def write(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes u8[H, W, C] or u8[H, W], C in {1, 3}, in the format of the suffix (none: PNG).
+
+    Missing directories are made. The file appears at once and complete, or not at all.
+
+    Raises:
+      UserError: the suffix names no known format, or the place cannot be written to.
+    """
+    path = Path(path)
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise TypeError(f"pictures are written from uint8, not {image.dtype}")
+    kind = Image.registered_extensions().get(path.suffix.lower()) if path.suffix else "PNG"
+    if kind not in Image.SAVE:
+        raise UserError(f"cannot write {path}: {path.suffix} is no image format; use .png")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _to_pillow(image).save(part, format=kind)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

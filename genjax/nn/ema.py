@@ -1,0 +1,21 @@
+"""Exponential moving averages of parameters, counted in images.
+
+Karras et al. 2024 (arXiv:2312.02696, edm2): the half-life is a number of images, so that it means
+the same at every batch size, and it grows with the images seen, so that the average forgets the
+first, random parameters.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def update(average, value, step, batch_size: int, half_life: float, ramp: float = 0.05):
+    """average + (1 - decay) (value - average), with decay = 2^(-batch / half-life).
+
+    Args:
+      step: i32[], rounds of `batch_size` images before this one.
+      half_life: in images; at most `ramp` times the images seen. 0 makes the average the value.
+    """
+    effective = jnp.minimum(half_life, ramp * batch_size * step.astype(jnp.float32))
+    decay = jnp.exp2(-batch_size / jnp.maximum(effective, 1e-8))
+    return jax.tree.map(lambda a, v: v + decay * (a - v), average, value)

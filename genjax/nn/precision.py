@@ -1,0 +1,10 @@
+"""The type of the arithmetic; parameters, norms, losses and statistics are float32 in any case."""
+
+import jax.numpy as jnp
+
+from genjax.config import choose
+
+
+def compute_type(precision: str):
+    """The type that the config's `precision` names."""
+    return choose("precision", precision, {"float32": jnp.float32, "bfloat16": jnp.bfloat16})

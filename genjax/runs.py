@@ -1,0 +1,130 @@
+"""Runs: from a config to a task on its devices, and from a workdir back to a trained state."""
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from genjax import config as config_lib
+from genjax import data, images, parallel, rng
+from genjax.checkpoint import Checkpoints
+from genjax.errors import UserError
+from genjax.task import Inputs, Task
+
+# The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
+FAMILIES = {
+    "gan": "genjax.gan.task",
+    "vae": "genjax.vae.task",
+    "cnn": "genjax.cnn.task",
+    "style": "genjax.style.task",
+}
+
+RUN_PREFIX = "run:"
+RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
+
+
+class Run(NamedTuple):
+    """A config made into functions, on devices."""
+
+    config: ConfigDict
+    task: Task
+    dataset: data.Dataset | None
+    devices: parallel.Jit | parallel.Pmap
+
+
+class Trained(NamedTuple):
+    """A run with the state of its newest checkpoint, in global form."""
+
+    run: Run
+    state: Any
+    step: int
+
+
+def build(config: ConfigDict) -> Run:
+    """The run of a config.
+
+    Raises:
+      UserError: a value of the config is not possible, or a file that it names is missing.
+    """
+    family = config_lib.choose("task", config.task, FAMILIES)
+    dataset = data.open_dataset(config.data) if "data" in config else None
+    task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))
+    devices = parallel.make(config.parallel, task.images_per_step, task.state_is_batch)
+    return Run(config, task, dataset, devices)
+
+
+def checkpoints(config: ConfigDict, workdir: epath.Path) -> Checkpoints:
+    """The checkpoints of the run in `workdir`, kept as its config says."""
+    options = config.checkpoint
+    return Checkpoints(
+        workdir / "checkpoints", options.keep, best=options.best, best_mode=options.best_mode
+    )
+
+
+def restore(run: Run, kept: Checkpoints, step: int) -> tuple[Any, dict]:
+    """Global state and progress of the checkpoint at `step`."""
+    key = rng.stream(run.config.seed, rng.Stream.INIT)
+    return kept.restore(step, run.devices.abstract(run.task.init, key, run.task.constants))
+
+
+def open_trained(config: ConfigDict, workdir: epath.Path) -> Trained:
+    """The trained run in `workdir`, whose config has to be `config` but for the free keys.
+
+    Raises:
+      UserError: there is no such run, it has another config, or no checkpoint yet.
+    """
+    config_lib.check_same(config, workdir)
+    run = build(config)
+    with checkpoints(config, workdir) as kept:
+        step = kept.latest()
+        if step is None:
+            raise UserError(f"{workdir} has no checkpoint yet: train it first with --mode=train")
+        state, _ = restore(run, kept, step)
+    return Trained(run, state, step)
+
+
+def draw(trained: Trained, n: int, seed: int) -> np.ndarray:
+    """u8[n, H, W, C], `n` samples of a trained run.
+
+    Raises:
+      UserError: its task has nothing to sample.
+    """
+    run = trained.run
+    if run.task.sample is None:
+        raise UserError(
+            f"task={run.config.task!r} makes no pictures to sample: use --mode=evaluate"
+        )
+    return Sampler(run, n, seed)(trained.state)
+
+
+class Sampler:
+    """Draws the same `n` latents' pictures, u8[n, H, W, C], from any state of a run."""
+
+    def __init__(self, run: Run, n: int, seed: int):
+        self._key = rng.stream(seed, rng.Stream.SAMPLE)
+        self._compiled = run.devices.on_batch(
+            lambda state, batch, key: run.task.sample(state, key, n), {}
+        )
+
+    def __call__(self, state) -> np.ndarray:
+        return np.asarray(self._compiled(state, {}, self._key))
+
+
+def read_picture(name: str) -> list[np.ndarray]:
+    """[u8[H, W, 3], ...]: what a config's picture stands for.
+
+    Args:
+      name: a path, the name of a built-in photograph, or `run:WORKDIR` for the samples of a
+        trained run.
+
+    Raises:
+      UserError: there is no such picture or run.
+    """
+    if not name.startswith(RUN_PREFIX):
+        return [images.load(name)]
+    workdir = epath.Path(name.removeprefix(RUN_PREFIX))
+    config = config_lib.load(workdir)
+    pictures = draw(open_trained(config, workdir), RUN_PICTURES, config.sample.seed)
+    return [np.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures]

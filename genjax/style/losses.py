@@ -1,0 +1,34 @@
+"""Gatys, Ecker and Bethge 2016 (CVPR, "Image style transfer using convolutional neural networks"):
+one value per picture."""
+
+import jax.numpy as jnp
+
+GRAM_NORMS = ("hw", "chw")
+
+
+def gram(features, norm: str = "hw"):
+    """The Gram matrix f32[B, C, C] of features f[B, h, w, C]: their second moments over the pixels.
+
+    Args:
+      norm: what the sums are divided by: "hw", the pixels (Gatys' code), or "chw", the values
+        (Johnson's neural-style).
+    """
+    b, h, w, c = features.shape
+    flat = features.reshape(b, h * w, c)
+    sums = jnp.einsum("bnc,bnd->bcd", flat, flat, preferred_element_type=jnp.float32)
+    return sums / (h * w * (c if norm == "chw" else 1))
+
+
+def mean_squared_error(a, b):
+    """f32[B]: the mean of (a - b)^2 over all but the first axis."""
+    return jnp.square(a - b).astype(jnp.float32).reshape(a.shape[0], -1).mean(axis=1)
+
+
+def total_variation(image):
+    """Half the sum of squared differences between neighbours, f32[B], of images f32[B, H, W, C].
+
+    As neural-style's gradient has it; a sum, so its weight does not depend on the picture's size.
+    """
+    down = jnp.square(image[:, 1:] - image[:, :-1]).sum(axis=(1, 2, 3))
+    right = jnp.square(image[:, :, 1:] - image[:, :, :-1]).sum(axis=(1, 2, 3))
+    return 0.5 * (down + right)

@@ -1,0 +1,78 @@
+"""What a stylised picture minimises: content, style and smoothness, each reported apart."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from genjax.cnn.features import FeatureNet
+from genjax.config import choose
+from genjax.style import losses
+
+
+class Objective(NamedTuple):
+    """Functions of pictures f32[B, H, W, 3] in [0, 1] and of a feature network's weights.
+
+    Attributes:
+      content_target: `(weights, contents) -> {layer: f32[B, h, w, C]}`.
+      style_target: `(weights, styles f32[1, H, W, 3] each) -> {layer: f32[styles, C, C]}`.
+      pieces: `(weights, pictures, content target, style target) -> {name: f32[B]}`, the weighted
+        `content`, `style` and `tv`, and `total`, their sum.
+    """
+
+    content_target: Callable
+    style_target: Callable
+    pieces: Callable
+
+
+def make(config, net: FeatureNet) -> Objective:
+    """The objective of a style config.
+
+    With several styles the style loss is the sum of each one's, weighted by `style_weights` over
+    their sum.
+
+    Raises:
+      UserError: a value of the config is not possible.
+    """
+    content_layers = tuple(config.content_loss.layers)
+    style_layers = tuple(config.style_loss.layers)
+    layer_weights = tuple(config.style_loss.weights)
+    taps = tuple(dict.fromkeys(content_layers + style_layers))
+    norm, scale = config.style_loss.gram, config.features.scale
+    choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
+    mix = jnp.array(config.style_weights) / sum(config.style_weights)
+
+    def features(weights, x, layers):
+        found = net.apply(weights, x, layers)
+        return {layer: scale * found[layer] for layer in layers}
+
+    def grams(found):
+        return {layer: losses.gram(found[layer], norm) for layer in style_layers}
+
+    def content_target(weights, contents):
+        return features(weights, contents, content_layers)
+
+    def style_target(weights, styles):
+        each = [grams(features(weights, style, style_layers)) for style in styles]
+        return jax.tree.map(lambda *targets: jnp.concatenate(targets), *each)
+
+    def pieces(weights, pictures, content, style):
+        found = features(weights, pictures, taps)
+        content_loss = sum(
+            losses.mean_squared_error(found[layer], content[layer]) for layer in content_layers
+        )
+        found_grams = grams(found)
+        style_loss = sum(
+            weight * share * losses.mean_squared_error(found_grams[layer], target[None])
+            for layer, weight in zip(style_layers, layer_weights, strict=True)
+            for share, target in zip(mix, style[layer], strict=True)
+        )
+        values = {
+            "content": config.content_loss.weight * content_loss,
+            "style": config.style_loss.weight * style_loss,
+            "tv": config.tv_weight * losses.total_variation(pictures),
+        }
+        return values | {"total": sum(values.values())}
+
+    return Objective(content_target, style_target, pieces)

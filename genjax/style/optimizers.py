@@ -1,0 +1,111 @@
+"""Optimisers of one picture, compiled whole: no iteration goes through the host."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@flax.struct.dataclass
+class Iterate:
+    """A picture on its way.
+
+    Attributes:
+      image: f32[H, W, 3].
+      value, gradient: f32[] and f32[H, W, 3], of the objective at `image`.
+      optimizer: the optax state.
+      evaluations: i32[], how often objective and gradient were computed.
+      failures: i32[], line searches that found no better point.
+    """
+
+    image: jax.Array
+    value: jax.Array
+    gradient: jax.Array
+    optimizer: Any
+    evaluations: jax.Array
+    failures: jax.Array
+
+
+class PictureOptimizer(NamedTuple):
+    """`init(objective, image) -> Iterate` and `step(objective, Iterate) -> Iterate`.
+
+    `objective` maps f32[H, W, 3] to f32[].
+    """
+
+    init: Callable[..., Iterate]
+    step: Callable[..., Iterate]
+
+
+def _start(optimizer):
+    def init(objective, image):
+        value, gradient = jax.value_and_grad(objective)(image)
+        return Iterate(image, value, gradient, optimizer.init(image), jnp.int32(1), jnp.int32(0))
+
+    return init
+
+
+def lbfgs(config) -> PictureOptimizer:
+    """L-BFGS with a zoom line search: Nocedal and Wright 2006, algorithms 7.5, 3.5 and 3.6.
+
+    A line search that finds no better point, as float32 makes them do near a minimum, leaves the
+    picture where it is; the history that gave the direction is forgotten, and the failure counted.
+
+    Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
+    """
+    optimizer = optax.lbfgs(memory_size=config.memory)
+
+    def step(objective, at: Iterate) -> Iterate:
+        updates, state = optimizer.update(
+            at.gradient,
+            at.optimizer,
+            at.image,
+            value=at.value,
+            grad=at.gradient,
+            value_fn=objective,
+        )
+        # The line search knows value and gradient where it ended: none is computed twice.
+        value, gradient, info = (optax.tree.get(state, name) for name in ("value", "grad", "info"))
+        evaluations = at.evaluations + info.num_linesearch_steps
+        return jax.lax.cond(
+            value < at.value,
+            lambda: Iterate(
+                optax.apply_updates(at.image, updates),
+                value,
+                gradient,
+                state,
+                evaluations,
+                at.failures,
+            ),
+            lambda: at.replace(
+                optimizer=optimizer.init(at.image),
+                evaluations=evaluations,
+                failures=at.failures + 1,
+            ),
+        )
+
+    return PictureOptimizer(_start(optimizer), step)
+
+
+def adam(config) -> PictureOptimizer:
+    """Adam: Kingma and Ba 2015, arXiv:1412.6980. Of `config`, `learning_rate` is read."""
+    optimizer = optax.adam(config.learning_rate)
+
+    def step(objective, at: Iterate) -> Iterate:
+        updates, state = optimizer.update(at.gradient, at.optimizer)
+        image = optax.apply_updates(at.image, updates)
+        value, gradient = jax.value_and_grad(objective)(image)
+        return at.replace(
+            image=image,
+            value=value,
+            gradient=gradient,
+            optimizer=state,
+            evaluations=at.evaluations + 1,
+        )
+
+    return PictureOptimizer(_start(optimizer), step)
+
+
+OPTIMIZERS = {"lbfgs": lbfgs, "adam": adam}

@@ -1,0 +1,130 @@
+"""Style transfer by optimisation, as a task: the image is the parameter.
+
+So it gets checkpoints, progress, devices and resume from the one loop. A batch is the contents of
+the run, each with a picture and an optimiser of its own; a step is one iteration of each.
+"""
+
+from functools import partial
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import images
+from genjax.cnn import features
+from genjax.config import choose
+from genjax.nn.precision import compute_type
+from genjax.style import inputs as style_inputs
+from genjax.style import objective as style_objective
+from genjax.style.optimizers import OPTIMIZERS, Iterate
+from genjax.task import Inputs, Task
+
+
+@flax.struct.dataclass
+class StyleState:
+    """Everything that a resume needs, for B pictures: each leaf has a leading axis B.
+
+    Attributes:
+      at: where each picture and its optimiser are.
+      content_target: {layer: f32[B, h, w, C]}.
+      unchanged: {name: f32[B]}, the pieces of the objective for the content image as it is.
+    """
+
+    at: Iterate
+    content_target: dict[str, jax.Array]
+    unchanged: dict[str, jax.Array]
+
+
+def build(config, inputs: Inputs) -> Task:
+    """The task of a config whose `task` is "style".
+
+    Raises:
+      UserError: a picture, a network or a layer is not to be had (`inputs.load`, `features.load`).
+    """
+    optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
+    layers = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
+    net = features.load(
+        config.features.name, layers, config.features.pool, compute_type(config.precision)
+    )
+    objective = style_objective.make(config, net)
+    pictures = style_inputs.load(config, inputs.read_picture)
+    as_float = partial(images.to_float, low=0)
+    styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
+    style_target = jax.jit(objective.style_target)(net.weights, styles)
+    constants = {
+        "weights": net.weights,
+        "style_target": jax.tree.map(np.asarray, style_target),
+        "contents": pictures.contents,
+        "start": pictures.start,
+    }
+
+    def each(step, state: Iterate, content_target, constants):
+        """Applies `step(objective, state)` to every picture, one after the other.
+
+        Not `vmap`: it would turn the line search's branches into both of them, at twice the cost,
+        and make every picture wait for the slowest.
+        """
+
+        def one(arguments):
+            state, target = arguments
+            target = jax.tree.map(lambda x: x[None], target)
+
+            def total(image):
+                pieces = objective.pieces(
+                    constants["weights"], image[None], target, constants["style_target"]
+                )
+                return pieces["total"][0]
+
+            return step(total, state)
+
+        return jax.lax.map(one, (state, content_target))
+
+    def init(key, constants):
+        contents = as_float(constants["contents"])
+        target = objective.content_target(constants["weights"], contents)
+        return StyleState(
+            at=each(optimizer.init, constants["start"], target, constants),
+            content_target=target,
+            unchanged=objective.pieces(
+                constants["weights"], contents, target, constants["style_target"]
+            ),
+        )
+
+    def step(state, batch, key, axis_name):
+        at = each(optimizer.step, state.at, state.content_target, batch)
+        metrics = {
+            "loss": at.value,
+            "evaluations": at.evaluations.astype(jnp.float32),
+            "line_search_failures": at.failures.astype(jnp.float32),
+        }
+        return state.replace(at=at), jax.tree.map(jnp.mean, metrics)
+
+    def evaluate(state, batch, key):
+        """The pieces of the objective, and beside them those of the content as it is."""
+        pieces = objective.pieces(
+            batch["weights"], state.at.image, state.content_target, batch["style_target"]
+        )
+        return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
+
+    def sample(state, key, n):
+        """The pictures as they are, u8[B, H, W, 3]: there are no others to draw."""
+        return images.to_uint8(state.at.image, low=0)
+
+    def outputs(state):
+        """`result.png`: the picture, or all in a grid and each in `result_1.png`, …"""
+        results = np.asarray(sample(state, None, None))
+        single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
+        return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})
+
+    return Task(
+        init,
+        step,
+        len(pictures.contents),
+        evaluate=evaluate,
+        sample=sample,
+        outputs=outputs,
+        state_is_batch=True,
+        constants=constants,
+        notes={"features": net.name},
+    )

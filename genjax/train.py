@@ -1,0 +1,258 @@
+"""The one loop: it drives any task, over any number of devices, from any interruption."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from etils import epath
+from ml_collections import ConfigDict
+
+import genjax
+from genjax import config as config_lib
+from genjax import data, images, rng, runs
+from genjax.checkpoint import Checkpoints
+from genjax.data.augment import augment
+from genjax.errors import Interrupted, NonFiniteError
+from genjax.evaluate import Evaluator
+from genjax.meter import Meter
+from genjax.report import Report
+from genjax.report_page import write_page
+from genjax.stop import StopRequest
+
+
+def train(config: ConfigDict, workdir: epath.Path):
+    """`--mode=train`: trains from the newest checkpoint in `workdir`, or from the start.
+
+    Raises:
+      UserError: the config or a file is wrong, or `workdir` holds a run with another config.
+      Interrupted: asked to stop by SIGTERM or SIGINT; the state is saved.
+      NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
+    """
+    run = runs.build(config)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with runs.checkpoints(config, workdir) as kept:
+        step = kept.latest() or 0
+        if step:
+            config_lib.check_same(config, workdir)
+        config_lib.save(config, workdir)
+        if step >= config.train.steps:
+            print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
+            return
+        with (
+            StopRequest() as stop,
+            Report(workdir, step=step, total_steps=config.train.steps) as report,
+        ):
+            _Loop(run, workdir, kept, report, stop).go(step)
+
+
+class _Chunk(NamedTuple):
+    """A chunk of steps under way on the devices."""
+
+    last_step: int
+    steps: int
+    metrics: dict[str, jax.Array]  # f32[capacity] each, of which `steps` are meant
+
+
+class _Loop:
+    def __init__(
+        self,
+        run: runs.Run,
+        workdir: epath.Path,
+        kept: Checkpoints,
+        report: Report,
+        stop: StopRequest,
+    ):
+        self.run, self.config, self.devices = run, run.config, run.devices
+        self.workdir, self.kept, self.report, self.stop = workdir, kept, report, stop
+        self.feed = self.evaluator = self.sampler = None
+        if run.dataset:
+            self.feed = data.open_feed(
+                run.dataset.train,
+                self.config.data,
+                run.task.images_per_step,
+                self.config.seed,
+                report.message,
+            )
+        if run.task.evaluate:
+            self.evaluator = Evaluator(run)
+        if run.task.sample:
+            self.sampler = runs.Sampler(run, self.config.sample.n, self.config.sample.seed)
+        if run.task.pictures:
+            self.test_batch = next(data.evaluation_batches(run.dataset.test, self.config.sample.n))
+            self.pictures = jax.jit(run.task.pictures)
+        self.facts = {}
+
+    def go(self, step: int):
+        """Runs from `step` to the end, or until asked to stop, and writes the final report."""
+        state, saved = self._start(step)
+        self.meter = Meter(saved)
+        self._describe(state, step)
+        try:
+            state, step = self._steps(self.devices.from_global(state), step)
+        except NonFiniteError as error:
+            last = self.kept.latest()
+            good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
+            self._page(f"failed: {error}")
+            raise NonFiniteError(f"{error}; {good}: {self.workdir}") from None
+        finally:
+            if self.feed:
+                self.feed.close()
+        self.kept.wait()
+        self._write_outputs(state)
+        total = self.config.train.steps
+        if step < total:
+            status = f"interrupted at step {step:,} of {total:,}: run the same command to go on"
+            self._page(status)
+            raise Interrupted(f"{self.stop.requested}: {status}")
+        self._page(f"done: {step:,} steps in {self.meter.seconds:,.0f} s")
+        self.report.message(f"done: {self.workdir}/report.html")
+
+    def _start(self, step: int) -> tuple[Any, dict | None]:
+        """The global state at `step`, and what its checkpoint says of the progress."""
+        if step:
+            self.report.message(f"going on from step {step:,} in {self.workdir}")
+            return runs.restore(self.run, self.kept, step)
+        key = rng.stream(self.config.seed, rng.Stream.INIT)
+        return self.devices.init(self.run.task.init, key, self.run.task.constants), None
+
+    def _steps(self, state, step: int):
+        """Returns the state (as the devices hold it, then global) and step it came to."""
+        capacity, total = self.config.train.steps_per_call, self.config.train.steps
+        run_chunk = self.devices.chunk(step_function(self.run.task, self.config), capacity)
+        arrays = self.devices.place_arrays(
+            {"data": self.feed.arrays if self.feed else {}, "constants": self.run.task.constants}
+        )
+        running = None
+        while step < total:
+            n = min(capacity, self._next_event(step) - step)
+            inputs = self.devices.place_inputs(self._inputs(step, n, capacity))
+            state, metrics = run_chunk(state, arrays, inputs, step, n)
+            if running is None:
+                self.meter.resume_clock()
+            else:
+                self._write_line(running.last_step, self._settle(running))
+            step += n
+            running = _Chunk(step, n, metrics)
+            stopping = bool(self.stop.requested)
+            if stopping or self._looks(step):
+                values = self._settle(running)
+                self._look(self.devices.to_global(state), step, values, stopping)
+                running = None
+            if stopping:
+                break
+        return self.devices.to_global(state), step
+
+    def _inputs(self, step: int, n: int, capacity: int):
+        """The inputs of `n` steps, {name: [capacity, B, ...]}, filled up with zeros."""
+        if not self.feed:
+            return {}
+        return {
+            name: np.pad(x, [(0, capacity - n)] + [(0, 0)] * (x.ndim - 1))
+            for name, x in self.feed.chunk(step, n).items()
+        }
+
+    def _every(self) -> dict[str, int]:
+        config = self.config
+        return {
+            "log": config.log.every,
+            "sample": config.sample.every,
+            "evaluate": config.evaluate.every,
+            "checkpoint": config.checkpoint.every,
+        }
+
+    def _due(self, what: str, step: int) -> bool:
+        every = self._every()[what]
+        return step == self.config.train.steps or (every > 0 and step % every == 0)
+
+    def _next_event(self, step: int) -> int:
+        """The next step at which anything is due."""
+        following = (step // every * every + every for every in self._every().values() if every)
+        return min([self.config.train.steps, *following])
+
+    def _looks(self, step: int) -> bool:
+        return any(self._due(what, step) for what in ("sample", "evaluate", "checkpoint"))
+
+    def _settle(self, chunk: _Chunk) -> dict[str, float]:
+        """Waits for a chunk's metrics; the means to write where a line is due."""
+        metrics = {name: np.asarray(x)[: chunk.steps] for name, x in chunk.metrics.items()}
+        self.meter.add(chunk.last_step, metrics, self.run.task.images_per_step)
+        newest = {name: values[-1] for name, values in metrics.items()}
+        self.report.progress(chunk.last_step, self.meter.images_per_second(), newest)
+        return self.meter.take() if self._due("log", chunk.last_step) else {}
+
+    def _look(self, state, step: int, values: dict[str, float], stopping: bool):
+        """Evaluates, shows and saves what is due. Whatever a checkpoint follows is on disk first."""
+        scores = {}
+        if self.evaluator and self._due("evaluate", step):
+            scores = self.evaluator(state)
+        self._write_line(step, values | scores)
+        if self._due("sample", step):
+            self._show(state, step)
+        if stopping or self._due("checkpoint", step):
+            self.kept.save(step, state, self.meter.saved(), scores)
+        self.meter.resume_clock()
+
+    def _write_line(self, step: int, values: dict[str, float]):
+        if values:
+            seen = step * self.run.task.images_per_step
+            self.report.scalars(step, seen, self.meter.seconds, values)
+
+    def _show(self, state, step: int):
+        if self.sampler:
+            self.report.picture(step, "", images.grid(self.sampler(state)))
+        if self.run.task.pictures:
+            key = rng.stream(self.config.sample.seed, rng.Stream.SAMPLE)
+            for name, rows in self.pictures(state, self.test_batch, key).items():
+                self.report.picture(step, name, images.grid(np.asarray(rows)))
+
+    def _write_outputs(self, state):
+        if self.run.task.outputs:
+            for name, picture in self.run.task.outputs(state).items():
+                images.write(self.workdir / name, np.asarray(picture))
+
+    def _describe(self, state, step: int):
+        """Collects and prints what is worth knowing of the run before it starts."""
+        device = jax.devices()[0]
+        self.facts = {
+            "command": shlex.join(["python", *sys.argv]),
+            "devices": f"{self.devices.device_count} × {device.device_kind} ({device.platform})",
+            "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
+            **self.run.task.notes,
+        }
+        for field in dataclasses.fields(state):
+            part = getattr(state, field.name)
+            if isinstance(part, dict) and "params" in part:
+                count = parameter_overview.count_parameters(part["params"])
+                self.facts[field.name] = f"{count:,} parameters"
+        for name, fact in self.facts.items():
+            self.report.message(f"{name}: {fact}")
+        if not step:
+            self.report.message("compiling the first steps …")
+
+    def _page(self, status: str):
+        write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
+
+
+def step_function(task, config: ConfigDict) -> Callable:
+    """(state, arrays, x, step, axis_name) -> (state, metrics): a task's step with its own input.
+
+    Args:
+      task: a `genjax.task.Task`.
+      config: of the run; `seed`, `data.flip` and `data.shift` are read.
+    """
+    seed, options = config.seed, config.get("data")
+
+    def run_step(state, arrays, x, step, axis_name):
+        batch = data.select(arrays["data"], x)
+        if options:
+            key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
+            batch = augment(batch, key, options.flip, options.shift, axis_name)
+        key = jax.random.fold_in(rng.stream(seed, rng.Stream.STEP), step)
+        return task.step(state, batch | arrays["constants"], key, axis_name)
+
+    return run_step

@@ -1,0 +1,73 @@
+"""A convolutional VAE: Tolstikhin et al. 2018 (arXiv:1711.01558) and Ghosh et al. 2020
+(arXiv:1903.12436), the networks for CIFAR-10 at `width=128`; other widths keep the shape."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from genjax.errors import UserError
+from genjax.nn.layers import BatchNorm, Conv, ConvTranspose
+
+LEVELS = 4  # each halves the picture
+
+
+class Encoder(nn.Module):
+    """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each.
+
+    Four 4 x 4 convolutions of stride 2 with BatchNorm and ReLU; the first has `width` features and
+    each of the others twice as many.
+    """
+
+    width: int
+    latent: int
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        for level in range(LEVELS):
+            x = Conv(self.width << level, 4, stride=2, padding=1, dtype=self.dtype)(x)
+            x = nn.relu(BatchNorm(axis_name=self.axis_name, dtype=self.dtype)(x, train))
+        moments = nn.Dense(2 * self.latent, dtype=self.dtype)(x.reshape(x.shape[0], -1))
+        return tuple(jnp.split(moments.astype(jnp.float32), 2, axis=-1))
+
+
+class Decoder(nn.Module):
+    """f32[B, latent] -> f32[B, H, W, C], the logits or means of p(x | z).
+
+    Dense to 8 width features at a quarter of the size, two doublings by 4 x 4 transposed
+    convolutions, 3 x 3 to pixels.
+    """
+
+    width: int
+    shape: tuple[int, int, int]
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, z, train: bool):
+        norm = partial(BatchNorm, axis_name=self.axis_name, dtype=self.dtype)
+        height, width, channels = self.shape
+        h, w, features = height // 4, width // 4, 8 * self.width
+        x = nn.Dense(h * w * features, dtype=self.dtype)(z).reshape(-1, h, w, features)
+        x = nn.relu(norm()(x, train))
+        for factor in (4, 2):
+            x = ConvTranspose(factor * self.width, 4, stride=2, padding=1, dtype=self.dtype)(x)
+            x = nn.relu(norm()(x, train))
+        return Conv(channels, 3, padding=1, dtype=self.dtype)(x).astype(jnp.float32)
+
+
+def networks(model, shape: tuple[int, int, int], **common):
+    """(Encoder, Decoder) for images of `shape`; of `model`, `width` and `latent` are read.
+
+    Raises:
+      UserError: the sides are not multiples of 16 px.
+    """
+    height, width, _ = shape
+    if height % (1 << LEVELS) or width % (1 << LEVELS):
+        raise UserError(
+            f"the convolutional VAE needs sides that are multiples of {1 << LEVELS} px, not "
+            f"{width}x{height}: set data.size, to 32 for example"
+        )
+    return Encoder(model.width, model.latent, **common), Decoder(model.width, shape, **common)
