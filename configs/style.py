@@ -8,6 +8,11 @@ the samples of a trained GAN or VAE. Several are written with commas between the
 
 from genjax import config as config_lib
 
+# The presets' weights are for networks trained on pixels from 0 to 255. The features of the weights
+# of torchvision's lineage, trained on pixels divided by a standard deviation of 0.226 (the mean over
+# RGB), are smaller by this factor. It matters: content loss grows with its square, style loss with its fourth power.
+_PIXEL_SCALE = 255 * 0.226
+
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -21,17 +26,14 @@ def _gatys(config):
         "gram": "hw",
     }
     config.tv_weight = 0.0
-    config.features.scale = 1.0
     config.init = "content"
 
 
 def _neural_style(config):
     """Johnson's neural-style, with its defaults.
 
-    Its numbers are for features of pictures from 0 to 255, and for a network trained on such: the
-    features of torchvision's lineage, whose inputs are divided by a standard deviation of 0.226,
-    are scaled by 255 x 0.226 to match. Its pictures go from 0 to 255, those here from 0 to 1:
-    total variation is a square and its weight is multiplied by 255 twice; noise is divided once.
+    Its pictures go from 0 to 255, those here from 0 to 1: total variation is a square, so its
+    weight is multiplied by 255 twice.
     """
     config.content_loss = {"layers": ("relu4_2",), "weight": 5.0}
     config.style_loss = {
@@ -41,7 +43,6 @@ def _neural_style(config):
         "gram": "chw",
     }
     config.tv_weight = 1e-3 * 255**2
-    config.features.scale = 255 * 0.226
     config.init = "noise"
 
 
@@ -58,7 +59,8 @@ def get_config(arg: str = ""):
         "crop" cuts the later ones to the first one's.
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
-      features.pool: "max" or "average". features.scale: what all features are multiplied by.
+      features.pool: "max" or "average". features.scale: what all features are multiplied by
+        before the losses, 1 for a network trained on pixels from 0 to 255.
       content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by.
       tv_weight: of the total variation.
       optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
@@ -73,7 +75,7 @@ def get_config(arg: str = ""):
     config.style_scale = 1.0
     config.content_fit = "same"
     config.init_noise = 0.001 / 255
-    config.features = {"name": arg.features, "pool": "max"}
+    config.features = {"name": arg.features, "pool": "max", "scale": _PIXEL_SCALE}
     config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
     config_lib.choose("preset", arg.preset, _PRESETS)(config)
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower

@@ -53,6 +53,7 @@ _DECODE_ERRORS = (
     EOFError,
     OverflowError,
     AttributeError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -109,7 +110,9 @@ def _decode(file, path: Path, channels: int) -> np.ndarray:
         raise ImageError(f"{path} is too large: {error}") from None
     except UnidentifiedImageError:
         empty = os.fstat(file.fileno()).st_size == 0
-        reason = "is empty (0 bytes)" if empty else "is not an image in a known format"
+        reason = (
+            "is empty (0 bytes)" if empty else "is not an image in a known format; use PNG or JPEG"
+        )
         raise ImageError(f"{path} {reason}") from None
     except _DECODE_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -226,7 +229,8 @@ def _to_pillow(image: np.ndarray) -> Image.Image:
 def to_float(image: jax.Array, low: int) -> jax.Array:
     """Scales u8[...] in [0, 255] to f32[...] in [low, 1], `low` being -1 or 0. Traceable."""
     _check_low(low)
-    return image.astype(jnp.float32) * ((1 - low) / 255) + low
+    # In this order the ends are exact, with and without fused multiply-add.
+    return (image.astype(jnp.float32) + low * 127.5) * ((1 - low) / 255)
 
 
 def to_uint8(image: jax.Array, low: int) -> jax.Array:

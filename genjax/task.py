@@ -46,8 +46,8 @@ class Task(NamedTuple):
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False
-    constants: Mapping[str, Any] = {}  # noqa: RUF012  (a constant default, never written to)
-    notes: Mapping[str, str] = {}  # noqa: RUF012
+    constants: Mapping[str, Any] = {}
+    notes: Mapping[str, str] = {}
 
 
 class Inputs(NamedTuple):

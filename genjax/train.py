@@ -186,7 +186,7 @@ class _Loop:
         return self.meter.take() if self._due("log", chunk.last_step) else {}
 
     def _look(self, state, step: int, values: dict[str, float], stopping: bool):
-        """Evaluates, shows and saves what is due. Whatever a checkpoint follows is on disk first."""
+        """Evaluates, shows and saves what is due; a checkpoint comes after what it vouches for."""
         scores = {}
         if self.evaluator and self._due("evaluate", step):
             scores = self.evaluator(state)
@@ -220,7 +220,7 @@ class _Loop:
         device = jax.devices()[0]
         self.facts = {
             "command": shlex.join(["python", *sys.argv]),
-            "devices": f"{self.devices.device_count} × {device.device_kind} ({device.platform})",
+            "devices": f"{self.devices.device_count} x {device.device_kind} ({device.platform})",
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             **self.run.task.notes,
         }

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import pickle
 
@@ -105,13 +106,14 @@ def test_what_is_no_image_says_so(tmp_path):
     with pytest.raises(UserError, match="not a directory"):
         images.read(tmp_path / "photo.png" / "a.png")
     (tmp_path / "text.png").write_text("this is no picture")
-    with pytest.raises(images.ImageError, match="not an image"):
+    with pytest.raises(images.ImageError, match=r"not an image.*use PNG"):
         images.read(tmp_path / "text.png")
     (tmp_path / "empty.png").touch()
     with pytest.raises(images.ImageError, match="empty"):
         images.read(tmp_path / "empty.png")
 
 
+@pytest.mark.filterwarnings("ignore:::PIL")  # Pillow warns of some damage that it can live with
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tif"])
 def test_damage_is_an_image_error_or_an_image(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
@@ -128,17 +130,16 @@ def test_damage_is_an_image_error_or_an_image(tmp_path, suffix):
             damaged[place] = random.integers(256)
         path = tmp_path / f"b.{suffix}"
         path.write_bytes(damaged)
-        try:
+        with contextlib.suppress(images.ImageError):
             assert images.read(path).dtype == np.uint8
-        except images.ImageError:
-            pass
 
 
-@pytest.mark.parametrize("limit", [90, 40])  # where Pillow warns (96 > 90), where it raises
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [90, 40])  # where Pillow warns, where it raises (twice 40)
 def test_too_many_pixels(tmp_path, monkeypatch, limit):
     path = save(tmp_path / "a.png", gradient())
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(images.ImageError, match=rf"96 pixels.* limit of {'80' if limit < 48 else limit}"):
+    with pytest.raises(images.ImageError, match=r"96 pixels.* limit of (80|90)"):
         images.read(path)
 
 
@@ -178,7 +179,8 @@ def test_conversion_is_inverse_clipped_and_rounded(low):
     assert float(floats[0]) == low and float(floats[-1]) == 1
     assert (jax.jit(images.to_uint8, static_argnums=1)(floats, low) == every).all()
     assert images.to_uint8(jnp.array([low - 9.0, 9.0]), low).tolist() == [0, 255]
-    assert images.to_uint8(jnp.array([0.499, 0.501]) * (1 - low) / 255 + low, low).tolist() == [0, 1]
+    nearly = jnp.array([0.499, 0.501]) * (1 - low) / 255 + low
+    assert images.to_uint8(nearly, low).tolist() == [0, 1]
     with pytest.raises(ValueError, match="scaled to"):
         images.to_float(every, -2)
 

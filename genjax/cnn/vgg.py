@@ -1,7 +1,7 @@
 """VGG feature networks with published weights: Simonyan and Zisserman 2015, arXiv:1409.1556.
 
-Only the convolutions, up to the last tap that is asked for. Layers have the paper's names: `relu4_2`
-is the second convolution of the fourth block after its ReLU.
+Only the convolutions, up to the last tap that is asked for. Layers have the paper's names:
+`relu4_2` is the second convolution of the fourth block after its ReLU.
 """
 
 from collections.abc import Mapping, Sequence

@@ -76,15 +76,15 @@ class Split:
         if len(known) > self.max_corrupt or len(known) == len(self):
             raise UserError(
                 f"{self.name}: {len(known)} of {len(self)} images cannot be read (data.max_corrupt"
-                f" allows {self.max_corrupt}): {self._files(known)}; {self._reason(min(known))};"
+                f" allows {self.max_corrupt}): {self._listing(known)}; {self._reason(min(known))};"
                 " mend or remove them, or raise data.max_corrupt"
             )
         logging.getLogger("genjax").warning(
             "%s: %d of %d images cannot be read, the next in order stand in: %s",
-            *(self.name, len(known), len(self), self._files(new)),
+            *(self.name, len(known), len(self), self._listing(new)),
         )
 
-    def _files(self, examples: set[int]) -> str:
+    def _listing(self, examples: set[int]) -> str:
         names = [self.file(i) for i in sorted(examples)[:_LISTED]]
         return ", ".join(names) + (", ..." if len(examples) > _LISTED else "")
 

@@ -18,7 +18,7 @@ from genjax.data.dataset import Split
 from genjax.errors import UserError
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow releases the interpreter lock
-_SHOW_PROGRESS = 2000  # examples, from which decoding takes long enough to watch
+_PATIENCE = 2  # seconds that decoding may take before it shows a bar
 _ENDLESS = 2**40  # steps
 
 
@@ -44,10 +44,9 @@ class Resident:
         count = len(split)
         image, label = np.empty((count, *split.shape), np.uint8), np.empty(count, np.int32)
         self._found, skipped = np.empty(count, np.int32), np.empty(count, np.int32)
-        quiet = count < _SHOW_PROGRESS
         with ThreadPoolExecutor(_THREADS) as pool:
             records = pool.map(split.read, range(count))
-            for i, record in enumerate(tqdm(records, split.name, count, disable=quiet)):
+            for i, record in enumerate(tqdm(records, split.name, count, delay=_PATIENCE)):
                 image[i], label[i] = record["image"], record["label"]
                 self._found[i], skipped[i] = record["index"], record["skipped"]
         split.report(range(count), skipped)

@@ -41,11 +41,12 @@ def tfds(set_name: str, config_data) -> Dataset:
     builder = _builder(name, set_name)
     _prepare(name, set_name, builder)
     features, splits = builder.info.features, builder.info.splits
-    if "image" not in features or features["image"].dtype != np.uint8:
+    if "image" not in features or features["image"].np_dtype != np.uint8:
         raise UserError(f"{name} has no uint8 feature image, it has {', '.join(features)}")
     if "train" not in splits:
         raise UserError(f"{name} has no split train, it has {', '.join(splits)}")
-    classes = getattr(features.get("label"), "num_classes", None) or 0
+    # Only a class label has a number of classes; other features of that name are not labels.
+    classes = getattr(features["label"], "num_classes", None) or 0 if "label" in features else 0
 
     height, width, stored = features["image"].shape
     size, channels = config_data.size, config_data.channels

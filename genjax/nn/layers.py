@@ -1,4 +1,4 @@
-"""Linen layers over `genjax.nn.conv`, under their ordinary names and with explicit pixel padding."""
+"""Linen layers over `genjax.nn.conv`, by their ordinary names and with padding in pixels."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a Bernoulli likelihood is a likelihood of: three different data sets made of the same images.
+"""What a Bernoulli likelihood is a likelihood of: three data sets made of the same images.
 
 Their likelihoods differ by about two nats on MNIST, so every result has to name which it is.
 """

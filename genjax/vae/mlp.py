@@ -1,4 +1,4 @@
-"""A fully connected VAE: Kingma and Welling 2014, appendix C; 784-400-(40, 40)-400-784 by default."""
+"""A fully connected VAE: Kingma and Welling 2014, appendix C."""
 
 from collections.abc import Sequence
 

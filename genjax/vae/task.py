@@ -19,7 +19,7 @@ from genjax.vae.binarize import BINARIZE
 
 # Each makes (encoder, decoder) for images of shape (H, W, C).
 NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
-LIKELIHOODS = ("bernoulli", "gaussian")
+LIKELIHOODS = {"bernoulli": False, "gaussian": True}  # whether it is Gaussian
 
 _COLUMNS = 8  # of the pictures
 
@@ -45,7 +45,7 @@ def build(config, inputs: Inputs) -> Task:
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
     make = partial(networks, model, shape, dtype=compute_type(config.precision))
-    gaussian = choose("likelihood", config.likelihood, dict(zip(LIKELIHOODS, (False, True))))
+    gaussian = choose("likelihood", config.likelihood, LIKELIHOODS)
     prepare = choose("binarize", config.binarize, BINARIZE)
     if gaussian and config.binarize != "grey":
         raise UserError("likelihood='gaussian' is of grey levels: set binarize=grey")

@@ -1,0 +1,192 @@
+"""Data sets by name: what each source reads, and what it says when it cannot."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from genjax.data import open_dataset
+from genjax.data.dataset import conform, hold_out
+from genjax.errors import UserError
+
+
+def config(name, **changes):
+    values = dict(name=name, size=0, channels=0, test_fraction=0.1, max_corrupt=0)
+    return ConfigDict({**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "mnits"}, r"data.name=mnits is no data set.*did you mean mnist\?"),
+        ({"name": "folders:x"}, r"did you mean folder:PATH\?"),
+        ({"name": "npz"}, r"did you mean npz:PATH\?"),
+        ({"name": ""}, "they are mnist, npz:PATH, folder:PATH, tfds:NAME"),
+        ({"size": -1}, "data.size=-1"),
+        ({"channels": 2}, "data.channels=2"),
+        ({"test_fraction": 1.0}, "data.test_fraction=1.0"),
+        ({"max_corrupt": -1}, "data.max_corrupt=-1"),
+    ],
+)
+def test_impossible_values(changes, message):
+    with pytest.raises(UserError, match=message):
+        open_dataset(config(**{"name": "mnist", **changes}))
+
+
+def test_mnist_is_a_fixed_stratified_split():
+    data = open_dataset(config("mnist", size=32))
+    assert (len(data.train), len(data.test), data.classes) == (4500, 500, 10)
+    assert data.shape == data.train.shape == (32, 32, 1)
+    for split, each in ((data.train, 450), (data.test, 50)):
+        labels = [int(split[i]["label"]) for i in range(len(split))]
+        assert np.bincount(labels).tolist() == [each] * 10
+    image = data.train[0]["image"]
+    assert image.dtype == np.uint8 and image.shape == (32, 32, 1) and image.max() > 200
+    assert image[:2].max() == image[-2:].max() == image[:, :2].max() == 0
+
+
+def test_conform():
+    digit = np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
+    assert (conform(digit, 32, 0)[2:-2, 2:-2] == digit).all()
+    assert conform(digit, 0, 0) is digit
+    assert conform(digit, 14, 3).shape == (14, 14, 3)
+    assert conform(np.zeros((20, 30, 3), np.uint8), 32, 1).shape == (32, 32, 1)
+
+
+def test_hold_out_takes_the_share_of_every_class():
+    labels = np.random.default_rng(0).integers(0, 4, 200)
+    train, test = hold_out(labels, 0.1, "set")
+    assert sorted([*train, *test]) == list(range(200)) and len(test) == 20
+    share = np.bincount(labels[test], minlength=4) - np.bincount(labels) / 10
+    assert abs(share).max() <= 1
+    assert [len(part) for part in hold_out(labels, 0.0, "set")] == [200, 0]
+    assert [len(part) for part in hold_out(labels[:2], 0.01, "set")] == [1, 1]
+    with pytest.raises(UserError, match="set has one image"):
+        hold_out(labels[:1], 0.1, "set")
+
+
+def arrays(n=6, **changes):
+    x = np.arange(n * 4 * 4 * 3, dtype=np.uint8).reshape(n, 4, 4, 3)
+    y = np.arange(n) % 3
+    whole = dict(x_train=x, y_train=y, x_test=x[:2], y_test=y[:2, None])
+    return {k: v for k, v in {**whole, **changes}.items() if v is not None}
+
+
+def npz(tmp_path, **changes):
+    np.savez(tmp_path / "a.npz", **arrays(**changes))
+    return open_dataset(config(f"npz:{tmp_path / 'a.npz'}"))
+
+
+def test_npz(tmp_path):
+    data = npz(tmp_path)
+    assert (len(data.train), len(data.test), data.classes, data.shape) == (6, 2, 3, (4, 4, 3))
+    assert (data.train[5]["image"] == arrays()["x_train"][5]).all()
+    assert data.test[1]["label"] == 1 and data.test[1]["label"].dtype == np.int32
+    unlabelled = npz(tmp_path, y_train=None, y_test=None)
+    assert (unlabelled.classes, unlabelled.train[4]["label"]) == (0, 0)
+    carved = npz(tmp_path, x_test=None, y_test=None)
+    assert (len(carved.train), len(carved.test), carved.classes) == (5, 1, 3)
+    assert npz(tmp_path, **{k: arrays()[k][..., 0] for k in ("x_train", "x_test")}).shape[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": None}, "has no x_train, it has y_train, x_test, y_test"),
+        ({"x_train": np.zeros((6, 4, 4, 3))}, "x_train is float64, it must be uint8"),
+        ({"x_train": np.zeros((6, 4, 4, 4), np.uint8)}, r"x_train has shape \(6, 4, 4, 4\)"),
+        ({"x_train": np.zeros((0, 4, 4, 3), np.uint8)}, "and not empty"),
+        ({"x_test": np.zeros((2, 5, 4, 3), np.uint8)}, r"x_train has images of \(4, 4, 3\)"),
+        ({"y_train": np.zeros(5, int)}, r"y_train is int64\[5\], it must be integers \[6\]"),
+        ({"y_train": np.zeros(6)}, "y_train is float64"),
+        ({"y_train": np.full(6, -1)}, "label -1"),
+        ({"y_test": None}, "one of y_train and y_test"),
+        ({"x_train": np.array([{}])}, "holds Python objects"),
+    ],
+)
+def test_npz_that_is_not_right(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        npz(tmp_path, **changes)
+
+
+def test_npz_that_is_no_npz(tmp_path):
+    path = tmp_path / "a.npz"
+
+    def message():
+        with pytest.raises(UserError) as caught:
+            open_dataset(config(f"npz:{path}"))
+        return str(caught.value)
+
+    assert "no such file" in message()
+    np.savez(path, **arrays())
+    whole = path.read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:cut])
+        assert "cut off" in message()
+    damaged = bytearray(whole)
+    damaged[300] ^= 255
+    path.write_bytes(damaged)
+    assert "cannot be read" in message()
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    (tmp_path / "b.npy").rename(path)
+    assert "a single array" in message()
+
+
+def fill(root, *names, size=(9, 7)):
+    for i, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (i, 0, 0)).save(path)
+
+
+def folder(root, **changes):
+    return open_dataset(config(f"folder:{root}", **{"size": 4, "test_fraction": 0.0, **changes}))
+
+
+def files(split):
+    return [split.file(i) for i in range(len(split))]
+
+
+def test_folder_is_sorted_and_recursive(tmp_path):
+    fill(tmp_path, "b.PNG", "a.jpeg", "deep/er/c.tif", ".hidden.png", "deep/._d.png", "e.webp")
+    (tmp_path / "notes.txt").write_text("no picture")
+    data = folder(tmp_path)
+    assert files(data.train) == ["a.jpeg", "b.PNG", "deep/er/c.tif", "e.webp"]
+    assert (data.classes, data.shape, len(data.test)) == (0, (4, 4, 3), 0)
+    assert data.train[2]["image"].shape == (4, 4, 3) and data.train[2]["image"][0, 0, 0] == 2
+    assert folder(tmp_path, channels=1).train[0]["image"].shape == (4, 4, 1)
+
+
+def test_folder_classes_and_what_is_held_out(tmp_path):
+    fill(tmp_path, *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(10)))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cat" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    data = folder(tmp_path, test_fraction=0.2)
+    assert (data.classes, len(data.train), len(data.test)) == (2, 16, 4)
+    assert [int(data.test[i]["label"]) for i in range(4)] == [0, 0, 1, 1]
+    assert not set(files(data.train)) & set(files(data.test))
+
+
+def test_folder_train_and_test(tmp_path):
+    fill(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "test/b/4.png", "x.png")
+    data = folder(tmp_path, test_fraction=0.5)
+    assert (files(data.train), files(data.test)) == (["a/1.png", "b/2.png", "b/3.png"], ["b/4.png"])
+    assert (data.classes, data.test[0]["label"]) == (2, 1)
+    fill(tmp_path, "test/c/5.png")
+    with pytest.raises(UserError, match="has c, which is no class of train: a, b"):
+        folder(tmp_path)
+
+
+def test_folder_that_is_not_right(tmp_path):
+    with pytest.raises(UserError, match=r"such as :data=folder:.*,size=64"):
+        folder(tmp_path, size=0)
+    with pytest.raises(UserError, match="no such folder"):
+        folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no images in"):
+        folder(tmp_path)
+    fill(tmp_path, "test/1.png")
+    with pytest.raises(UserError, match="test but no train"):
+        folder(tmp_path)
+    fill(tmp_path, "one/1.png")
+    with pytest.raises(UserError, match="has one image"):
+        folder(tmp_path / "one", test_fraction=0.1)

@@ -1,0 +1,165 @@
+"""Feeds: resident and streamed give the same bytes, whatever cannot be read."""
+
+import logging
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from genjax.data import evaluation_batches, open_dataset, open_feed, order, select
+from genjax.errors import UserError
+
+SEED, BATCH = 3, 4
+
+
+def config(root, **changes):
+    values = dict(name=f"folder:{root}", size=3, channels=0, test_fraction=0.0, max_corrupt=0)
+    feed = dict(placement="auto", resident_limit_mb=1, workers=0)
+    return ConfigDict({**values, **feed, **changes})
+
+
+@pytest.fixture
+def root(tmp_path):
+    for i in range(10):
+        (tmp_path / str(i % 2)).mkdir(exist_ok=True)
+        Image.new("RGB", (5, 4), (i, 10 * i, 255 - i)).save(tmp_path / f"{i % 2}/{i}.png")
+    return tmp_path
+
+
+def feed(data, **changes):
+    split = open_dataset(config(data, **changes)).train
+    return open_feed(split, config(data, **changes), BATCH, SEED, lambda line: None)
+
+
+def batches(data, start, n, **changes):
+    source = feed(data, **changes)
+    x = source.chunk(start, n)
+    out = [select(source.arrays, {key: x[key][t] for key in x}) for t in range(n)]
+    source.close()
+    return jax.tree.map(np.asarray, out)
+
+
+def assert_same(left, right):
+    for a, b in zip(left, right, strict=True):
+        assert a.keys() == b.keys() == {"image", "label", "index"}
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+            assert a[key].dtype == b[key].dtype
+
+
+def damage(root, *files):
+    for file in files:
+        path = root / file
+        path.write_bytes(path.read_bytes()[:40])
+
+
+def test_batches_follow_the_order(root):
+    found = batches(root, 2, 3, placement="resident")
+    split = open_dataset(config(root)).train
+    for t, batch in enumerate(found):
+        expected = order.indices(SEED, 10, (2 + t) * BATCH, BATCH)
+        np.testing.assert_array_equal(batch["index"], expected)
+        for k, i in enumerate(expected):
+            np.testing.assert_array_equal(batch["image"][k], split[i]["image"])
+            assert batch["label"][k] == split[i]["label"]
+
+
+@pytest.mark.parametrize("bad", [(), ("0/2.png", "0/4.png", "1/9.png")])
+def test_resident_and_stream_are_the_same_bytes(root, bad):
+    damage(root, *bad)
+    resident = batches(root, 1, 6, placement="resident", max_corrupt=3)
+    stream = batches(root, 1, 6, placement="stream", max_corrupt=3)
+    assert_same(resident, stream)
+    used = set(np.concatenate([batch["index"] for batch in stream]).tolist())
+    assert used == set(range(10)) - ({1, 2, 9} if bad else set())
+
+
+def test_stream_goes_on_and_seeks(root):
+    whole = batches(root, 0, 8, placement="resident")
+    source = feed(root, placement="stream")
+    parts = []
+    for start, n in ((0, 2), (2, 1), (5, 2), (3, 2), (7, 1)):
+        x = source.chunk(start, n)
+        assert x["image"].shape == (n, BATCH, 3, 3, 3)
+        parts += [(start + t, {key: x[key][t] for key in x}) for t in range(n)]
+    source.close()
+    steps, found = zip(*sorted(parts, key=lambda part: part[0]), strict=True)
+    assert steps == tuple(range(8))
+    assert_same(whole, found)
+
+
+def test_worker_processes_read_the_same_bytes(root):
+    damage(root, "0/2.png")
+    few = dict(placement="stream", max_corrupt=1)
+    assert_same(batches(root, 1, 5, **few), batches(root, 1, 5, workers=2, **few))
+    with pytest.raises(UserError, match="1 of 10 images"):
+        batches(root, 0, 4, placement="stream", workers=1)
+
+
+@pytest.mark.parametrize("placement", ["resident", "stream"])
+def test_unreadable_files_are_counted_and_listed(root, placement, caplog):
+    damage(root, "0/2.png", "0/4.png", "1/9.png")
+    with caplog.at_level(logging.WARNING, "genjax"):
+        batches(root, 0, 8, placement=placement, max_corrupt=3)
+    lines = " ".join(caplog.messages)
+    for name in ("0/2.png", "0/4.png", "1/9.png"):
+        assert lines.count(name) == 1
+    assert "3 of 10 images cannot be read" in caplog.messages[-1]
+    for limit in (0, 2):
+        with pytest.raises(UserError) as caught:
+            batches(root, 0, 8, placement=placement, max_corrupt=limit)
+        message = str(caught.value)
+        assert "of 10 images cannot be read" in message and f"allows {limit})" in message
+        assert ".png" in message and "data.max_corrupt" in message and "\n" not in message
+    for path in root.glob("*/*.png"):
+        path.write_text("")
+    with pytest.raises(UserError, match="10 of 10 images cannot be read"):
+        batches(root, 0, 3, placement=placement, max_corrupt=99)
+
+
+def test_evaluation_sees_each_example_once(root):
+    split = open_dataset(config(root)).train
+    found = list(evaluation_batches(split, BATCH))
+    assert [batch["index"].tolist() for batch in found] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9, 9, 9],
+    ]
+    assert found[-1]["weight"].tolist() == [1, 1, 0, 0]
+    assert found[-1]["weight"].dtype == np.float32 and found[0]["image"].shape == (4, 3, 3, 3)
+    assert (found[-1]["image"][2] == split[9]["image"]).all()
+    damage(root, "0/2.png")
+    split = open_dataset(config(root, max_corrupt=1)).train
+    weights = np.concatenate([batch["weight"] for batch in evaluation_batches(split, BATCH)])
+    assert weights.tolist() == [1, 0, *[1] * 8, 0, 0]
+    assert not list(evaluation_batches(open_dataset(config(root)).test, BATCH))
+
+
+def test_placement(root):
+    lines = []
+
+    def kind(**changes):
+        split = open_dataset(config(root)).train
+        source = open_feed(split, config(root, **changes), BATCH, SEED, lines.append)
+        source.close()
+        return type(source).__name__
+
+    assert kind() == "Resident" and "resident" in lines[-1]
+    assert kind(resident_limit_mb=0) == "Stream" and "10 images" in lines[-1]
+    assert kind(resident_limit_mb=0, placement="resident") == "Resident"
+    assert kind(placement="stream") == "Stream"
+    with pytest.raises(UserError, match=r"data.placement=disk must be auto, resident or stream"):
+        kind(placement="disk")
+    with pytest.raises(UserError, match=r"data.workers=-1"):
+        kind(workers=-1)
+
+
+def test_a_batch_may_be_larger_than_the_set(root):
+    one = root / "one" / "a"
+    one.mkdir(parents=True)
+    Image.new("RGB", (3, 3)).save(one / "1.png")
+    for placement in ("resident", "stream"):
+        [batch] = batches(root / "one", 5, 1, placement=placement)
+        assert batch["index"].tolist() == [0] * BATCH
