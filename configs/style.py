@@ -9,8 +9,9 @@ the samples of a trained GAN or VAE. Several are written with commas between the
 from genjax import config as config_lib
 
 # The presets' weights are for networks trained on pixels from 0 to 255. The features of the weights
-# of torchvision's lineage, trained on pixels divided by a standard deviation of 0.226 (the mean over
-# RGB), are smaller by this factor. It matters: content loss grows with its square, style loss with its fourth power.
+# of torchvision's lineage, trained on pixels divided by a standard deviation of 0.226 (RGB's mean),
+# are smaller by this factor. It matters: the content loss grows with its square, the style loss with
+# its fourth power.
 _PIXEL_SCALE = 255 * 0.226
 
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

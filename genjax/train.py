@@ -83,7 +83,7 @@ class _Loop:
         if run.task.sample:
             self.sampler = runs.Sampler(run, self.config.sample.n, self.config.sample.seed)
         if run.task.pictures:
-            self.test_batch = next(data.evaluation_batches(run.dataset.test, self.config.sample.n))
+            self.test_batch = data.examples(run.dataset.test, self.config.sample.n)
             self.pictures = jax.jit(run.task.pictures)
         self.facts = {}
 

@@ -4,7 +4,7 @@ import difflib
 
 from genjax.data.arrays import mnist, npz
 from genjax.data.dataset import Dataset, Split
-from genjax.data.feed import Resident, Stream, evaluation_batches, open_feed, select
+from genjax.data.feed import Resident, Stream, evaluation_batches, examples, open_feed, select
 from genjax.data.folder import folder
 from genjax.data.tfds import tfds
 from genjax.errors import UserError
@@ -15,6 +15,7 @@ __all__ = [
     "Split",
     "Stream",
     "evaluation_batches",
+    "examples",
     "open_dataset",
     "open_feed",
     "select",

@@ -160,6 +160,16 @@ def evaluation_batches(split: Split, batch_size: int) -> Iterator[dict[str, np.n
         iterator.close()
 
 
+def examples(split: Split, n: int) -> dict[str, np.ndarray]:
+    """A batch of `n` examples of a split, evenly spaced in its order, as `evaluation_batches` gives.
+
+    What to show of it: splits are often sorted by class, and their beginning is one class. An
+    unreadable one is represented by the next.
+    """
+    batch = _read_batch(split, np.linspace(0, len(split) - 1, n).astype(np.int32))
+    return {key: batch[key] for key in ("image", "label", "index")}
+
+
 class _Batches:
     """Batch first, first + 1, ... of the training order, for Grain to read at random."""
 

@@ -117,7 +117,7 @@ def conv_transpose(x, kernel, stride: int = 1, padding: int = 0):
 
 
 def space_to_depth(x, block: int):
-    """f[B, H, W, C] -> f[B, H/block, W/block, block² C]; new channels in the order (row, column, C)."""
+    """f[B, H, W, C] -> f[B, H/block, W/block, block² C], channels as (row, column, C)."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // block, block, w // block, block, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, h // block, w // block, block * block * c)
