@@ -17,32 +17,35 @@ command goes on. Other exit codes: 0 done; 2 yours to mend, one line says what; 
 import importlib
 import sys
 
-from absl import flags
 from etils import epath
-from ml_collections import config_flags
 
 from genjax import config as config_lib
-from genjax import errors
+from genjax.errors import UserError, exit_code, one_line
+
+MODES = ("train", "evaluate", "sample")
 
 
 def parse(argv):
-    """(config, workdir, mode) of a command line."""
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values)
-    flags.DEFINE_string("workdir", "", "where the run lives", flag_values=values)
-    modes = ("train", "evaluate", "sample")
-    flags.DEFINE_enum("mode", "train", modes, "what to do", flag_values=values)
-    try:
-        unused = values(argv)[1:]
-        if values.config is None:
-            raise errors.UserError("--config is missing: try --config=configs/dcgan.py, or --help")
-        config = values.config.copy_and_resolve_references()  # a config that failed says so here
-    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        raise errors.UserError(str(error)) from None
-    if unused:
-        raise errors.UserError(f"argument {unused[0]!r} is not understood: options start with --")
-    workdir = values.workdir or config_lib.default_workdir(values["config"].config_filename)
-    return config, epath.Path(workdir), values.mode
+    """(config, workdir, mode) of a command line; `--KEY VALUE` means `--KEY=VALUE`."""
+    options, overrides = {"config": "", "workdir": "", "mode": "train"}, {}
+    arguments = iter(argv[1:])
+    for argument in arguments:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--"):
+            raise UserError(f"argument {argument!r} is not understood: options start with --")
+        if name not in options and not name.startswith("config."):
+            hint = config_lib.nearest(name, options)
+            raise UserError(f"option --{name} is unknown{hint} (see --help)")
+        value = value if equals else next(arguments, "--")
+        if not equals and value.startswith("--"):
+            raise UserError(f"--{name} lacks a value: write --{name}=VALUE")
+        (options if name in options else overrides)[name.removeprefix("config.")] = value
+    config_lib.choose("--mode", options["mode"], dict.fromkeys(MODES))
+    if not options["config"]:
+        raise UserError("--config is missing: try --config=configs/dcgan.py, or --help")
+    config = config_lib.read(options["config"], overrides)
+    workdir = options["workdir"] or config_lib.default_workdir(options["config"])
+    return config, epath.Path(workdir), options["mode"]
 
 
 def main(argv) -> int:
@@ -55,10 +58,10 @@ def main(argv) -> int:
         verb = importlib.import_module(f"genjax.{mode}")  # heavy imports, once they are needed
         getattr(verb, mode)(config, workdir)
     except Exception as error:
-        if errors.exit_code(error) is None:
+        if exit_code(error) is None:
             raise
-        print(errors.one_line(error), file=sys.stderr)
-        return errors.exit_code(error)
+        print(one_line(error), file=sys.stderr)
+        return exit_code(error)
     return 0
 
 

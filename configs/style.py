@@ -10,8 +10,8 @@ from genjax import config as config_lib
 
 # The presets' weights are for networks trained on pixels from 0 to 255. The features of the weights
 # of torchvision's lineage, trained on pixels divided by a standard deviation of 0.226 (RGB's mean),
-# are smaller by this factor. It matters: the content loss grows with its square, the style loss with
-# its fourth power.
+# are smaller by this factor. It matters: the content loss grows with its square and the style loss
+# with its fourth power.
 _PIXEL_SCALE = 255 * 0.226
 
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -54,7 +54,7 @@ def get_config(arg: str = ""):
     """ARG: `preset` (gatys or neural-style), `size` (px of the longer side), `features`.
 
     Keys:
-      content, style: the pictures. style_weights: one number a style.
+      content, style: the pictures. style_weights: one number a style, or () for equal shares.
       size: px on the contents' longer side; style_scale: the styles', in multiples of it.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.
@@ -71,7 +71,7 @@ def get_config(arg: str = ""):
     config = config_lib.base("style")
     config.content = "astronaut"
     config.style = ""
-    config.style_weights = (1.0,)
+    config.style_weights = ()
     config.size = arg.size
     config.style_scale = 1.0
     config.content_fit = "same"

@@ -1,8 +1,11 @@
 """Configs: the values of one experiment, complete and locked; and what may change in a resume."""
 
 import difflib
+import importlib.util
 import json
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
@@ -26,6 +29,20 @@ FREE_KEYS = (
     "data.placement",
     "data.resident_limit_mb",
     "data.workers",
+)
+
+# What numbers may be: (what to say, whether one is possible, last parts of the keys it is true of,
+# which mean the same in every group). What only one family can judge, it judges where it is read.
+_RANGES = (
+    (
+        "at least 1",
+        lambda x: x >= 1,
+        "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps",
+    ),
+    ("at least 0", lambda x: x >= 0, "every half_life ramp weight weights tv_weight init_noise"),
+    ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
+    ("more than 0", lambda x: x > 0, "learning_rate scale style_scale"),
+    ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
 )
 
 
@@ -92,6 +109,58 @@ def dataset(name: str, size: int) -> ConfigDict:
     )
 
 
+def read(name: str, overrides: Mapping[str, str]) -> ConfigDict:
+    """The locked config that a command line describes.
+
+    An exception of the file's own code is passed on: its traceback says more than a line could.
+
+    Args:
+      name: `FILE[:ARG]`, a Python file whose `get_config(ARG)` returns the config.
+      overrides: {dotted key: the text of its value}. A tuple is written with commas, `1.0,2.0` or
+        `(1.0, 2.0)`.
+
+    Raises:
+      UserError: there is no such file, it has no `get_config` that returns a ConfigDict, a key is
+        unknown (the nearest known one is named), or a value is of another type.
+    """
+    path, colon, arg = name.partition(":")
+    file = epath.Path(path)
+    if not file.is_file() or file.suffix != ".py":
+        wrong = "is not a .py file" if file.exists() else "does not exist"
+        raise UserError(f"config file {path} {wrong}{_nearest_file(file)}")
+    spec = importlib.util.spec_from_file_location("experiment", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"config file {path} defines no get_config")
+    config = module.get_config(*([arg] if colon else []))
+    if not isinstance(config, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
+    config = config.copy_and_resolve_references().lock()
+    for key, text in overrides.items():
+        _override(config, key, text)
+    return config
+
+
+def check(config: ConfigDict):
+    """Refuses numbers that make no sense, before anything is read or compiled.
+
+    Raises:
+      UserError: naming the key and what it may be.
+    """
+    for key, value in flatten(config).items():
+        for number in value if isinstance(value, list) else [value]:
+            if not isinstance(number, int | float):
+                continue
+            if not math.isfinite(number):
+                raise UserError(f"{key}={value} has to be finite")
+            for what, possible, names in _RANGES:
+                if key.rpartition(".")[2] in names.split() and not possible(number):
+                    raise UserError(f"{key}={value} has to be {what}")
+    choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
+
+
 def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
     """Reads a config file's ARG, `key=value,key=value`; each value takes its default's type.
 
@@ -106,10 +175,10 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
         if not equals:
             raise UserError(f"config argument {key!r} lacks a value: write {key}=VALUE")
         try:
-            values[key] = _convert(text, type(defaults[key]))
+            values[key] = _convert(text, defaults[key])
         except ValueError:
-            kind = type(defaults[key]).__name__
-            raise UserError(f"config argument {key}={text!r} is not of type {kind}") from None
+            kind = _kind(defaults[key])
+            raise UserError(f"config argument {key}={text!r} is not {kind}") from None
     return values
 
 
@@ -171,11 +240,12 @@ def load(workdir: epath.Path) -> ConfigDict:
     if not path.exists():
         raise UserError(f"{workdir} is not a run's workdir: it has no config.json")
     try:
-        config = ConfigDict(json.loads(path.read_text()))
+        values = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): restore it or start afresh") from None
-    config.lock()
-    return config
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a JSON object: restore it or start afresh")
+    return ConfigDict(values).lock()
 
 
 def check_same(config: ConfigDict, workdir: epath.Path):
@@ -201,9 +271,45 @@ def check_same(config: ConfigDict, workdir: epath.Path):
         )
 
 
-def _convert(text: str, kind: type):
-    if kind is bool:
+def _override(config: ConfigDict, key: str, text: str):
+    known = flatten(config)
+    if key not in known:
+        inside = [k for k in known if k.startswith(f"{key}.")]
+        if inside:
+            raise UserError(f"config key {key!r} is a group: set {', '.join(inside)}")
+        raise UserError(f"config key {key!r} is unknown{nearest(key, known)}")
+    *groups, last = key.split(".")
+    for group in groups:
+        config = config[group]
+    try:
+        config[last] = _convert(text, config[last])
+    except ValueError:
+        raise UserError(f"config key {key}={text!r} is not {_kind(config[last])}") from None
+
+
+def _convert(text: str, like: Any) -> Any:
+    """The value of the type of `like` that `text` says."""
+    if isinstance(like, bool):
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
-    return kind(text)
+    if isinstance(like, tuple | list):
+        parts = [part.strip(" '\"") for part in text.strip("()[] ").split(",")]
+        return type(like)(_convert(part, like[0] if like else "") for part in parts if part)
+    return type(like)(text)
+
+
+def _kind(value: Any) -> str:
+    """What messages call the type of a value."""
+    if isinstance(value, tuple | list):
+        return f"{_kind(value[0] if value else '')}, or several with commas between them"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names[type(value)]
+
+
+def _nearest_file(file: epath.Path) -> str:
+    """The config file that was meant, in the folder named or in `configs`."""
+    folders = dict.fromkeys([file.parent, epath.Path("configs")])
+    found = {f.stem: f for folder in folders if folder.is_dir() for f in folder.glob("*.py")}
+    near = difflib.get_close_matches(file.stem, found, n=1, cutoff=0.5)
+    return f"; did you mean {found[near[0]]}?" if near else ""

@@ -1,5 +1,7 @@
 """The ways a run ends early, and the exit code each one has."""
 
+import errno
+
 
 class UserError(Exception):
     """Something that the user can mend; the message is one line that says what to change."""
@@ -19,13 +21,28 @@ class NonFiniteError(Exception):
     exit_code = 1
 
 
+# What to do where the system refuses a place. A file that is missing is not among them: who expects
+# one to be there says so with a UserError, and elsewhere it is a fault of the program.
+_ADVICE = {
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EEXIST: "a folder is needed there: choose another place",
+    errno.ENOTDIR: "a folder is needed there: choose another place",
+    errno.EISDIR: "a file is needed there: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk",
+}
+
+
 def exit_code(error: Exception) -> int | None:
     """What the process ends with; None for an error that nobody foresaw, which needs a traceback.
 
-    Running out of memory is for the user to mend, whoever notices it: the device's allocator (its
-    error begins with RESOURCE_EXHAUSTED) or Python.
+    Running out of memory or of disk is for the user to mend, whoever notices it: the device's
+    allocator, Python, or the file system.
     """
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if _is_out_of_memory(error) or _advice(error):
         return UserError.exit_code
     return getattr(error, "exit_code", None)
 
@@ -33,9 +50,22 @@ def exit_code(error: Exception) -> int | None:
 def one_line(error: Exception) -> str:
     """The line for stderr."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+    if _is_out_of_memory(error):
         return (
             "error: out of memory; make train.batch_size, the picture size or the network smaller "
             f"({text[:200] or 'no more from Python'})"
         )
+    if _advice(error):
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"error: {place}{error.strerror}; {_advice(error)}"
     return text if isinstance(error, Interrupted) else f"error: {text}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # XLA says the one or the other: an allocation that fails after dispatch is INTERNAL on CPUs.
+    says_so = any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
+    return isinstance(error, MemoryError) or says_so
+
+
+def _advice(error: Exception) -> str | None:
+    return _ADVICE.get(error.errno) if isinstance(error, OSError) else None

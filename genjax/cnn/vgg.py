@@ -85,13 +85,14 @@ def apply(
     Returns:
       {tap: f[B, h, w, C]}, of type `dtype`.
     """
-    x = ((x - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)).astype(dtype)
+    mean, std = (jnp.array(values)[None, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    x = ((x - mean) / std).astype(dtype)
     found, block = {}, "1"
     for name, layer in weights.items():
         if name[4] != block:
             x, block = POOLS[pool](x), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
-        x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias)
+        x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias[None, None, None])
         tap = name.replace("conv", "relu")
         if tap in taps:
             found[tap] = x

@@ -161,7 +161,7 @@ def evaluation_batches(split: Split, batch_size: int) -> Iterator[dict[str, np.n
 
 
 def examples(split: Split, n: int) -> dict[str, np.ndarray]:
-    """A batch of `n` examples of a split, evenly spaced in its order, as `evaluation_batches` gives.
+    """A batch of `n` examples, evenly spaced in a split's order, as `evaluation_batches` gives.
 
     What to show of it: splits are often sorted by class, and their beginning is one class. An
     unreadable one is represented by the next.

@@ -28,7 +28,7 @@ class Conv(nn.Module):
         y = convolution.conv(
             x.astype(self.dtype), kernel.astype(self.dtype), self.stride, (edge, edge)
         )
-        return y if bias is None else y + bias.astype(self.dtype)
+        return y if bias is None else y + bias.astype(self.dtype)[None, None, None]
 
 
 class ConvTranspose(nn.Module):
@@ -49,7 +49,7 @@ class ConvTranspose(nn.Module):
         y = convolution.conv_transpose(
             x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
         )
-        return y if bias is None else y + bias.astype(self.dtype)
+        return y if bias is None else y + bias.astype(self.dtype)[None, None, None]
 
 
 class BatchNorm(nn.Module):

@@ -40,8 +40,7 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
     Contents have `size` px on their longer side and styles `style_scale` times that.
 
     Raises:
-      UserError: a picture is missing or unreadable, contents differ in shape, or the numbers of
-        styles and weights do.
+      UserError: a picture is missing or unreadable, or contents differ in shape.
     """
 
     def read_all(key: str, size: float) -> list[np.ndarray]:
@@ -52,18 +51,25 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
 
     contents = _same_shape(read_all("content", config.size), config.content_fit)
     styles = read_all("style", config.size * config.style_scale)
-    if len(styles) != len(config.style_weights):
+    start = _start(config, contents, read_picture)
+    return Pictures(contents, [style[None] for style in styles], start)
+
+
+def shares(weights, n: int) -> np.ndarray:
+    """The share of each of `n` styles, f32[n] with sum 1; equal ones where there are no weights.
+
+    Raises:
+      UserError: there are fewer or more weights than styles, or one is negative, or all are 0.
+    """
+    weights = np.array(weights or [1.0] * n, np.float32)
+    if len(weights) != n:
         raise UserError(
-            f"{len(styles)} styles but {len(config.style_weights)} style_weights: give as many, "
-            f"--config.style_weights='({', '.join(['1.0'] * len(styles))},)'"
+            f"{n} styles but {len(weights)} style_weights: give as many, "
+            f"--config.style_weights='({', '.join(['1.0'] * n)},)'"
         )
-    if min(config.style_weights) < 0 or sum(config.style_weights) <= 0:
-        raise UserError(f"style_weights={config.style_weights} must be positive")
-    return Pictures(
-        contents,
-        [style[None] for style in styles],
-        _start(config, contents, read_picture),
-    )
+    if not (weights.min() >= 0 and weights.sum() > 0):  # also true of NaN
+        raise UserError(f"style_weights={weights.tolist()} must not be negative, nor all 0")
+    return weights / weights.sum()
 
 
 def _same_shape(contents: list[np.ndarray], fit: str) -> np.ndarray:
@@ -95,7 +101,7 @@ def _start(config, contents: np.ndarray, read_picture) -> np.ndarray:
     if init == "noise":
         key = rng.stream(config.seed, rng.Stream.NOISE)
         noise = rng.normal(key, len(contents), contents.shape[1:])
-        return np.asarray(jnp.array(IMAGENET_MEAN) + config.init_noise * noise)
+        return np.asarray(jnp.array(IMAGENET_MEAN)[None, None, None] + config.init_noise * noise)
     (picture, *_) = read_picture(init)
     picture = images.resize(picture, *contents.shape[1:3])
     return np.repeat(images.to_float(jnp.asarray(picture), low=0)[None], len(contents), axis=0)

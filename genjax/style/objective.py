@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from genjax.cnn.features import FeatureNet
 from genjax.config import choose
 from genjax.style import losses
+from genjax.style.inputs import shares
 
 
 class Objective(NamedTuple):
@@ -29,8 +30,7 @@ class Objective(NamedTuple):
 def make(config, net: FeatureNet) -> Objective:
     """The objective of a style config.
 
-    With several styles the style loss is the sum of each one's, weighted by `style_weights` over
-    their sum.
+    With several styles the style loss is the mean of each one's, weighted by `style_weights`.
 
     Raises:
       UserError: a value of the config is not possible.
@@ -41,7 +41,6 @@ def make(config, net: FeatureNet) -> Objective:
     taps = tuple(dict.fromkeys(content_layers + style_layers))
     norm, scale = config.style_loss.gram, config.features.scale
     choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
-    mix = jnp.array(config.style_weights) / sum(config.style_weights)
 
     def features(weights, x, layers):
         found = net.apply(weights, x, layers)
@@ -63,6 +62,7 @@ def make(config, net: FeatureNet) -> Objective:
             losses.mean_squared_error(found[layer], content[layer]) for layer in content_layers
         )
         found_grams = grams(found)
+        mix = shares(config.style_weights, len(style[style_layers[0]]))
         style_loss = sum(
             weight * share * losses.mean_squared_error(found_grams[layer], target[None])
             for layer, weight in zip(style_layers, layer_weights, strict=True)

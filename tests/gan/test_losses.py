@@ -1,0 +1,36 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.gan.losses import LOSSES
+
+LOG2, SOFTPLUS1 = np.log(2), np.log1p(np.exp(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "discriminator", "generator"),
+    [  # of logits real = [0, 1], fake = [0, -1]; log(1 + e^-1) = softplus(1) - 1
+        ("non_saturating", [2 * LOG2, 2 * (SOFTPLUS1 - 1)], [LOG2, SOFTPLUS1]),
+        ("minimax", [2 * LOG2, 2 * (SOFTPLUS1 - 1)], [-LOG2, 1 - SOFTPLUS1]),
+        ("least_squares", [0.5, 0.5], [0.5, 2.0]),
+    ],
+)
+def test_by_hand(name, discriminator, generator):
+    real, fake = jnp.array([0.0, 1.0]), jnp.array([0.0, -1.0])
+    np.testing.assert_allclose(LOSSES[name].discriminator(real, fake), discriminator, rtol=1e-6)
+    np.testing.assert_allclose(LOSSES[name].generator(fake), generator, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_finite_for_extreme_logits(name):
+    extreme = jnp.array([-1e4, 1e4])
+    loss = LOSSES[name]
+    for value in (loss.discriminator(extreme, -extreme), loss.generator(extreme)):
+        assert jnp.isfinite(value).all()
+    assert jnp.isfinite(jax.grad(lambda x: loss.generator(x).sum())(extreme)).all()
+
+
+def test_generator_descends_towards_real():
+    for loss in LOSSES.values():
+        assert jax.grad(lambda x, loss=loss: loss.generator(x).sum())(jnp.float32(-1)) < 0

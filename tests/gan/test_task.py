@@ -1,0 +1,97 @@
+"""One round of the GAN task against the same round written with plain gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import dcgan as dcgan_config
+from genjax import data, images, rng
+from genjax.gan import dcgan
+from genjax.gan import task as gan_task
+from genjax.gan.losses import LOSSES
+from genjax.task import Inputs
+
+
+@pytest.fixture(scope="module", params=["non_saturating", "least_squares"])
+def setting(request):
+    config = dcgan_config.get_config("size=8,width=4")
+    config.loss = request.param
+    config.model.latent = 6
+    config.train.batch_size = 4
+    task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
+    image = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.uint8)
+    state = jax.jit(task.init)(jax.random.key(0), {})
+    return config, task, state, {"image": jnp.asarray(image)}
+
+
+def test_round_is_two_plain_updates(setting):
+    """The shared forward pass gives the gradients that two separate passes give."""
+    config, task, state, batch = setting
+    key = jax.random.key(1)
+    new, metrics = jax.jit(lambda: task.step(state, batch, key, None))()
+
+    generator, discriminator = dcgan.networks(config.model, (8, 8, 1))
+    loss, adam = LOSSES[config.loss], optax.adam(2e-4, b1=0.5, b2=0.999)
+    real, z = images.to_float(batch["image"], -1), rng.normal(key, 4, (6,))
+    mutable = {"train": True, "mutable": ["batch_stats"]}
+
+    def make(params):
+        return generator.apply(state.generator | {"params": params}, z, **mutable)[0]
+
+    def d_loss(params):
+        variables = state.discriminator | {"params": params}
+        on_real, updated = discriminator.apply(variables, real, **mutable)
+        fake = make(state.generator["params"])
+        on_fake, updated = discriminator.apply({"params": params} | updated, fake, **mutable)
+        return loss.discriminator(on_real, on_fake).mean()
+
+    @jax.jit
+    def plain():
+        d_value, d_grads = jax.value_and_grad(d_loss)(state.discriminator["params"])
+        updates, _ = adam.update(d_grads, adam.init(state.discriminator["params"]))
+        d_params = optax.apply_updates(state.discriminator["params"], updates)
+
+        def g_loss(params):
+            logits, _ = discriminator.apply(
+                state.discriminator | {"params": d_params}, make(params), **mutable
+            )
+            return loss.generator(logits).mean()
+
+        g_value, g_grads = jax.value_and_grad(g_loss)(state.generator["params"])
+        updates, _ = adam.update(g_grads, adam.init(state.generator["params"]))
+        return d_value, g_value, d_params, optax.apply_updates(state.generator["params"], updates)
+
+    d_value, g_value, d_params, g_params = plain()
+    np.testing.assert_allclose(metrics["d_loss"], d_value, rtol=1e-4)
+    np.testing.assert_allclose(metrics["g_loss"], g_value, rtol=1e-4)
+    # Adam's first step is the sign of the gradient: 1e-3 of its length is gradients that agree.
+    for ours, plainly in (
+        (new.discriminator["params"], d_params),
+        (new.generator["params"], g_params),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=4e-6), ours, plainly)
+
+
+def test_first_average_is_the_generator_and_no_alias(setting):
+    state = setting[2]
+    for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(state.generator), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()
+
+
+def test_samples_are_a_function_of_the_key_and_use_running_statistics(setting):
+    _, task, state, _ = setting
+    sample = jax.jit(task.sample, static_argnums=2)
+    many, few = sample(state, jax.random.key(3), 5), sample(state, jax.random.key(3), 2)
+    assert many.shape == (5, 8, 8, 1) and many.dtype == jnp.uint8
+    # With batch statistics, the number of pictures would change each of them.
+    assert np.abs(np.int32(many[:2]) - np.int32(few)).max() <= 1
+
+
+def test_evaluation_has_one_value_per_example(setting):
+    _, task, state, batch = setting
+    values = jax.jit(task.evaluate)(state, batch, jax.random.key(0))
+    assert {value.shape for value in values.values()} == {(4,)}
+    assert set(values) == {"d_loss", "g_loss", "d_real", "d_fake"}

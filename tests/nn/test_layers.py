@@ -1,0 +1,88 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, average_pool, max_pool
+
+
+def _normal(*shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def test_conv_equals_linen():
+    x = _normal(2, 9, 8, 3)
+    ours, theirs = Conv(5, 4, stride=2, padding=1), nn.Conv(5, (4, 4), 2, padding=1)
+    variables = ours.init(jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(
+        jnp.shape, theirs.init(jax.random.key(0), x)
+    )
+    np.testing.assert_allclose(
+        ours.apply(variables, x), theirs.apply(variables, x), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_conv_transpose_doubles_the_size():
+    x = _normal(2, 4, 5, 3)
+    y, variables = ConvTranspose(6, 4, stride=2, padding=1).init_with_output(jax.random.key(0), x)
+    assert y.shape == (2, 8, 10, 6)
+    assert variables["params"]["kernel"].shape == (4, 4, 3, 6)
+
+
+def test_compute_type_leaves_parameters_float32():
+    x = _normal(2, 4, 4, 3)
+    y, variables = Conv(6, 3, padding=1, dtype=jnp.bfloat16).init_with_output(jax.random.key(0), x)
+    assert y.dtype == jnp.bfloat16
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+
+
+def test_batch_norm_by_hand():
+    x = jnp.array([[0.0], [2.0]])  # mean 1, variance 1
+    norm = BatchNorm(momentum=0.9, epsilon=0.0)
+    variables = norm.init(jax.random.key(0), x, True)
+    y, updated = norm.apply(variables, x, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, [[-1.0], [1.0]], rtol=1e-6)
+    (stats,) = updated["batch_stats"].values()
+    np.testing.assert_allclose(stats["mean"], [0.1], rtol=1e-6)  # 0.9 * 0 + 0.1 * 1
+    np.testing.assert_allclose(stats["var"], [1.0], rtol=1e-6)  # 0.9 * 1 + 0.1 * 1
+
+
+def test_batch_norm_uses_running_averages_when_not_training():
+    x = jnp.array([[0.0], [2.0]])
+    norm = BatchNorm(epsilon=0.0)
+    variables = norm.init(jax.random.key(0), x, True)  # mean 0, variance 1
+    np.testing.assert_allclose(norm.apply(variables, x, False), x, rtol=1e-6)
+
+
+def test_batch_norm_over_a_mapped_axis_is_that_of_the_whole_batch():
+    x = _normal(8, 3)
+    variables = BatchNorm().init(jax.random.key(0), x, True)
+    whole = BatchNorm().apply(variables, x, True, mutable=["batch_stats"])[0]
+    parts = jax.vmap(
+        lambda part: BatchNorm(axis_name="data").apply(
+            variables, part, True, mutable=["batch_stats"]
+        )[0],
+        axis_name="data",
+    )(x.reshape(4, 2, 3))
+    np.testing.assert_allclose(parts.reshape(8, 3), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 3), (1, 5, 7, 2)])
+def test_max_pool_is_native_in_value_and_gradient(shape):
+    x = jnp.maximum(_normal(*shape), 0)  # ties, as after a ReLU
+    weight = _normal(shape[0], shape[1] // 2, shape[2] // 2, shape[3])
+
+    def total(pool):
+        return lambda x: jnp.sum(pool(x) * weight)
+
+    def native(x):
+        return nn.max_pool(x, (2, 2), (2, 2))
+
+    np.testing.assert_array_equal(max_pool(x), native(x))
+    np.testing.assert_array_equal(jax.grad(total(max_pool))(x), jax.grad(total(native))(x))
+
+
+def test_average_pool_by_hand():
+    x = jnp.arange(8.0).reshape(1, 2, 4, 1)
+    np.testing.assert_array_equal(average_pool(x).ravel(), [2.5, 4.5])

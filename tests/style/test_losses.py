@@ -1,0 +1,49 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.style import losses
+
+
+def test_gram_by_hand():
+    # Two pixels with features (1, 2) and (3, 4): sums 1 + 9, 2 + 12, 4 + 16 over two pixels.
+    features = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2)
+    np.testing.assert_allclose(losses.gram(features), [[[5.0, 7.0], [7.0, 10.0]]])
+    np.testing.assert_allclose(losses.gram(features, "chw"), [[[2.5, 3.5], [3.5, 5.0]]])
+
+
+def test_gram_forgets_places():
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 3)), jnp.float32)
+    shuffled = jax.random.permutation(jax.random.key(0), features.reshape(16, 3)).reshape(
+        1, 2, 8, 3
+    )
+    np.testing.assert_allclose(losses.gram(features), losses.gram(shuffled), rtol=1e-5, atol=1e-6)
+
+
+def test_gram_sums_are_float32():
+    features = jnp.ones((1, 64, 64, 2), jnp.bfloat16)  # 4096 ones: bfloat16 stops counting at 256
+    np.testing.assert_array_equal(losses.gram(features), jnp.ones((1, 2, 2)))
+
+
+def test_total_variation_by_hand():
+    image = jnp.array([[0.0, 1.0], [2.0, 4.0]]).reshape(1, 2, 2, 1)
+    # Down: 2^2 + 3^2; right: 1^2 + 2^2; half of their sum.
+    np.testing.assert_allclose(losses.total_variation(image), [9.0])
+
+
+def test_total_variation_gradient_is_neural_styles():
+    """Its code adds, for each pixel, the differences to the neighbour below and to the right."""
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    gradient = np.zeros_like(x)
+    down, right = x[:-1, :-1] - x[1:, :-1], x[:-1, :-1] - x[:-1, 1:]
+    gradient[:-1, :-1] += down + right
+    gradient[1:, :-1] -= down
+    gradient[:-1, 1:] -= right
+    ours = jax.grad(lambda x: losses.total_variation(x[None, :, :, None])[0])(jnp.asarray(x))
+    # It leaves out the last row's and the last column's own differences; ours has them.
+    np.testing.assert_allclose(ours[:-2, :-2], gradient[:-2, :-2], rtol=1e-5, atol=1e-6)
+
+
+def test_mean_squared_error_by_hand():
+    a, b = jnp.array([[1.0, 2.0], [0.0, 0.0]]), jnp.array([[1.0, 4.0], [3.0, 0.0]])
+    np.testing.assert_allclose(losses.mean_squared_error(a, b), [2.0, 4.5])

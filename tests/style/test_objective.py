@@ -1,0 +1,89 @@
+"""Each preset is pinned by the values of its losses on two photographs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import style as style_config
+from genjax import images
+from genjax.cnn import features, vgg
+from genjax.style import objective as style_objective
+
+
+@pytest.fixture(scope="module")
+def net():
+    return features.load("vgg16", ())
+
+
+def _photograph(name):
+    return jnp.asarray(images.fit(images.load(name), 32), jnp.float32)[None] / 255
+
+
+def _pieces(config, net, styles=("coffee",), picture="cat"):
+    objective = style_objective.make(config, net)
+
+    @jax.jit
+    def run(weights, contents, styles, picture):
+        content = objective.content_target(weights, contents)
+        style = objective.style_target(weights, styles)
+        return objective.pieces(weights, picture, content, style)
+
+    contents = _photograph("astronaut")
+    picture = jnp.asarray(images.resize(images.load(picture), 32, 32), jnp.float32)[None] / 255
+    return run(net.weights, contents, [_photograph(s) for s in styles], picture)
+
+
+def _by_hand(net, gram_divides_by_channels, scale):
+    """The unweighted losses with numpy: {layer: mean squared Gram error}, content error."""
+    layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu4_2")
+    cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
+    run = jax.jit(lambda w, x: vgg.apply(w, x, layers))
+    found = [
+        {k: scale * np.float64(v[0]) for k, v in run(net.weights, x).items()}
+        for x in (cat, _photograph("coffee"), _photograph("astronaut"))
+    ]
+
+    def gram(f):
+        flat = f.reshape(-1, f.shape[-1])
+        divisor = len(flat) * (flat.shape[1] if gram_divides_by_channels else 1)
+        return flat.T @ flat / divisor
+
+    style = [np.mean((gram(found[0][k]) - gram(found[1][k])) ** 2) for k in layers[:5]]
+    return style, np.mean((found[0]["relu4_2"] - found[2]["relu4_2"]) ** 2)
+
+
+def test_gatys(net):
+    pieces = _pieces(style_config.get_config("preset=gatys"), net)
+    style, content = _by_hand(net, False, 255 * 0.226)
+    weighted = sum(s * 1e3 / n**2 for s, n in zip(style, (64, 128, 256, 512, 512), strict=True))
+    np.testing.assert_allclose(pieces["style"], [weighted], rtol=1e-3)
+    np.testing.assert_allclose(pieces["content"], [content], rtol=1e-3)
+    np.testing.assert_array_equal(pieces["tv"], [0.0])
+    np.testing.assert_allclose(pieces["total"], [weighted + content], rtol=1e-3)
+
+
+def test_neural_style(net):
+    pieces = _pieces(style_config.get_config("preset=neural-style"), net)
+    style, content = _by_hand(net, True, 255 * 0.226)
+    np.testing.assert_allclose(pieces["style"], [100 * sum(style)], rtol=1e-3)
+    np.testing.assert_allclose(pieces["content"], [5 * content], rtol=1e-3)
+    cat = np.float64(images.resize(images.load("cat"), 32, 32))  # from 0 to 255, as there
+    squares = np.square(np.diff(cat, axis=0)).sum() + np.square(np.diff(cat, axis=1)).sum()
+    np.testing.assert_allclose(pieces["tv"], [1e-3 * 0.5 * squares], rtol=1e-4)
+
+
+def test_the_content_itself_has_no_content_loss(net):
+    pieces = _pieces(style_config.get_config(), net, picture="astronaut")
+    # Two programs may round differently; beside a real content loss that is nothing.
+    assert pieces["content"] < 1e-6 * _pieces(style_config.get_config(), net)["content"]
+
+
+def test_several_styles_are_a_weighted_mean(net):
+    config = style_config.get_config()
+    coffee, china = (_pieces(config, net, [name])["style"] for name in ("coffee", "china"))
+    equal = _pieces(config, net, ["coffee", "china"])["style"]
+    np.testing.assert_allclose(equal, 0.5 * coffee + 0.5 * china, rtol=1e-4)
+    config.style_weights = (3.0, 1.0)
+    unequal = _pieces(config, net, ["coffee", "china"])["style"]
+    np.testing.assert_allclose(unequal, 0.75 * coffee + 0.25 * china, rtol=1e-4)

@@ -1,0 +1,90 @@
+"""Exit codes, and the one line that a person reads."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genjax.errors import Interrupted, NonFiniteError, UserError, exit_code, one_line
+
+ROOT = Path(__file__).resolve().parents[1]
+XLA_MESSAGES = (
+    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 123 bytes.",
+    "INTERNAL: Error dispatching computation: Out of memory allocating 123 bytes.",
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("no"), 2),
+        (Interrupted("SIGTERM"), 75),
+        (NonFiniteError("nan"), 1),
+        (MemoryError(), 2),
+        (ValueError("a bug"), None),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x"), None),
+        (OSError("without a number"), None),
+        *[(RuntimeError(message), 2) for message in XLA_MESSAGES],
+    ],
+)
+def test_exit_codes(error, code):
+    assert exit_code(error) == code
+
+
+def test_lines_begin_with_error_except_for_a_request_that_was_honoured():
+    assert one_line(UserError("set\n  this")) == "error: set this"
+    assert one_line(NonFiniteError("nan")) == "error: nan"
+    assert one_line(Interrupted("SIGINT: saved")) == "SIGINT: saved"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), *map(RuntimeError, XLA_MESSAGES)])
+def test_out_of_memory_says_what_to_make_smaller(error):
+    line = one_line(error)
+    assert line.startswith("error: out of memory; make train.batch_size")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "permissions"),
+        (errno.EROFS, "choose another place"),
+        (errno.ENOSPC, "make room"),
+        (errno.EEXIST, "a folder is needed"),
+        (errno.ENOTDIR, "a folder is needed"),
+        (errno.ENAMETOOLONG, "shorter"),
+    ],
+)
+def test_a_place_that_the_system_refuses_is_for_the_user_to_mend(number, advice):
+    error = OSError(number, os.strerror(number), "runs/x")
+    assert exit_code(error) == 2
+    assert one_line(error).startswith(f"error: runs/x: {os.strerror(number)}; ")
+    assert advice in one_line(error)
+
+
+def test_the_system_does_not_always_name_the_place():
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert one_line(error) == "error: No space left on device; make room on the disk"
+
+
+def test_memory_that_really_runs_out(tmp_path):
+    command = [
+        *(sys.executable, "main.py", "--config=configs/vae.py", f"--workdir={tmp_path}/run"),
+        *("--config.train.steps=1", "--config.model.hidden=2000000000"),  # 6 TB of weights
+    ]
+    limit = 16 * 2**30  # so that no machine tries
+    process = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("error: out of memory; make train.batch_size")
+    assert "Traceback" not in process.stderr

@@ -1,0 +1,55 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from genjax.errors import UserError
+from genjax.vae import conv, mlp
+
+
+def _count(networks, model, shape):
+    encoder, decoder = networks(ConfigDict(model), shape)
+
+    def init():
+        e = encoder.init(jax.random.key(0), jnp.zeros((1, *shape)), train=True)
+        d = decoder.init(jax.random.key(0), jnp.zeros((1, model["latent"])), train=True)
+        return {"encoder": e["params"], "decoder": d["params"]}
+
+    return parameter_overview.count_parameters(jax.eval_shape(init))
+
+
+def test_parameter_count_of_the_specification():
+    assert _count(mlp.networks, {"hidden": (400,), "latent": 40}, (28, 28, 1)) == 676_864
+
+
+def test_conv_parameter_count_by_hand():
+    width, latent, features = 2, 3, (2, 4, 8, 16)
+    encoder = sum(16 * a * b + 3 * b for a, b in zip((1, *features), features, strict=False))
+    encoder += 2 * 2 * 16 * 2 * latent + 2 * latent
+    decoder = (latent + 1) * 8 * 8 * 16 + 2 * 16
+    decoder += 16 * 16 * 8 + 3 * 8 + 16 * 8 * 4 + 3 * 4 + 9 * 4 + 1
+    assert _count(conv.networks, {"width": width, "latent": latent}, (32, 32, 1)) == (
+        encoder + decoder
+    )
+
+
+@pytest.mark.parametrize(
+    ("networks", "model"),
+    [(mlp.networks, {"hidden": (5,), "latent": 3}), (conv.networks, {"width": 2, "latent": 3})],
+)
+def test_shapes(networks, model):
+    encoder, decoder = networks(ConfigDict(model), (16, 32, 3))
+
+    def run(x):
+        (mean, log_variance), _ = encoder.init_with_output(jax.random.key(0), x, train=True)
+        return mean, log_variance, decoder.init_with_output(jax.random.key(0), mean, train=True)[0]
+
+    mean, log_variance, y = jax.eval_shape(run, jnp.zeros((2, 16, 32, 3)))
+    assert mean.shape == log_variance.shape == (2, 3)
+    assert y.shape == (2, 16, 32, 3)
+
+
+def test_conv_refuses_sizes_that_do_not_halve():
+    with pytest.raises(UserError, match="multiples of 16 px, not 28x28"):
+        conv.networks(ConfigDict({"width": 2, "latent": 3}), (28, 28, 1))
