@@ -10,8 +10,8 @@ from genjax.nn import conv as convolution
 # Parameters, statistics and norms stay float32; `dtype` is the type of the arithmetic.
 
 
-class Conv(nn.Module):
-    """Convolution f[B, H, W, C] -> f[B, H', W', features]; see `genjax.nn.conv.conv`."""
+class _Convolution(nn.Module):
+    """What both kinds have: their values, and `kernel` f32[k, k, C, features] and `bias`."""
 
     features: int
     kernel_size: int
@@ -23,33 +23,29 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        kernel, bias = _parameters(self, x.shape[-1])
+        size, features = self.kernel_size, self.features
+        kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], features))
+        y = self.convolve(x.astype(self.dtype), kernel.astype(self.dtype))
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", nn.initializers.zeros, (features,))
+        return y + bias.astype(self.dtype)[None, None, None]
+
+
+class Conv(_Convolution):
+    """Convolution f[B, H, W, C] -> f[B, H', W', features]; see `genjax.nn.conv.conv`."""
+
+    def convolve(self, x, kernel):
         edge = (self.padding, self.padding)
-        y = convolution.conv(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.stride, (edge, edge)
-        )
-        return y if bias is None else y + bias.astype(self.dtype)[None, None, None]
+        return convolution.conv(x, kernel, self.stride, (edge, edge))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(_Convolution):
     """Transposed convolution f[B, H, W, C] -> f[B, H', W', features], as in PyTorch; see
     `genjax.nn.conv.conv_transpose`."""
 
-    features: int
-    kernel_size: int
-    stride: int = 1
-    padding: int = 0
-    use_bias: bool = True
-    kernel_init: Callable = nn.initializers.lecun_normal()
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        kernel, bias = _parameters(self, x.shape[-1])
-        y = convolution.conv_transpose(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
-        )
-        return y if bias is None else y + bias.astype(self.dtype)[None, None, None]
+    def convolve(self, x, kernel):
+        return convolution.conv_transpose(x, kernel, self.stride, self.padding)
 
 
 class BatchNorm(nn.Module):
@@ -103,12 +99,3 @@ def average_pool(x):
 
 def _first_larger(a, b):
     return jnp.where(a >= b, a, b)
-
-
-def _parameters(module, channels: int):
-    """Kernel f32[k, k, channels, features] and, where used, bias f32[features]."""
-    size = module.kernel_size
-    kernel = module.param("kernel", module.kernel_init, (size, size, channels, module.features))
-    if not module.use_bias:
-        return kernel, None
-    return kernel, module.param("bias", nn.initializers.zeros, (module.features,))

@@ -1,0 +1,106 @@
+"""The structure that docs/architecture.md promises, held against the code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "genjax").rglob("*.py"))
+
+# From the ground up. A module imports from lower floors and, without a circle, from its own.
+FLOORS = [
+    {"errors", ""},
+    {"rng", "images", "config", "stop", "parallel", "meter", "checkpoint", "report", "report_page"},
+    {"data"},
+    {"task"},
+    {"nn"},
+    {"cnn"},
+    {"gan", "vae", "style"},
+    {"runs"},
+    {"train", "evaluate", "sample"},
+]
+FAMILIES = {"gan", "vae", "cnn", "style"}
+LEVELS = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_module(path): path for path in FILES}
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules of genjax that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return found & MODULES.keys()
+
+
+def _room(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module):
+    for imported in _imports(MODULES[module]):
+        assert LEVELS[_room(imported)] <= LEVELS[_room(module)], imported
+        families = {_room(module), _room(imported)} & FAMILIES
+        assert len(families) < 2 or families == {"style", "cnn"}, imported
+
+
+def test_no_circles():
+    graph, done = {m: _imports(p) - {m} for m, p in MODULES.items()}, set()
+    while ready := {m for m in graph.keys() - done if graph[m] <= done}:
+        done |= ready
+    # A package that offers its modules' names, as genjax.data does, is no circle if they are none.
+    left = {m: graph[m] - done for m in graph.keys() - done}
+    assert not left, left
+
+
+def test_nothing_below_the_networks_knows_linen():
+    """Outside `nn/` and the families, nobody knows that the networks are Linen."""
+    for module, path in MODULES.items():
+        if _room(module) not in FAMILIES | {"nn"}:
+            assert "flax.linen" not in path.read_text(), module
+
+
+def test_only_parallel_knows_the_devices():
+    for module, path in MODULES.items():
+        if module != "genjax.parallel":
+            assert not re.search(
+                r"jax\.(shard_map|pmap|make_mesh|devices\(|local_devices)|NamedSharding",
+                path.read_text(),
+            ), module
+
+
+def test_files_are_short():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 400, path
+    assert len((ROOT / "main.py").read_text().splitlines()) <= 70
+
+
+def test_no_six_lines_stand_twice():
+    seen = {}
+    for path in [*FILES, ROOT / "main.py", *sorted((ROOT / "configs").glob("*.py"))]:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+        # Imports are not repetition, and lone punctuation is not logic.
+        lines = [x for x in lines if len(x) > 4 and not re.match("#|import |from ", x)]
+        for start in range(len(lines) - 5):
+            block = "\n".join(lines[start : start + 6])
+            assert block not in seen, f"{path} and {seen[block]}:\n{block}"
+            seen[block] = path
+
+
+def test_every_test_file_mirrors_a_module():
+    """So that a reader of a module knows where its tests are."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if path.parent != ROOT / "tests":
+            assert (ROOT / "genjax" / path.parent.name).is_dir(), path
