@@ -14,6 +14,7 @@ means. --workdir defaults to runs/NAME. Ctrl-C or SIGTERM saves and ends with ex
 command goes on. Other exit codes: 0 done; 2 yours to mend, one line says what; 1 anything else.
 """
 
+import argparse
 import importlib
 import sys
 
@@ -25,27 +26,27 @@ from genjax.errors import UserError, exit_code, one_line
 MODES = ("train", "evaluate", "sample")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{message} (see --help)")
+
+
 def parse(argv):
-    """(config, workdir, mode) of a command line; `--KEY VALUE` means `--KEY=VALUE`."""
-    options, overrides = {"config": "", "workdir": "", "mode": "train"}, {}
-    arguments = iter(argv[1:])
-    for argument in arguments:
-        name, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--"):
-            raise UserError(f"argument {argument!r} is not understood: options start with --")
-        if name not in options and not name.startswith("config."):
-            hint = config_lib.nearest(name, options)
-            raise UserError(f"option --{name} is unknown{hint} (see --help)")
-        value = value if equals else next(arguments, "--")
-        if not equals and value.startswith("--"):
-            raise UserError(f"--{name} lacks a value: write --{name}=VALUE")
-        (options if name in options else overrides)[name.removeprefix("config.")] = value
-    config_lib.choose("--mode", options["mode"], dict.fromkeys(MODES))
-    if not options["config"]:
+    """(config, workdir, mode) of a command line."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    for name, default in (("config", ""), ("workdir", ""), ("mode", "train")):
+        parser.add_argument(f"--{name}", default=default)
+    options, others = parser.parse_known_args(argv[1:])
+    config_lib.choose("--mode", options.mode, dict.fromkeys(MODES))
+    if not options.config:
         raise UserError("--config is missing: try --config=configs/dcgan.py, or --help")
-    config = config_lib.read(options["config"], overrides)
-    workdir = options["workdir"] or config_lib.default_workdir(options["config"])
-    return config, epath.Path(workdir), options["mode"]
+    for other in others:
+        if not (other.startswith("--config.") and "=" in other):
+            raise UserError(f"argument {other!r} is not understood: --KEY=VALUE is (see --help)")
+    overrides = dict(other.removeprefix("--config.").split("=", 1) for other in others)
+    config = config_lib.read(options.config, overrides)
+    workdir = options.workdir or config_lib.default_workdir(options.config)
+    return config, epath.Path(workdir), options.mode
 
 
 def main(argv) -> int:

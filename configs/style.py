@@ -18,7 +18,10 @@ _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 def _gatys(config):
-    """Gatys, Ecker and Bethge 2016, with the settings of the authors' code."""
+    """Gatys, Ecker and Bethge 2016, with the settings of the authors' code.
+
+    Theirs are 500 iterations at 512 px; 200 at 256 px show the style in a minute on two cores.
+    """
     config.content_loss = {"layers": ("relu4_2",), "weight": 1.0}
     config.style_loss = {
         "layers": _STYLE_LAYERS,
@@ -28,6 +31,7 @@ def _gatys(config):
     }
     config.tv_weight = 0.0
     config.init = "content"
+    config.train.steps = 200
 
 
 def _neural_style(config):
@@ -45,6 +49,7 @@ def _neural_style(config):
     }
     config.tv_weight = 1e-3 * 255**2
     config.init = "noise"
+    config.train.steps = 1000
 
 
 _PRESETS = {"gatys": _gatys, "neural-style": _neural_style}
@@ -83,7 +88,6 @@ def get_config(arg: str = ""):
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")
         config.style_loss.weights = config.style_loss.weights[:3]
-    config.train.steps = 200
     config.train.steps_per_call = 5
     config.log.every = 10
     config.sample.every = 50

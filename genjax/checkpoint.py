@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
@@ -40,7 +41,7 @@ class Checkpoints:
             )
         self._best = best
         self._checkpointer = ocp.training.Checkpointer(
-            directory,
+            epath.Path(directory).resolve(),
             preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=True,
         )
@@ -101,14 +102,19 @@ def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any
     Raises:
       UserError: there is no checkpoint, or its state lacks a part.
     """
-    directory = epath.Path(workdir) / "checkpoints"
+    directory = (epath.Path(workdir) / "checkpoints").resolve()
     if not directory.exists():
         raise UserError(f"{workdir} has no checkpoints: train a run there first")
     with ocp.training.Checkpointer(directory) as checkpointer:
         if checkpointer.latest is None:
             raise UserError(f"{workdir} has no checkpoints: train a run there first")
-        state = checkpointer.load_checkpointables()["state"]
-    missing = [name for name in names if name not in state]
-    if missing:
-        raise UserError(f"the run in {workdir} has no {' or '.join(missing)}: not the kind needed")
-    return jax.tree.map(jax.device_get, {name: state[name] for name in names})
+        saved = checkpointer.checkpointables_metadata().metadata["state"]
+        missing = [name for name in names if name not in saved]
+        if missing:
+            raise UserError(
+                f"the run in {workdir} has no {' or '.join(missing)}: not the kind needed"
+            )
+        # As numpy arrays: as JAX's they would want the very devices that they were saved from.
+        abstract = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
+        state = checkpointer.load_checkpointables(None, {"state": abstract})["state"]
+    return {name: state[name] for name in names}

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from absl import flags
 from etils import epath
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from genjax.errors import UserError
 
@@ -44,6 +45,16 @@ _RANGES = (
     ("more than 0", lambda x: x > 0, "learning_rate scale style_scale"),
     ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
 )
+
+
+# What messages call the types that JSON has.
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a tuple such as '(1.0, 2.0)', of values like those that it has",
+}
 
 
 def base(task: str) -> ConfigDict:
@@ -137,10 +148,7 @@ def read(name: str, overrides: Mapping[str, str]) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
-    config = config.copy_and_resolve_references().lock()
-    for key, text in overrides.items():
-        _override(config, key, text)
-    return config
+    return _override(config.copy_and_resolve_references().lock(), overrides, "config key")
 
 
 def check(config: ConfigDict):
@@ -167,19 +175,12 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
     Raises:
       UserError: an unknown key (the nearest known one is named) or a value of another type.
     """
-    values = ConfigDict(defaults)
-    for part in filter(None, (arg or "").split(",")):
-        key, equals, text = part.partition("=")
-        if key not in defaults:
-            raise UserError(f"config argument {key!r} is unknown{nearest(key, defaults)}")
-        if not equals:
+    pairs = [part.partition("=") for part in (arg or "").split(",") if part]
+    for key, equals, _ in pairs:
+        if key in defaults and not equals:
             raise UserError(f"config argument {key!r} lacks a value: write {key}=VALUE")
-        try:
-            values[key] = _convert(text, defaults[key])
-        except ValueError:
-            kind = _kind(defaults[key])
-            raise UserError(f"config argument {key}={text!r} is not {kind}") from None
-    return values
+    texts = {key: text for key, _, text in pairs}
+    return _override(ConfigDict(defaults), texts, "config argument")
 
 
 def choose(key: str, value: str, choices) -> Any:
@@ -271,40 +272,34 @@ def check_same(config: ConfigDict, workdir: epath.Path):
         )
 
 
-def _override(config: ConfigDict, key: str, text: str):
+def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> ConfigDict:
+    """The config with each {dotted key: text of its value} set, as ml_collections reads texts.
+
+    Raises:
+      UserError: `what` (they are called) is unknown, or a value of another type.
+    """
     known = flatten(config)
-    if key not in known:
-        inside = [k for k in known if k.startswith(f"{key}.")]
-        if inside:
-            raise UserError(f"config key {key!r} is a group: set {', '.join(inside)}")
-        raise UserError(f"config key {key!r} is unknown{nearest(key, known)}")
-    *groups, last = key.split(".")
-    for group in groups:
-        config = config[group]
-    try:
-        config[last] = _convert(text, config[last])
-    except ValueError:
-        raise UserError(f"config key {key}={text!r} is not {_kind(config[last])}") from None
-
-
-def _convert(text: str, like: Any) -> Any:
-    """The value of the type of `like` that `text` says."""
-    if isinstance(like, bool):
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
-    if isinstance(like, tuple | list):
-        parts = [part.strip(" '\"") for part in text.strip("()[] ").split(",")]
-        return type(like)(_convert(part, like[0] if like else "") for part in parts if part)
-    return type(like)(text)
-
-
-def _kind(value: Any) -> str:
-    """What messages call the type of a value."""
-    if isinstance(value, tuple | list):
-        return f"{_kind(value[0] if value else '')}, or several with commas between them"
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    return names[type(value)]
+    for key, text in texts.items():
+        if key not in known:
+            inside = [k for k in known if k.startswith(f"{key}.")]
+            if inside:
+                raise UserError(f"{what} {key!r} is a group: set {', '.join(inside)}")
+            raise UserError(f"{what} {key!r} is unknown{nearest(key, known)}")
+        old = known[key]
+        if isinstance(old, list) and old and isinstance(old[0], str) and "(" not in text:
+            text = repr(tuple(part.strip() for part in text.split(",")))
+        argv = ["", f"--config.{key}={text}"]
+        values = flags.FlagValues()
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        try:
+            values(argv)
+            new = flatten(values.config)[key]
+            if isinstance(new, list) and not all(isinstance(x, type(old[0])) for x in new if old):
+                raise TypeError
+        except (flags.Error, TypeError, ValueError):
+            raise UserError(f"{what} {key}={text!r} is not {_KINDS[type(old)]}") from None
+        config = values.config
+    return config
 
 
 def _nearest_file(file: epath.Path) -> str:

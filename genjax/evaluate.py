@@ -57,6 +57,8 @@ def evaluate(config: ConfigDict, workdir: epath.Path):
     trained = runs.open_trained(config, workdir)
     if trained.run.task.evaluate is None:
         raise UserError(f"task={config.task!r} has no scores")
+    if trained.run.dataset and not len(trained.run.dataset.test):
+        raise UserError("nothing is held out to score: data.test_fraction=0")
     evaluator = Evaluator(trained.run)
     scores = evaluator(trained.state)
     setting = {

@@ -85,7 +85,7 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
         with open(path, "rb") as file:
             return _decode(file, path, channels)
     except FileNotFoundError:
-        raise UserError(f"no such image: {path}{_nearest_files(path)}") from None
+        raise UserError(f"no such image: {path}{nearest_files(path)}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a directory where an image file is needed") from None
     except NotADirectoryError:
@@ -148,7 +148,8 @@ def _unsqueeze(image: np.ndarray) -> np.ndarray:
     return image[:, :, None] if image.ndim == 2 else image
 
 
-def _nearest_files(path: Path) -> str:
+def nearest_files(path: Path) -> str:
+    """ "; did you mean x.png?" for names near a missing file's, or nothing."""
     if not path.parent.is_dir():
         return f" (there is no directory {path.parent})"
     near = difflib.get_close_matches(path.name, os.listdir(path.parent))

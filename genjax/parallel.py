@@ -70,6 +70,11 @@ class Jit:
     def device_count(self) -> int:
         return self.mesh.size
 
+    def __str__(self) -> str:
+        """How many devices of which kind."""
+        device = self.mesh.devices.flat[0]
+        return f"{self.device_count} x {device.device_kind} ({device.platform})"
+
     def init(self, init: Callable, key, constants):
         """The initial global state `init(key, constants)`, made where it will live."""
         return jax.jit(init, out_shardings=self.state_sharding)(key, constants)

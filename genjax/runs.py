@@ -48,6 +48,7 @@ def build(config: ConfigDict) -> Run:
     Raises:
       UserError: a value of the config is not possible, or a file that it names is missing.
     """
+    config_lib.check(config)
     family = config_lib.choose("task", config.task, FAMILIES)
     dataset = data.open_dataset(config.data) if "data" in config else None
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))

@@ -24,6 +24,8 @@ from genjax.report import Report
 from genjax.report_page import write_page
 from genjax.stop import StopRequest
 
+LEAST_SHOWN = 16  # held-out examples in a picture, whatever `sample.n` says of samples
+
 
 def train(config: ConfigDict, workdir: epath.Path):
     """`--mode=train`: trains from the newest checkpoint in `workdir`, or from the start.
@@ -69,7 +71,7 @@ class _Loop:
     ):
         self.run, self.config, self.devices = run, run.config, run.devices
         self.workdir, self.kept, self.report, self.stop = workdir, kept, report, stop
-        self.feed = self.evaluator = self.sampler = None
+        self.feed = self.evaluator = self.sampler = self.pictures = None
         if run.dataset:
             self.feed = data.open_feed(
                 run.dataset.train,
@@ -78,12 +80,14 @@ class _Loop:
                 self.config.seed,
                 report.message,
             )
-        if run.task.evaluate:
+        held_out = not run.dataset or len(run.dataset.test)
+        if run.task.evaluate and held_out:
             self.evaluator = Evaluator(run)
         if run.task.sample:
             self.sampler = runs.Sampler(run, self.config.sample.n, self.config.sample.seed)
-        if run.task.pictures:
-            self.test_batch = data.examples(run.dataset.test, self.config.sample.n)
+        if run.task.pictures and held_out:
+            count = max(LEAST_SHOWN, self.config.sample.n)
+            self.test_batch = data.examples(run.dataset.test, count)
             self.pictures = jax.jit(run.task.pictures)
         self.facts = {}
 
@@ -122,14 +126,16 @@ class _Loop:
 
     def _steps(self, state, step: int):
         """Returns the state (as the devices hold it, then global) and step it came to."""
-        capacity, total = self.config.train.steps_per_call, self.config.train.steps
+        steps_per_call, total = self.config.train.steps_per_call, self.config.train.steps
+        # A dimension of size 1 would be compiled away, into a program that rounds differently.
+        capacity = max(2, steps_per_call)
         run_chunk = self.devices.chunk(step_function(self.run.task, self.config), capacity)
         arrays = self.devices.place_arrays(
             {"data": self.feed.arrays if self.feed else {}, "constants": self.run.task.constants}
         )
         running = None
         while step < total:
-            n = min(capacity, self._next_event(step) - step)
+            n = min(steps_per_call, self._next_event(step) - step)
             inputs = self.devices.place_inputs(self._inputs(step, n, capacity))
             state, metrics = run_chunk(state, arrays, inputs, step, n)
             if running is None:
@@ -190,6 +196,8 @@ class _Loop:
         scores = {}
         if self.evaluator and self._due("evaluate", step):
             scores = self.evaluator(state)
+            if self.config.checkpoint.best:
+                config_lib.choose("checkpoint.best", self.config.checkpoint.best, scores)
         self._write_line(step, values | scores)
         if self._due("sample", step):
             self._show(state, step)
@@ -205,7 +213,7 @@ class _Loop:
     def _show(self, state, step: int):
         if self.sampler:
             self.report.picture(step, "", images.grid(self.sampler(state)))
-        if self.run.task.pictures:
+        if self.pictures:
             key = rng.stream(self.config.sample.seed, rng.Stream.SAMPLE)
             for name, rows in self.pictures(state, self.test_batch, key).items():
                 self.report.picture(step, name, images.grid(np.asarray(rows)))
@@ -217,17 +225,16 @@ class _Loop:
 
     def _describe(self, state, step: int):
         """Collects and prints what is worth knowing of the run before it starts."""
-        device = jax.devices()[0]
         self.facts = {
             "command": shlex.join(["python", *sys.argv]),
-            "devices": f"{self.devices.device_count} x {device.device_kind} ({device.platform})",
+            "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             **self.run.task.notes,
         }
         for field in dataclasses.fields(state):
             part = getattr(state, field.name)
             if isinstance(part, dict) and "params" in part:
-                count = parameter_overview.count_parameters(part["params"])
+                count = int(parameter_overview.count_parameters(part["params"]))
                 self.facts[field.name] = f"{count:,} parameters"
         for name, fact in self.facts.items():
             self.report.message(f"{name}: {fact}")

@@ -14,6 +14,7 @@ from PIL import Image
 import main
 
 ROOT = Path(__file__).resolve().parents[1]
+GAN = "--config=configs/dcgan.py:size=8,width=2"
 STYLE = "--config=configs/style.py:size=8 --config.content_loss.layers=relu1_1"
 
 
@@ -46,7 +47,7 @@ def test_everything_given():
 
 def test_a_value_may_follow_its_option_and_the_last_one_counts():
     config, _, mode = parse(
-        "--mode train --config configs/dcgan.py --config.train.steps 5 --config.seed 1"
+        "--mode train --config configs/dcgan.py --config.train.steps=5 --config.seed=1"
         " --config.seed=2 --mode evaluate"
     )
     assert (config.train.steps, config.seed, mode) == (5, 2, "evaluate")
@@ -70,13 +71,11 @@ def test_help_names_every_mode(flag, capsys):
 
 
 def test_help_imports_nothing_heavy():
-    code = (
-        "import sys, main; main.main(['main.py', '--help']);"
-        "sys.exit(str({'jax', 'numpy', 'flax', 'orbax', 'PIL'} & set(sys.modules)) * bool("
-        "{'jax', 'numpy', 'flax', 'orbax', 'PIL'} & set(sys.modules)))"
-    )
+    code = "import sys, main; main.main(['main.py', '--help']); print(*sys.modules, sep='\\n')"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
+    assert process.returncode == 0
+    heavy = {"jax", "flax", "optax", "orbax", "PIL", "grain", "matplotlib", "tensorflow_datasets"}
+    assert not heavy & set(process.stdout.splitlines())
 
 
 BAD_COMMANDS = [
@@ -92,10 +91,10 @@ BAD_COMMANDS = [
     ("--config=configs/dcgan.py:size=big", "argument size='big' is not a whole number"),
     ("--config=configs/dcgan.py:size", "argument 'size' lacks a value: write size=VALUE"),
     ("--config=configs/vae.py:arch=mpl", "arch='mpl' is unknown; did you mean 'mlp'?"),
-    ("--config=configs/dcgan.py stray", "argument 'stray' is not understood: options start with"),
-    ("--config=configs/dcgan.py --workdr=x", "option --workdr is unknown; did you mean 'workdir'?"),
-    ("--config=configs/dcgan.py --mode", "--mode lacks a value: write --mode=VALUE"),
-    ("--config --mode=train", "--config lacks a value: write --config=VALUE"),
+    ("--config=configs/dcgan.py stray", "argument 'stray' is not understood: --KEY=VALUE is"),
+    ("--config=configs/dcgan.py --workdr=x", "argument '--workdr=x' is not understood"),
+    ("--config=configs/dcgan.py --mode", "argument --mode: expected one argument"),
+    ("--config --mode=train", "argument --config: expected one argument"),
     ("--config=configs/dcgan.py --mode=trian", "--mode='trian' is unknown; did you mean 'train'?"),
 ]
 
@@ -108,9 +107,9 @@ BAD_KEYS = [
     ("=3", "config key '' is unknown"),
     ("train.steps=many", "config key train.steps='many' is not a whole number"),
     ("train.steps=1.5", "config key train.steps='1.5' is not a whole number"),
-    ("data.flip=1", "config key data.flip='1' is not true or false"),
+    ("data.flip=x", "config key data.flip='x' is not true or false"),
     ("ema.ramp=x", "config key ema.ramp='x' is not a number"),
-    ("data.flip", "--config.data.flip lacks a value: write --config.data.flip=VALUE"),
+    ("data.flip", "argument '--config.data.flip' is not understood: --KEY=VALUE is"),
 ]
 
 
@@ -149,8 +148,8 @@ def test_a_config_file_has_to_return_a_config(tmp_path, capsys):
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
-    """A folder with what goes wrong, as {FILES} in command lines."""
+def files(tmp_path):
+    """The folder of what goes wrong, which the command lines below call FILES."""
     np.savez(tmp_path / "good.npz", x_train=np.zeros((4, 8, 8), np.uint8))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:200])
     np.savez(tmp_path / "weights.npz", **{"conv1_1/kernel": np.zeros((3, 3, 3, 63), np.float32)})
@@ -160,9 +159,6 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{")
     return tmp_path
-
-
-GAN = "--config=configs/dcgan.py:size=8,width=2"
 
 
 @pytest.mark.parametrize(

@@ -1,60 +1,95 @@
 """Tiny variants of the configs: every part of the real ones, in a second or two on two cores."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
+
+from genjax import config as config_lib
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
-# Name -> (config file, ARG, overrides). A config file without a variant fails test_configs.py.
+# Shallow, so that compiling is quick; relu2_1 has a pooling layer below it.
+_STYLE = {
+    "content": "coffee",
+    "style": "astronaut",
+    "content_loss.layers": ("relu2_1",),
+    "style_loss.layers": ("relu1_1", "relu2_1"),
+    "style_loss.weights": (1.0, 1.0),
+}
+
+# {name: (config file, ARG, overrides)}.
 VARIANTS = {
     "dcgan": ("dcgan", "size=8,width=4", {"model.latent": 8}),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
     "cnn": ("cnn", "size=8", {"model.width": 4, "model.blocks": 2, "data.shift": 1}),
-    "style-lbfgs": ("style", "size=24", {}),
-    "style-adam": (
-        "style",
-        "size=24,preset=neural-style",
-        {"optimizer.name": "adam", "init": "content"},
-    ),
+    "style-lbfgs": ("style", "size=24", _STYLE),
+    "style-adam": ("style", "size=24", _STYLE | {"optimizer.name": "adam", "tv_weight": 1.0}),
 }
 
-_COMMON = {
-    "train.steps": 10,
-    "train.steps_per_call": 4,
-    "log.every": 4,
-    "sample.every": 5,
+# What is due falls on different steps: chunks of at most 5 are 4, 2, 2 and 4 steps long.
+STEPS = 12
+_EVENTS = {
+    "train.steps": STEPS,
+    "train.steps_per_call": 5,
+    "log.every": 6,
+    "sample.every": 6,
     "sample.n": 8,
-    "evaluate.every": 5,
-    "checkpoint.every": 5,
+    "evaluate.every": 6,
+    "checkpoint.every": 4,
 }
-_KIND = {
-    # Shallow, so that compiling is quick; relu2_1 has a pooling layer below it.
-    "style": {
-        "content": "coffee",
-        "style": "astronaut",
-        "content_loss.layers": ("relu2_1",),
-        "style_loss.layers": ("relu1_1", "relu2_1"),
-        "style_loss.weights": (1.0, 1.0),
-    },
-}
+
+
+def arguments(name: str, overrides: dict) -> tuple[str, dict]:
+    """(`configs/FILE.py:ARG`, {dotted key: value}) of a variant with overrides."""
+    file, arg, values = VARIANTS[name]
+    batch = {} if file == "style" else {"train.batch_size": 8}
+    return f"configs/{file}.py" + (f":{arg}" if arg else ""), _EVENTS | batch | values | overrides
 
 
 def tiny(name: str, **overrides) -> ConfigDict:
-    """The locked tiny config of a variant; overrides are dotted keys, passed as `**{…}`."""
-    file, arg, values = VARIANTS[name]
-    path = ROOT / "configs" / f"{file}.py"
-    spec = importlib.util.spec_from_file_location(f"tiny_{file}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(arg)
-    common = _COMMON | ({"train.batch_size": 8} if "data" in config else {})
-    config.update_from_flattened_dict(common | _KIND.get(config.task, {}) | values | overrides)
+    """The locked config of a variant; overrides are dotted keys, `**{"train.steps": 2}`."""
+    config_file, values = arguments(name, overrides)
+    config = config_lib.read(f"{ROOT / config_file}", {})
+    config.update_from_flattened_dict(values)
     return config
+
+
+def command_line(name: str, workdir, **overrides) -> list[str]:
+    """The arguments of `main.py` for the same run."""
+    config_file, values = arguments(name, overrides)
+    options = [f"--config.{key}={value}" for key, value in values.items()]
+    return ["main.py", f"--config={ROOT / config_file}", f"--workdir={workdir}", *options]
+
+
+def metrics_of(workdir) -> list[dict]:
+    """The lines of metrics.jsonl, without what depends on the time that they took."""
+    lines = (epath.Path(workdir) / "metrics.jsonl").read_text().splitlines()
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "seconds" and not k.startswith("perf/")}
+        for line in lines
+    ]
+
+
+def state_of(workdir) -> dict[str, np.ndarray]:
+    """{path in the state: array} of the newest checkpoint; read without the project's code."""
+    with ocp.training.Checkpointer(epath.Path(workdir) / "checkpoints") as checkpointer:
+        saved = checkpointer.checkpointables_metadata().metadata["state"]
+        abstract = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
+        state = checkpointer.load_checkpointables(None, {"state": abstract})["state"]
+    return {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(state)}
+
+
+def assert_same_state(workdir, reference):
+    """Every leaf of the two newest checkpoints has the same bits."""
+    states = state_of(workdir), state_of(reference)
+    assert states[0].keys() == states[1].keys()
+    different = [key for key in states[0] if states[0][key].tobytes() != states[1][key].tobytes()]
+    assert not different

@@ -48,7 +48,7 @@ def load(
     kinds = {"vgg16": _vgg, "vgg19": _vgg, "cnn": _trunk}
     net = config_lib.choose("features.name", kind, kinds)(kind, path, pool, dtype)
     for tap in taps:
-        config_lib.choose(f"layer of {net.name}", tap, dict.fromkeys(net.layers))
+        config_lib.choose(f"layer of {kind}", tap, dict.fromkeys(net.layers))
     return net
 
 

@@ -44,13 +44,19 @@ def build(config, inputs: Inputs) -> Task:
     arXiv:1608.03983) over `optimizer.decay_steps`.
 
     Raises:
-      UserError: the data has no labels.
+      UserError: the data has no labels, or the pictures are too small for so many blocks.
     """
     dataset = inputs.dataset
     if not dataset.classes:
         raise UserError(
             f"data.name={config.data.name!r} has no labels to learn: "
             "in a folder, a class is a sub-folder"
+        )
+    side, halvings = min(dataset.shape[:2]), config.model.blocks - 1
+    if not side >> halvings:
+        raise UserError(
+            f"model.blocks={config.model.blocks} halve a picture of {side} px to nothing: "
+            f"use {side.bit_length()} at most"
         )
     make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
     options = config.optimizer

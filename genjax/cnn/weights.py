@@ -7,12 +7,14 @@ build a numpy array and refuses every other name, so that a hostile file is an e
 import importlib.metadata
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from etils import epath
 
 from genjax.errors import UserError
+from genjax.images import nearest_files
 
 # The only names that a pickle of numpy arrays needs, under numpy 1's and numpy 2's spelling.
 _ADMITTED = {
@@ -69,9 +71,10 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     """
     path = epath.Path(path)
     if not path.is_file():
-        raise UserError(f"weights file {path} does not exist")
+        raise UserError(f"weights file {path} does not exist{nearest_files(Path(path))}")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, AttributeError) as error:
-        raise UserError(f"weights file {path} is not a readable .npz of arrays: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError):
+        # NumPy's own words for some of these advise to load them unsafely.
+        raise UserError(f"weights file {path} is not a readable .npz of arrays") from None

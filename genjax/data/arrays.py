@@ -8,6 +8,7 @@ import numpy as np
 
 from genjax.data.dataset import Dataset, Split, conform, hold_out
 from genjax.errors import UserError
+from genjax.images import nearest_files
 
 _MNIST_TEST = 50  # of the 500 of each digit
 
@@ -91,17 +92,16 @@ def _dataset(name, x_train, y_train, train, x_test, y_test, test, classes, confi
 def _load(path: str) -> dict[str, np.ndarray]:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise UserError(f"npz:{path}: there is no such file")
+        raise UserError(f"npz:{path}: there is no such file{nearest_files(file)}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
     except (AttributeError, TypeError):  # an npy file: one array, without names
         raise UserError(f"npz:{path} is a single array, not an npz file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):
+        # NumPy's own words for some of these advise to load them unsafely.
         raise UserError(
             f"npz:{path} cannot be read: it is cut off, no npz file, or holds Python objects"
-            f" ({reason})"
         ) from None
 
 

@@ -52,7 +52,7 @@ def folder(path: str, config_data) -> Dataset:
     if not config_data.size:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
     if not root.is_dir():
-        raise UserError(f"{name}: there is no such folder")
+        raise UserError(f"{name}: there is no such folder{images.nearest_files(root)}")
     names = ("train", "test") if (root / "train").is_dir() else ("",)
     if names == ("",) and (root / "test").is_dir():
         raise UserError(f"{name} has a sub-folder test but no train: name the other one train")

@@ -90,6 +90,9 @@ def _builder(name: str, set_name: str):
 
 
 def _prepare(name: str, set_name: str, builder) -> None:
+    from tensorflow_datasets.core.download import downloader
+
+    downloader.MAX_RETRIES = 4  # its 10 are over three minutes where there is no network
     try:
         builder.download_and_prepare()
     except ImportError as error:

@@ -61,11 +61,14 @@ def shares(weights, n: int) -> np.ndarray:
     Raises:
       UserError: there are fewer or more weights than styles, or one is negative, or all are 0.
     """
-    weights = np.array(weights or [1.0] * n, np.float32)
+    try:
+        weights = np.array(weights or [1.0] * n, np.float32)
+    except ValueError:
+        raise UserError(f"style_weights={weights} are not numbers") from None
     if len(weights) != n:
         raise UserError(
             f"{n} styles but {len(weights)} style_weights: give as many, "
-            f"--config.style_weights='({', '.join(['1.0'] * n)},)'"
+            f"--config.style_weights={','.join(['1.0'] * n)}"
         )
     if not (weights.min() >= 0 and weights.sum() > 0):  # also true of NaN
         raise UserError(f"style_weights={weights.tolist()} must not be negative, nor all 0")

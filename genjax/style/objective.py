@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from genjax.cnn.features import FeatureNet
 from genjax.config import choose
+from genjax.errors import UserError
 from genjax.style import losses
 from genjax.style.inputs import shares
 
@@ -38,6 +39,13 @@ def make(config, net: FeatureNet) -> Objective:
     content_layers = tuple(config.content_loss.layers)
     style_layers = tuple(config.style_loss.layers)
     layer_weights = tuple(config.style_loss.weights)
+    if not content_layers or not style_layers:
+        raise UserError("content_loss.layers and style_loss.layers name one layer each at least")
+    if len(style_layers) != len(layer_weights):
+        raise UserError(
+            f"style_loss.layers has {len(style_layers)} layers but style_loss.weights "
+            f"{len(layer_weights)} numbers: give as many"
+        )
     taps = tuple(dict.fromkeys(content_layers + style_layers))
     norm, scale = config.style_loss.gram, config.features.scale
     choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))

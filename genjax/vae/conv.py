@@ -16,7 +16,7 @@ class Encoder(nn.Module):
     """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each.
 
     Four 4 x 4 convolutions of stride 2 with BatchNorm and ReLU; the first has `width` features and
-    each of the others twice as many.
+    each of the others twice as many. What BatchNorm follows has no bias: it would be subtracted.
     """
 
     width: int
@@ -27,7 +27,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         for level in range(LEVELS):
-            x = Conv(self.width << level, 4, stride=2, padding=1, dtype=self.dtype)(x)
+            features = self.width << level
+            x = Conv(features, 4, stride=2, padding=1, use_bias=False, dtype=self.dtype)(x)
             x = nn.relu(BatchNorm(axis_name=self.axis_name, dtype=self.dtype)(x, train))
         moments = nn.Dense(2 * self.latent, dtype=self.dtype)(x.reshape(x.shape[0], -1))
         return tuple(jnp.split(moments.astype(jnp.float32), 2, axis=-1))
@@ -48,13 +49,16 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z, train: bool):
         norm = partial(BatchNorm, axis_name=self.axis_name, dtype=self.dtype)
+        up = partial(
+            ConvTranspose, kernel_size=4, stride=2, padding=1, use_bias=False, dtype=self.dtype
+        )
         height, width, channels = self.shape
         h, w, features = height // 4, width // 4, 8 * self.width
-        x = nn.Dense(h * w * features, dtype=self.dtype)(z).reshape(-1, h, w, features)
+        x = nn.Dense(h * w * features, use_bias=False, dtype=self.dtype)(z)
+        x = x.reshape(-1, h, w, features)
         x = nn.relu(norm()(x, train))
         for factor in (4, 2):
-            x = ConvTranspose(factor * self.width, 4, stride=2, padding=1, dtype=self.dtype)(x)
-            x = nn.relu(norm()(x, train))
+            x = nn.relu(norm()(up(factor * self.width)(x), train))
         return Conv(channels, 3, padding=1, dtype=self.dtype)(x).astype(jnp.float32)
 
 

@@ -10,9 +10,9 @@ from genjax.errors import UserError
 from genjax.task import Inputs
 
 
-def _build(classes=10):
+def _build(classes=10, blocks=2):
     config = cnn_config.get_config()
-    config.model = {"width": 2, "blocks": 2}
+    config.model = {"width": 2, "blocks": blocks}
     dataset = data.open_dataset(config.data)._replace(classes=classes)
     return cnn_task.build(config, Inputs(dataset, None))
 
@@ -37,6 +37,11 @@ def test_goes_downhill_and_shows_the_hardest_first():
     pictures = jax.jit(task.pictures)(state, batch, jax.random.key(0))
     hardest = batch["image"][values["loss"].argmax()]
     np.testing.assert_array_equal(pictures["hardest"][0, 0], hardest)
+
+
+def test_blocks_have_to_leave_a_pixel():
+    with pytest.raises(UserError, match="use 5 at most"):
+        _build(blocks=6)
 
 
 def test_needs_labels():

@@ -8,6 +8,7 @@ import pytest
 from configs import style as style_config
 from genjax import images
 from genjax.cnn import features, vgg
+from genjax.errors import UserError
 from genjax.style import objective as style_objective
 
 
@@ -71,6 +72,16 @@ def test_neural_style(net):
     cat = np.float64(images.resize(images.load("cat"), 32, 32))  # from 0 to 255, as there
     squares = np.square(np.diff(cat, axis=0)).sum() + np.square(np.diff(cat, axis=1)).sum()
     np.testing.assert_allclose(pieces["tv"], [1e-3 * 0.5 * squares], rtol=1e-4)
+
+
+def test_layers_and_weights_have_to_match(net):
+    config = style_config.get_config()
+    config.style_loss.weights = (1.0,)
+    with pytest.raises(UserError, match=r"5 layers but style_loss\.weights 1 numbers"):
+        style_objective.make(config, net)
+    config.content_loss.layers = ()
+    with pytest.raises(UserError, match="one layer each at least"):
+        style_objective.make(config, net)
 
 
 def test_the_content_itself_has_no_content_loss(net):

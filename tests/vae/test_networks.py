@@ -25,10 +25,10 @@ def test_parameter_count_of_the_specification():
 
 def test_conv_parameter_count_by_hand():
     width, latent, features = 2, 3, (2, 4, 8, 16)
-    encoder = sum(16 * a * b + 3 * b for a, b in zip((1, *features), features, strict=False))
+    encoder = sum(16 * a * b + 2 * b for a, b in zip((1, *features), features, strict=False))
     encoder += 2 * 2 * 16 * 2 * latent + 2 * latent
-    decoder = (latent + 1) * 8 * 8 * 16 + 2 * 16
-    decoder += 16 * 16 * 8 + 3 * 8 + 16 * 8 * 4 + 3 * 4 + 9 * 4 + 1
+    decoder = latent * 8 * 8 * 16 + 2 * 16
+    decoder += 16 * 16 * 8 + 2 * 8 + 16 * 8 * 4 + 2 * 4 + 9 * 4 + 1
     assert _count(conv.networks, {"width": width, "latent": latent}, (32, 32, 1)) == (
         encoder + decoder
     )

@@ -1,0 +1,139 @@
+"""Checkpoints: which are kept, that they are what was saved, and what is said where none is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+from genjax.checkpoint import Checkpoints, restore_arrays
+from genjax.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return epath.Path(tmp_path) / "checkpoints"
+
+
+def _steps(folder):
+    return sorted(int(path.name) for path in folder.glob("[0-9]*"))
+
+
+def _state(value=0.0):
+    return {"network": {"w": jnp.full(3, value)}, "step": jnp.int32(value)}
+
+
+def _abstract(state):
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 3), ("", None)])
+def test_the_newest_and_the_best_are_kept(folder, mode, best):
+    options = {"best": "eval/x", "best_mode": mode} if mode else {}
+    scores = {1: 5.0, 2: 9.0, 3: 1.0, 4: 4.0, 5: 3.0, 6: 2.0}
+    with Checkpoints(folder, keep=2, **options) as kept:
+        for step, score in scores.items():
+            kept.save(step, _state(step), {}, {"eval/x": score, "eval/y": -score})
+        kept.wait()
+        assert kept.latest() == 6
+        if mode:
+            assert kept.best() == (best, scores[best])
+    assert _steps(folder) == sorted({5, 6} | ({best} if mode else set()))
+
+
+def test_a_checkpoint_without_a_score_is_never_the_best(folder):
+    with Checkpoints(folder, keep=1, best="eval/x") as kept:
+        for step, metrics in ((1, {"eval/x": 1.0}), (2, {}), (3, {"eval/x": np.nan}), (4, {})):
+            kept.save(step, _state(step), {}, metrics)
+        assert kept.best() == (1, 1.0)
+    assert _steps(folder) == [1, 4]
+
+
+def test_the_same_bits_come_back(folder):
+    key = jax.random.key(0)
+    state = {
+        "f32": jax.random.normal(key, (33, 7)),
+        "odd": jnp.array([0.0, -0.0, jnp.inf, 1e-45, 3e38]),
+        "bf16": jax.random.normal(key, (5,), jnp.bfloat16),
+        "counts": jnp.arange(4),
+        "nothing": (),
+        "one": jnp.int32(7),
+    }
+    progress = {"sums": {"loss": 0.1 + 0.2}, "steps": 3, "seconds": 1.5}
+    with Checkpoints(folder) as kept:
+        kept.save(5, state, progress, {})
+    with Checkpoints(folder) as kept:
+        restored, told = kept.restore(kept.latest(), _abstract(state))
+    assert told == progress
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    for ours, theirs in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+        assert ours.dtype == theirs.dtype and ours.sharding == theirs.sharding
+        assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+
+
+def test_donation_after_an_asynchronous_save_does_not_change_what_is_written(folder):
+    """The loop goes on with the state, in place, while it is being written.
+
+    Under `debug_nans` nothing would be donated.
+    """
+    update = jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)
+    size = 4_000_000  # long to write, beside the updates
+    for attempt in range(3):
+        state = {f"w{i}": jnp.full(size, float(i)) for i in range(3)}
+        abstract = _abstract(state)
+        with Checkpoints(folder / str(attempt)) as kept, jax.debug_nans(False):
+            kept.save(1, state, {}, {})
+            for _ in range(5):
+                given, state = state, update(state)
+            jax.block_until_ready(state)
+            assert given["w0"].is_deleted()
+            np.testing.assert_array_equal(state["w0"], 5)
+            kept.wait()
+            restored, _ = kept.restore(1, abstract)
+        for i in range(3):
+            np.testing.assert_array_equal(restored[f"w{i}"], float(i))
+
+
+def test_an_incomplete_checkpoint_is_not_there(folder):
+    """What a kill in the middle of writing leaves."""
+    with Checkpoints(folder) as kept:
+        kept.save(1, _state(1), {}, {})
+    unfinished = folder / "2.orbax-checkpoint-tmp"
+    (unfinished / "state").mkdir(parents=True)
+    with Checkpoints(folder) as kept:
+        assert kept.latest() == 1
+        kept.save(2, _state(2), {}, {})
+        kept.wait()
+        restored, _ = kept.restore(2, _abstract(_state()))
+    np.testing.assert_array_equal(restored["network"]["w"], 2)
+
+
+def test_nothing_is_made_before_the_first_save(folder):
+    with Checkpoints(folder) as kept:
+        assert kept.latest() is None
+    assert _steps(folder) == []
+
+
+def test_restore_arrays_gives_the_named_parts_as_numpy(folder):
+    with Checkpoints(folder) as kept:
+        kept.save(1, _state(1), {}, {})
+        kept.save(2, _state(2), {}, {})
+    arrays = restore_arrays(folder.parent, ("network",))
+    assert list(arrays) == ["network"]
+    assert isinstance(arrays["network"]["w"], np.ndarray)
+    np.testing.assert_array_equal(arrays["network"]["w"], [2, 2, 2])
+
+
+def test_restore_arrays_says_what_is_missing(folder):
+    workdir = folder.parent
+    with pytest.raises(UserError, match="has no checkpoints"):
+        restore_arrays(workdir, ("network",))
+    folder.mkdir()
+    with pytest.raises(UserError, match="has no checkpoints"):
+        restore_arrays(workdir, ("network",))
+    with Checkpoints(folder) as kept:
+        kept.save(1, _state(1), {}, {})
+    with pytest.raises(UserError, match="has no generator or average"):
+        restore_arrays(workdir, ("network", "generator", "average"))

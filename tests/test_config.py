@@ -1,0 +1,310 @@
+"""Configs: what can be written in one, what may differ in a resume, and that each key is read."""
+
+import re
+
+import pytest
+from etils import epath
+from ml_collections import ConfigDict
+
+from genjax import config as config_lib
+from genjax.errors import UserError
+from genjax.train import train
+from tests.tiny import CONFIGS, VARIANTS, tiny
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return epath.Path(tmp_path)
+
+
+@pytest.fixture
+def config():
+    values = config_lib.base("gan")
+    values.data = config_lib.dataset("mnist", 0)
+    values.optimizer = {"learning_rate": 1e-3, "b1": 0.5}
+    values.model = {"latent": 4, "hidden": (8, 4)}
+    values.train.batch_size = 8
+    return values.lock()
+
+
+def with_values(config, **values):
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(values)
+    return config
+
+
+def test_parse_arg_takes_the_type_of_each_default():
+    arg = config_lib.parse_arg(
+        "n=7,rate=1e-3,flip=TRUE,name=tfds:a/b=c", n=1, rate=0.1, flip=False, name="", rest="kept"
+    )
+    expected = {"n": 7, "rate": 1e-3, "flip": True, "name": "tfds:a/b=c", "rest": "kept"}
+    assert arg.to_dict() == expected
+
+
+@pytest.mark.parametrize("arg", ["", None, ","])
+def test_parse_arg_of_nothing(arg):
+    assert config_lib.parse_arg(arg, n=1).n == 1
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("sise=1", "'sise' is unknown; did you mean 'size'?"),
+        ("xyz=1", "'xyz' is unknown$"),
+        ("size", "'size' lacks a value: write size=VALUE"),
+        ("size=", "size='' is not a whole number"),
+        ("size=1.0", "size='1.0' is not a whole number"),
+        ("flip=yes", "flip='yes' is not true or false"),
+        ("rate=fast", "rate='fast' is not a number"),
+    ],
+)
+def test_parse_arg_refuses(arg, message):
+    with pytest.raises(UserError, match=re.escape(message).replace(r"\$", "$")):
+        config_lib.parse_arg(arg, size=1, flip=False, rate=0.1)
+
+
+def test_choose():
+    assert config_lib.choose("loss", "a", {"a": 1, "b": 2}) == 1
+    with pytest.raises(UserError, match="loss='hing' is unknown; did you mean 'hinge'"):
+        config_lib.choose("loss", "hing", {"hinge": 1, "minimax": 2})
+    with pytest.raises(UserError, match=re.escape("'q' is unknown (known: hinge, minimax)")):
+        config_lib.choose("loss", "q", {"hinge": 1, "minimax": 2})
+
+
+def test_nearest():
+    assert config_lib.nearest("train.stepz", ["train.steps", "seed"]) == (
+        "; did you mean 'train.steps'?"
+    )
+    assert config_lib.nearest("q", ["train.steps"]) == ""
+    assert config_lib.nearest("q", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("configs/dcgan.py", "runs/dcgan"),
+        ("dcgan.py:", "runs/dcgan"),
+        ("/a/b/vae.py:arch=conv", "runs/vae-arch-conv"),
+        ("configs/vae.py:data=folder:/a b/ü,size=64", "runs/vae-data-folder-a-b-size-64"),
+    ],
+)
+def test_default_workdir(file, expected):
+    assert config_lib.default_workdir(file) == expected
+
+
+def test_flatten_has_every_leaf_as_json(config):
+    flat = config_lib.flatten(config)
+    assert flat["train.batch_size"] == 8
+    assert flat["model.hidden"] == [8, 4]
+    assert flat["task"] == "gan"
+    assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_what_is_saved_is_loaded(config, workdir):
+    config_lib.save(config, workdir)
+    loaded = config_lib.load(workdir)
+    assert config_lib.flatten(loaded) == config_lib.flatten(config)
+    assert loaded.is_locked
+    assert [path.name for path in workdir.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "is not a run's workdir: it has no config.json"),
+        ("{", "is not valid JSON"),
+        ("[1]", "is not a JSON object"),
+    ],
+)
+def test_load_says_what_is_wrong(text, message, workdir):
+    if text is not None:
+        (workdir / "config.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        config_lib.load(workdir)
+
+
+def test_load_of_bytes_that_are_no_text(workdir):
+    (workdir / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is not valid JSON"):
+        config_lib.load(workdir)
+
+
+def test_free_keys_may_differ(config, workdir):
+    config_lib.save(config, workdir)
+    others = {int: 9, str: "other"}
+    flat = config_lib.flatten(config)
+    changed = {key: others[type(flat[key])] for key in config_lib.FREE_KEYS}
+    config_lib.check_same(with_values(config, **changed), workdir)
+
+
+@pytest.mark.parametrize("key", ["seed", "train.batch_size", "model.latent", "data.size"])
+def test_other_keys_may_not_differ(key, config, workdir):
+    config_lib.save(config, workdir)
+    was = config_lib.flatten(config)[key]
+    with pytest.raises(UserError, match=re.escape(f"{key} ({was} there, 99 here)")):
+        config_lib.check_same(with_values(config, **{key: 99}), workdir)
+
+
+def test_keys_that_one_side_lacks_are_named(config, workdir):
+    config_lib.save(config, workdir)
+    with config.unlocked():
+        config.extra = 1
+        del config.data
+    with pytest.raises(UserError) as error:
+        config_lib.check_same(config, workdir)
+    assert "extra ('absent' there, 1 here)" in str(error.value)
+    assert "data.name ('mnist' there, 'absent' here)" in str(error.value)
+    assert "seed" not in str(error.value)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config(arg='none'):\n"
+        "    return ConfigDict({'arg': arg, 'a': {'rate': 0.5, 'flip': False, 'widths': (1, 2)},\n"
+        "                       'layers': ('x',), 'empty': ()})\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "arg"), [("", "none"), (":", ""), (":k=a:b", "k=a:b")])
+def test_read_passes_what_follows_the_colon(file, suffix, arg):
+    config = config_lib.read(f"{file}{suffix}", {})
+    assert config.arg == arg
+    assert config.is_locked
+    assert config.a.is_locked
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("a.rate", "3", 3.0),
+        ("a.rate", "1e-3", 1e-3),
+        ("a.flip", "true", True),
+        ("a.flip", "False", False),
+        ("arg", "", ""),
+        ("arg", "1", "1"),
+        ("a.widths", "5", (5,)),
+        ("a.widths", "5,6,7", (5, 6, 7)),
+        ("a.widths", "(5, 6,)", (5, 6)),
+        ("a.widths", "()", ()),
+        ("layers", "relu1_1,relu2_1", ("relu1_1", "relu2_1")),
+        ("layers", "('relu1_1', 'relu2_1')", ("relu1_1", "relu2_1")),
+        ("empty", "x", ("x",)),
+    ],
+)
+def test_overrides_have_the_type_of_the_default(file, key, text, value):
+    config = config_lib.read(str(file), {key: text})
+    for part in key.split("."):
+        config = config[part]
+    assert config == value
+    assert type(config) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("a.rat", "1", "config key 'a.rat' is unknown; did you mean 'a.rate'?"),
+        ("a", "1", "config key 'a' is a group: set a.rate, a.flip, a.widths"),
+        ("a.widths", "1,x", "a.widths='1,x' is not a tuple such as"),
+        ("a.flip", "", "a.flip='' is not true or false"),
+    ],
+)
+def test_overrides_that_are_refused(file, key, text, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        config_lib.read(str(file), {key: text})
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_config_passes_the_check(name):
+    config_lib.check(tiny(name))
+
+
+def test_never_is_zero(config):
+    never = dict.fromkeys(("log.every", "sample.every", "evaluate.every", "checkpoint.every"), 0)
+    config_lib.check(with_values(config, **never))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "possible"),
+    [
+        ("train.steps", 0, "at least 1"),
+        ("train.steps_per_call", 0, "at least 1"),
+        ("train.batch_size", -8, "at least 1"),
+        ("sample.n", 0, "at least 1"),
+        ("checkpoint.keep", 0, "at least 1"),
+        ("model.latent", 0, "at least 1"),
+        ("model.hidden", (8, 0), "at least 1"),
+        ("log.every", -1, "at least 0"),
+        ("seed", -1, "from 0 to 2**32 - 1"),
+        ("sample.seed", 2**32, "from 0 to 2**32 - 1"),
+        ("optimizer.learning_rate", 0.0, "more than 0"),
+        ("optimizer.b1", 1.0, "at least 0 and less than 1"),
+        ("optimizer.learning_rate", float("nan"), "finite"),
+        ("data.test_fraction", float("inf"), "finite"),
+    ],
+)
+def test_numbers_that_make_no_sense(key, value, possible, config):
+    with pytest.raises(UserError, match=f"^{re.escape(key)}=.* has to be {re.escape(possible)}$"):
+        config_lib.check(with_values(config, **{key: value}))
+
+
+def test_best_mode_is_one_of_two(config):
+    with pytest.raises(UserError, match="best_mode='maxx' is unknown; did you mean 'max'"):
+        config_lib.check(with_values(config, **{"checkpoint.best_mode": "maxx"}))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Fills with (id of the group, key) of what is read of any config, but for copying it whole."""
+    found, copying = set(), []
+    get_item = ConfigDict.__getitem__
+
+    def recording(self, key):
+        if not copying:
+            found.add((id(self), key))
+        return get_item(self, key)
+
+    def unrecorded(function):
+        def call(*arguments, **options):
+            copying.append(function)
+            try:
+                return function(*arguments, **options)
+            finally:
+                copying.pop()
+
+        return call
+
+    monkeypatch.setattr(ConfigDict, "__getitem__", recording)
+    for name in ("to_json", "to_dict", "copy_and_resolve_references"):
+        monkeypatch.setattr(ConfigDict, name, unrecorded(getattr(ConfigDict, name)))
+    return found
+
+
+# What else reads a key: a setting that the tiny variants do not have.
+_FURTHER = {"style": [("style-adam", {"init": "noise"})]}
+
+
+def _unread(config, reads, prefix=""):
+    """The dotted keys of the leaves that are not among `reads`."""
+    for key, value in config._fields.items():  # not items(), which reads them
+        if isinstance(value, ConfigDict):
+            yield from _unread(value, reads, f"{prefix}{key}.")
+        elif (id(config), key) not in reads:
+            yield prefix + key
+
+
+@pytest.mark.parametrize("file", CONFIGS)
+def test_every_key_is_read_by_something(file, reads, tmp_path):
+    keys, read = set(), set()
+    cases = [(name, {}) for name, (of, *_) in VARIANTS.items() if of == file]
+    for i, (name, overrides) in enumerate(cases + _FURTHER.get(file, [])):
+        config = tiny(name, **{"train.steps": 2, "train.steps_per_call": 2}, **overrides)
+        known = config_lib.flatten(config).keys()
+        reads.clear()
+        train(config, epath.Path(tmp_path / str(i)))  # which evaluates and samples too
+        keys |= known
+        read |= known - set(_unread(config, reads))
+    assert keys == read

@@ -1,0 +1,95 @@
+"""Every file in configs/ trains, evaluates and samples, and leaves the files that are promised."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from etils import epath
+from PIL import Image
+
+import main
+from genjax.errors import UserError
+from genjax.evaluate import evaluate
+from genjax.sample import sample
+from tests.tiny import CONFIGS, ROOT, STEPS, VARIANTS, metrics_of, tiny
+
+WITHOUT_PICTURES_OF_ITS_OWN = ("cnn",)
+
+
+def test_every_config_file_has_a_tiny_variant():
+    assert sorted({file for file, _, _ in VARIANTS.values()}) == CONFIGS
+
+
+@pytest.mark.parametrize("file", CONFIGS)
+def test_defaults_are_complete_locked_and_json(file):
+    config, _, mode = main.parse(["main.py", f"--config={ROOT / 'configs' / file}.py"])
+    assert config.is_locked and mode == "train"
+    assert json.loads(config.to_json()) == json.loads(json.dumps(config.to_dict()))
+
+
+@pytest.fixture(params=VARIANTS)
+def run(request, finished, tmp_path):
+    """(config, a copy of the workdir) of each finished run."""
+    workdir = epath.Path(shutil.copytree(finished(request.param), tmp_path / "run"))
+    return tiny(request.param), workdir
+
+
+def test_workdir_has_what_is_promised(run):
+    config, workdir = run
+    assert json.loads((workdir / "config.json").read_text()) == json.loads(config.to_json())
+    lines = metrics_of(workdir)
+    assert [line["step"] for line in lines] == [6, STEPS]
+    images = 1 if config.task == "style" else config.train.batch_size
+    assert [line["images"] for line in lines] == [6 * images, STEPS * images]
+    for line in lines:
+        assert {name.partition("/")[0] for name in line} == {"step", "images", "train", "eval"}
+    assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
+    assert sorted(int(path.name) for path in (workdir / "checkpoints").glob("[0-9]*")) == [4, 8, 12]
+    page = (workdir / "report.html").read_text()
+    assert f"done: {STEPS} steps" in page and "<svg" in page
+    pictures = [path.stem for path in (workdir / "samples").glob("*.png")]
+    assert {stem[:8] for stem in pictures} == {"00000006", "00000012"}
+    assert ("00000012" in pictures) == (config.task not in WITHOUT_PICTURES_OF_ITS_OWN)
+    assert (workdir / "result.png").exists() == (config.task == "style")
+
+
+def test_evaluation_repeats_the_last_line(run, capsys):
+    config, workdir = run
+    evaluate(config, workdir)
+    evaluate(config, workdir)
+    records = [json.loads(line) for line in (workdir / "scores.jsonl").read_text().splitlines()]
+    expected = {k: v for k, v in metrics_of(workdir)[-1].items() if k.startswith("eval/")}
+    assert len(records) == 2 * len(expected)
+    for record in records:
+        assert float(f"{record['value']:.9g}") == expected[record["metric"]]
+        assert record["step"] == STEPS and record["config"]["seed"] == config.seed
+        assert record["n"] == (1 if config.task == "style" else 500)
+    assert capsys.readouterr().out.count(f"step {STEPS}") == len(records)
+
+
+def test_sampling(run):
+    config, workdir = run
+    if config.task in WITHOUT_PICTURES_OF_ITS_OWN:
+        with pytest.raises(UserError, match="makes no pictures"):
+            sample(config, workdir)
+        return
+    sample(config, workdir)
+    pictures = np.load(workdir / "samples.npz")["images"]
+    assert pictures.dtype == np.uint8 and pictures.ndim == 4
+    assert len(pictures) == (1 if config.task == "style" else config.sample.n)
+    # The latents of a run's own sample grids.
+    grid = np.asarray(Image.open(workdir / "samples.png"))
+    np.testing.assert_array_equal(grid, Image.open(workdir / "samples" / "00000012.png"))
+    if config.task == "style":
+        np.testing.assert_array_equal(pictures[0], Image.open(workdir / "result.png"))
+
+
+def test_sampling_another_seed_draws_other_pictures(finished, tmp_path):
+    workdir = epath.Path(shutil.copytree(finished("dcgan"), tmp_path / "run"))
+    drawn = []
+    for seed in (0, 1):
+        sample(tiny("dcgan", **{"sample.seed": seed, "sample.n": 3}), workdir)
+        drawn.append(np.load(workdir / "samples.npz")["images"])
+    assert drawn[0].shape == drawn[1].shape == (3, 8, 8, 1)
+    assert (drawn[0] != drawn[1]).any()

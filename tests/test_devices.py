@@ -1,0 +1,109 @@
+"""Eight devices equal one, and `pmap` equals `jit`: the same numbers to float reassociation."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from etils import epath
+
+from genjax.evaluate import evaluate
+from genjax.train import train
+from tests.eight_devices import MODES, THREE_CONTENTS, overrides
+from tests.tiny import ROOT, VARIANTS, metrics_of, state_of, tiny
+
+# Sums over the batch are added in another order, which changes them by 1e-7 of their size; the
+# steps make up to 3e-6 of that, relative to the largest number of an array (or to a metric).
+TOLERANCE = dict.fromkeys(VARIANTS, 2e-5) | {"style-lbfgs": 1e-4}
+# Compiled twice for eight devices, its 16 taps of six convolutions take most of a minute.
+HEAVY = ("vae-conv", "vae-gaussian")
+NAMES = [n if n not in HEAVY else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
+
+
+@pytest.fixture(scope="module")
+def eight(request, tmp_path_factory):
+    """The folder of what `eight_devices.py` made of the runs that are to be tested."""
+    folder = epath.Path(tmp_path_factory.mktemp("eight"))
+    selected = {
+        item.callspec.params["name"]
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec")
+    }
+    options = "--xla_force_host_platform_device_count=8"
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {options}",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, ROOT / "tests" / "eight_devices.py", folder, *sorted(selected)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "devices").read_text() == "8"
+    return folder
+
+
+@pytest.fixture
+def one(finished, tmp_path):
+    """`one(name)`: the same run on one device."""
+
+    def run(name: str, **changed):
+        if not changed:
+            return finished(name)
+        train(tiny(name, **changed), epath.Path(tmp_path) / "one")
+        return epath.Path(tmp_path) / "one"
+
+    return run
+
+
+def _assert_close(name, workdir, reference):
+    tolerance = TOLERANCE[name]
+    ours, theirs = metrics_of(workdir), metrics_of(reference)
+    assert [line.keys() for line in ours] == [line.keys() for line in theirs]
+    for line, expected in zip(ours, theirs, strict=True):
+        for metric, value in line.items():
+            np.testing.assert_allclose(value, expected[metric], tolerance, 1e-6, err_msg=metric)
+    state, expected = state_of(workdir), state_of(reference)
+    assert state.keys() == expected.keys()
+    for key, value in expected.items():
+        if "params" in key or "image" in key or "average" in key:
+            size = np.abs(value).max()
+            np.testing.assert_allclose(state[key], value, 0, tolerance * size, err_msg=key)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_eight_devices_equal_one(name, eight, one):
+    failed = eight / f"{name}.failed"
+    assert not failed.exists(), failed.read_text()
+    reference = one(name, **overrides(name))
+    for mode in MODES:
+        _assert_close(name, eight / f"{name}-{mode}", reference)
+
+
+@pytest.mark.parametrize("name", ["vae"])
+def test_begun_in_one_mode_and_ended_in_the_other(name, eight, finished):
+    for path in (f"{name}-jit-pmap", f"{name}-pmap-jit"):
+        _assert_close(name, eight / path, finished(name))
+
+
+@pytest.mark.parametrize("name", ["style-adam"])
+def test_three_pictures_on_eight_devices(name, eight, one):
+    _assert_close(name, eight / f"{name}-three", one(name, **THREE_CONTENTS))
+
+
+@pytest.mark.parametrize("name", ["dcgan"])
+def test_what_eight_devices_trained_one_can_evaluate(name, eight, capsys):
+    workdir = eight / f"{name}-jit"
+    evaluate(tiny(name), workdir)
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if "eval/d_loss" in row]
+    np.testing.assert_allclose(
+        float(line.split()[1]), metrics_of(workdir)[-1]["eval/d_loss"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["vae"])
+def test_a_batch_that_does_not_divide_is_refused(name, eight):
+    told = (eight / "refusals").read_text().splitlines()
+    assert len(told) == len(MODES)
+    for line in told:
+        assert "train.batch_size=12" in line and "8 devices" in line

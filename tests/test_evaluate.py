@@ -1,0 +1,87 @@
+"""Scores are means over every held-out example, once each, whatever the batch."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from genjax import evaluate as evaluate_module
+from genjax import rng, runs
+from genjax.errors import UserError
+from genjax.evaluate import Evaluator, evaluate
+from tests.tiny import metrics_of, tiny
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """`counting(batch_size)`: a run on the digits whose scores are known functions of the batch."""
+
+    def make(batch_size: int):
+        run = runs.build(tiny("cnn", **{"train.batch_size": batch_size}))
+
+        def score(state, batch, key):
+            return {
+                "label": batch["label"].astype(np.float32),
+                "brightness": batch["image"].astype(np.float32).mean(axis=(1, 2, 3)),
+                "state": state * np.ones(batch_size, np.float32),
+            }
+
+        return run._replace(task=run.task._replace(evaluate=score))
+
+    return make
+
+
+@pytest.mark.parametrize("batch_size", [8, 500, 64, 501])  # 500 is a multiple of one of them
+def test_mean_over_a_split_that_does_not_divide(counting, batch_size):
+    run = counting(batch_size)
+    test = run.dataset.test
+    everything = [test[i] for i in range(len(test))]
+    scores = Evaluator(run)(np.float32(3))
+    assert scores["eval/label"] == np.mean([x["label"] for x in everything]) == 4.5
+    np.testing.assert_allclose(
+        scores["eval/brightness"], np.mean([x["image"].mean() for x in everything]), rtol=1e-6
+    )
+    assert scores["eval/state"] == 3
+    assert Evaluator(run).examples == 500
+
+
+def test_batches_have_noise_of_their_own(counting):
+    run = counting(100)
+
+    def noise(state, batch, key):
+        return {"noise": rng.normal(key, 100, ())}
+
+    evaluator = Evaluator(run._replace(task=run.task._replace(evaluate=noise)))
+    expected = [
+        rng.normal(jax.random.fold_in(rng.stream(0, rng.Stream.EVALUATE), i), 100, ())
+        for i in range(5)
+    ]
+    score = evaluator(np.float32(0))
+    np.testing.assert_allclose(score["eval/noise"], np.mean(expected), rtol=1e-5)
+    assert len({float(x.mean()) for x in expected}) == 5
+    assert evaluator(np.float32(0)) == score
+
+
+def test_another_batch_size_scores_the_same_classifier_the_same(finished):
+    trained = runs.open_trained(tiny("cnn"), finished("cnn"))
+    other = runs.build(tiny("cnn", **{"train.batch_size": 48}))
+    scores = Evaluator(other)(trained.state)
+    for name, value in scores.items():
+        np.testing.assert_allclose(metrics_of(finished("cnn"))[-1][name], value, rtol=1e-5)
+
+
+def test_a_task_without_scores_says_so(finished, tmp_path, monkeypatch):
+    workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
+    opened = runs.open_trained
+
+    def without(config, workdir):
+        trained = opened(config, workdir)
+        run = trained.run._replace(task=trained.run.task._replace(evaluate=None))
+        return trained._replace(run=run)
+
+    monkeypatch.setattr(evaluate_module.runs, "open_trained", without)
+    with pytest.raises(UserError, match="task='vae' has no scores"):
+        evaluate(tiny("vae"), workdir)
+    assert not (workdir / "scores.jsonl").exists()

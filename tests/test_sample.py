@@ -1,0 +1,31 @@
+"""What is sampled is a function of the state, the seed and the place, and of nothing else."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from etils import epath
+
+import main
+from genjax import runs
+from tests.tiny import VARIANTS, command_line, tiny
+
+
+@pytest.mark.parametrize("name", [n for n in VARIANTS if n.startswith(("dcgan", "vae"))])
+def test_fewer_samples_are_the_first_of_more(name, finished):
+    trained = runs.open_trained(tiny(name), finished(name))
+    many, few = runs.draw(trained, 8, seed=0), runs.draw(trained, 3, seed=0)
+    np.testing.assert_array_equal(many, runs.draw(trained, 8, seed=0))
+    # Another batch size is another program: a level of 255 may fall on the other side.
+    assert np.abs(many[:3].astype(int) - few).max() <= 1
+
+
+def test_the_mode_of_main(finished, tmp_path, capsys):
+    workdir = epath.Path(shutil.copytree(finished("dcgan"), tmp_path / "run"))
+    before = json.loads((workdir / "config.json").read_text())
+    assert main.main([*command_line("dcgan", workdir, **{"sample.n": 5}), "--mode=sample"]) == 0
+    assert "5 samples of step 12" in capsys.readouterr().out
+    with np.load(workdir / "samples.npz") as archive:
+        assert archive["images"].shape == (5, 8, 8, 1)
+    assert json.loads((workdir / "config.json").read_text()) == before

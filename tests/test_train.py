@@ -1,0 +1,257 @@
+"""The loop: golden numbers, one compilation a run, data by step, and what it does about NaN."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from etils import epath
+
+import main
+from genjax import runs, train
+from genjax.data import order
+from genjax.errors import NonFiniteError
+from genjax.task import Task
+from tests.tiny import ROOT, VARIANTS, command_line, metrics_of, state_of, tiny
+
+GOLDEN = ROOT / "tests" / "golden"
+# Between versions of JAX and processors the last bits differ; see test_devices.py.
+GOLDEN_TOLERANCE = dict.fromkeys(VARIANTS, 1e-3) | {"style-lbfgs": 1e-2}
+SHARES = ("accuracy", "d_real", "d_fake")  # of examples on one side of a border: a few may cross
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_golden_metrics(name, finished, request):
+    """Twelve steps of each task.
+
+    Where a change of the numbers is intended, and only there, write them anew:
+    `pytest tests/test_train.py --update-golden`, and say in the commit why they changed.
+    """
+    lines, path = metrics_of(finished(name)), GOLDEN / f"{name}.json"
+    if request.config.getoption("--update-golden"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(lines, indent=1) + "\n")
+    expected = json.loads(path.read_text())
+    assert [line.keys() for line in lines] == [line.keys() for line in expected]
+    for line, golden in zip(lines, expected, strict=True):
+        for metric, value in line.items():
+            share = metric.rpartition("/")[2] in SHARES
+            np.testing.assert_allclose(
+                value,
+                golden[metric],
+                rtol=GOLDEN_TOLERANCE[name],
+                atol=0.05 if share else 1e-6,
+                err_msg=f"{metric} at step {line['step']}",
+            )
+
+
+def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
+    """Chunks of 1, 2, 3, 4 and 7 steps compile the step once."""
+    lengths, made = [], []
+    make_chunk = train.runs.parallel.Jit.chunk
+
+    def chunk(self, step_function, capacity):
+        program = make_chunk(self, step_function, capacity)
+        made.append(program)
+
+        def run(state, arrays, inputs, first, n):
+            lengths.append(n)
+            return program(state, arrays, inputs, first, n)
+
+        return run
+
+    monkeypatch.setattr(train.runs.parallel.Jit, "chunk", chunk)
+    events = {
+        "train.steps": 30,
+        "train.steps_per_call": 7,
+        "log.every": 10,
+        "sample.every": 0,
+        "evaluate.every": 14,
+        "checkpoint.every": 11,
+    }
+    train.train(tiny("vae", **events), epath.Path(tmp_path))
+    assert lengths == [7, 3, 1, 3, 6, 2, 6, 2]
+    (program,) = made
+    assert program._cache_size() == 1
+
+
+def test_a_line_is_the_mean_of_the_steps_since_the_line_before(tmp_path):
+    """Also where nothing else is due, so that the line is written a chunk later."""
+    never = {"sample.every": 0, "evaluate.every": 0, "checkpoint.every": 0, "train.steps": 9}
+    lines = {}
+    for every, per_call in ((1, 4), (3, 1), (3, 2)):
+        workdir = epath.Path(tmp_path) / f"{every}-{per_call}"
+        changes = never | {"log.every": every, "train.steps_per_call": per_call}
+        train.train(tiny("vae", **changes), workdir)
+        lines[every, per_call] = metrics_of(workdir)
+    assert lines[3, 1] == lines[3, 2]
+    single = [line["train/kl"] for line in lines[1, 4]]
+    assert [line["step"] for line in lines[1, 4]] == list(range(1, 10))
+    for line in lines[3, 1]:
+        mean = np.mean(single[line["step"] - 3 : line["step"]])
+        np.testing.assert_allclose(line["train/kl"], mean, rtol=1e-6)
+
+
+def test_batches_are_a_function_of_seed_and_step(tmp_path, monkeypatch):
+    """What reaches the task's step, whatever the chunks and wherever the run began."""
+    split = runs.build(tiny("vae")).dataset.train
+    seen = {}
+
+    def recording(task: Task):
+        def step(state, batch, key, axis_name):
+            jax.debug.callback(
+                lambda at, index, image: seen.update({int(at): (index, image)}),
+                state.step,
+                batch["index"],
+                batch["image"],
+            )
+            return task.step(state, batch, key, axis_name)
+
+        return task._replace(step=step)
+
+    build = runs.build
+    monkeypatch.setattr(
+        runs, "build", lambda config: (run := build(config))._replace(task=recording(run.task))
+    )
+    for workdir, pieces in (("a", [(9, 4)]), ("b", [(4, 3), (9, 1)])):
+        seen.clear()
+        for steps, per_call in pieces:
+            changes = {"train.steps": steps, "train.steps_per_call": per_call, "seed": 5}
+            train.train(tiny("vae", **changes), epath.Path(tmp_path) / workdir)
+        jax.effects_barrier()
+        assert sorted(seen) == list(range(9))
+        for step, (index, image) in seen.items():
+            np.testing.assert_array_equal(index, order.indices(5, 4500, step * 8, 8))
+            np.testing.assert_array_equal(image, [split[int(i)]["image"] for i in index])
+
+
+def test_streamed_run_equals_a_resident_one(tmp_path, finished):
+    train.train(tiny("cnn", **{"data.placement": "stream"}), epath.Path(tmp_path))
+    assert metrics_of(tmp_path) == metrics_of(finished("cnn"))
+
+
+def test_bfloat16_keeps_float32_parameters_and_learns_the_same(tmp_path, finished):
+    train.train(tiny("cnn", precision="bfloat16"), epath.Path(tmp_path))
+    for key, x in state_of(tmp_path).items():
+        assert x.dtype in (np.float32, np.int32), key
+    ours, theirs = metrics_of(tmp_path), metrics_of(finished("cnn"))
+    assert ours != theirs
+    np.testing.assert_allclose(ours[0]["train/loss"], theirs[0]["train/loss"], rtol=2e-2)
+
+
+@pytest.fixture
+def broken_from(monkeypatch):
+    """`broken_from(step)`: the VAE's KL becomes infinite and the rest NaN at that step, counted
+    from 1."""
+    build = runs.build
+
+    def arrange(broken: int):
+        def break_from_there(task: Task):
+            def step(state, batch, key, axis_name):
+                state, metrics = task.step(state, batch, key, axis_name)
+                bad = {name: math.inf if name == "kl" else math.nan for name in metrics}
+                return state, {
+                    name: jnp.where(state.step >= broken, bad[name], value)
+                    for name, value in metrics.items()
+                }
+
+            return task._replace(step=step)
+
+        def build_broken(config):
+            run = build(config)
+            return run._replace(task=break_from_there(run.task))
+
+        monkeypatch.setattr(runs, "build", build_broken)
+
+    with jax.debug_nans(False):
+        yield arrange
+
+
+def test_nan_stops_the_run_and_keeps_what_was_good(tmp_path, finished, broken_from, monkeypatch):
+    broken_from(11)
+    with pytest.raises(NonFiniteError) as error:
+        train.train(tiny("vae"), epath.Path(tmp_path))
+    message = str(error.value)
+    assert "train/kl is inf at step 11" in message and "checkpoint 8 is good" in message
+    assert sorted(p.name for p in (tmp_path / "checkpoints").glob("[0-9]*")) == ["4", "8"]
+    assert all(map(math.isfinite, state_of(tmp_path)["['optimizer'][0]['count']"].ravel()))
+    assert [line["step"] for line in metrics_of(tmp_path)] == [6]
+    page = (tmp_path / "report.html").read_text()
+    assert "failed: train/kl is inf at step 11" in page
+    # The cause mended, the run goes on from there to the same end.
+    monkeypatch.undo()
+    train.train(tiny("vae"), epath.Path(tmp_path))
+    assert metrics_of(tmp_path) == metrics_of(finished("vae"))
+
+
+def test_nan_before_any_checkpoint(tmp_path, broken_from):
+    broken_from(2)
+    with pytest.raises(NonFiniteError, match="at step 2; no checkpoint was written before"):
+        train.train(tiny("vae"), epath.Path(tmp_path))
+
+
+def test_absurd_learning_rate_exits_1_on_one_line(tmp_path, capsys):
+    with jax.debug_nans(False):
+        code = main.main(command_line("vae", tmp_path, **{"optimizer.learning_rate": 1e30}))
+    assert code == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: train/") and "at step 2" in last
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.steps_per_call", 0),
+        ("train.batch_size", 0),
+        ("sample.n", 0),
+        ("checkpoint.keep", 0),
+        ("seed", -1),
+        ("log.every", -1),
+        ("parallel", "'none'"),
+        ("checkpoint.best_mode", "'most'"),
+    ],
+)
+def test_impossible_values_are_refused(key, value, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    assert main.main(command_line("vae", workdir, **{key: str(value).strip("'")})) == 2
+    error = capsys.readouterr().err
+    assert f"{key}={value}" in error and len(error.splitlines()) == 1
+    assert not workdir.exists()
+
+
+def test_whole_numbers_of_parameters_are_reported(tmp_path, capsys):
+    never = {"log.every": 0, "sample.every": 0, "evaluate.every": 0, "checkpoint.every": 0}
+    train.train(tiny("vae-gaussian", **never, **{"train.steps": 1}), epath.Path(tmp_path))
+    assert "decoder: 13,409 parameters" in capsys.readouterr().err
+    (line,) = metrics_of(tmp_path)  # the last step does everything all the same
+    assert line["step"] == 1 and {"train/kl", "eval/kl"} <= line.keys()
+    assert (tmp_path / "samples" / "00000001.png").exists()
+
+
+@pytest.mark.parametrize("name", ["vae", "cnn"])
+def test_nothing_held_out(name, tmp_path, capsys):
+    """Such a run trains and samples; there is nothing to score, nor to draw pictures of."""
+    rng, workdir = np.random.default_rng(0), epath.Path(tmp_path / "run")
+    images = rng.integers(0, 256, (20, 28, 28), np.uint8)
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(20) % 3)
+    changes = {"data.name": f"npz:{tmp_path}/few.npz", "data.test_fraction": 0.0}
+    train.train(tiny(name, **changes), workdir)
+    assert not any(metric.startswith("eval/") for line in metrics_of(workdir) for metric in line)
+    assert main.main([*command_line(name, workdir, **changes), "--mode=evaluate"]) == 2
+    assert "nothing is held out" in capsys.readouterr().err
+
+
+def test_step_inputs_are_the_batch_and_the_constants():
+    """`step_function` of a task that only counts: no data set, no augmentation."""
+    config = tiny("style-adam")
+    task = Task(
+        init=None,
+        step=lambda state, batch, key, axis_name: (state + batch["by"], {"n": batch["by"]}),
+        images_per_step=1,
+    )
+    run_step = train.step_function(task, config)
+    arrays = {"data": {}, "constants": {"by": jnp.float32(3)}}
+    state, metrics = run_step(jnp.float32(1), arrays, {}, jnp.int32(0), None)
+    assert state == 4 and metrics["n"] == 3
