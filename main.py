@@ -58,7 +58,7 @@ def main(argv) -> int:
         config, workdir, mode = parse(argv)
         verb = importlib.import_module(f"genjax.{mode}")  # heavy imports, once they are needed
         getattr(verb, mode)(config, workdir)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if exit_code(error) is None:
             raise
         print(one_line(error), file=sys.stderr)

@@ -36,7 +36,7 @@ _ADVICE = {
 }
 
 
-def exit_code(error: Exception) -> int | None:
+def exit_code(error: BaseException) -> int | None:
     """What the process ends with; None for an error that nobody foresaw, which needs a traceback.
 
     Running out of memory or of disk is for the user to mend, whoever notices it: the device's
@@ -44,10 +44,12 @@ def exit_code(error: Exception) -> int | None:
     """
     if _is_out_of_memory(error) or _advice(error):
         return UserError.exit_code
+    if isinstance(error, KeyboardInterrupt):  # outside the loop, which would have honoured it
+        return Interrupted.exit_code
     return getattr(error, "exit_code", None)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The line for stderr."""
     text = " ".join(str(error).split())
     if _is_out_of_memory(error):
@@ -58,14 +60,16 @@ def one_line(error: Exception) -> str:
     if _advice(error):
         place = "" if error.filename is None else f"{error.filename}: "
         return f"error: {place}{error.strerror}; {_advice(error)}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted with nothing under way to save: run the same command to start again"
     return text if isinstance(error, Interrupted) else f"error: {text}"
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # XLA says the one or the other: an allocation that fails after dispatch is INTERNAL on CPUs.
     says_so = any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
     return isinstance(error, MemoryError) or says_so
 
 
-def _advice(error: Exception) -> str | None:
+def _advice(error: BaseException) -> str | None:
     return _ADVICE.get(error.errno) if isinstance(error, OSError) else None

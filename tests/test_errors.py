@@ -24,6 +24,7 @@ XLA_MESSAGES = (
         (Interrupted("SIGTERM"), 75),
         (NonFiniteError("nan"), 1),
         (MemoryError(), 2),
+        (KeyboardInterrupt(), 75),
         (ValueError("a bug"), None),
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), None),
         (OSError("without a number"), None),
@@ -38,6 +39,7 @@ def test_lines_begin_with_error_except_for_a_request_that_was_honoured():
     assert one_line(UserError("set\n  this")) == "error: set this"
     assert one_line(NonFiniteError("nan")) == "error: nan"
     assert one_line(Interrupted("SIGINT: saved")) == "SIGINT: saved"
+    assert one_line(KeyboardInterrupt()).startswith("interrupted with nothing under way")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), *map(RuntimeError, XLA_MESSAGES)])
