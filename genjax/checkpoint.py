@@ -39,7 +39,7 @@ class Checkpoints:
                     keep_checkpoints_without_metrics=False,
                 )
             )
-        self._best = best
+        self._best, self._best_mode = best, best_mode
         self._checkpointer = ocp.training.Checkpointer(
             epath.Path(directory).resolve(),
             preservation_policy=policies.AnyPreservationPolicy(kept),
@@ -69,10 +69,11 @@ class Checkpoints:
     def best(self) -> tuple[int, float] | None:
         """Step and value of the best kept checkpoint, where one has a value."""
         self._checkpointer.wait()
-        scored = [
-            (c.step, c.metrics[self._best]) for c in self._checkpointer.checkpoints if c.metrics
-        ]
-        return scored and scored[0]
+        values = {
+            c.step: c.metrics[self._best] for c in self._checkpointer.checkpoints if c.metrics
+        }
+        best = max if self._best_mode == "max" else min
+        return best(values.items(), key=lambda item: item[1], default=None)
 
     def restore(self, step: int, abstract_state) -> tuple[Any, dict[str, Any]]:
         """State and progress of `step`, in the shapes and shardings of `abstract_state`."""

@@ -43,6 +43,9 @@ def train(config: ConfigDict, workdir: epath.Path):
             config_lib.check_same(config, workdir)
         config_lib.save(config, workdir)
         if step >= config.train.steps:
+            # Whoever killed the run after its last checkpoint still gets what it was for.
+            state, _ = runs.restore(run, kept, step)
+            _write_outputs(run, state, workdir)
             print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
             return
         with (
@@ -107,14 +110,19 @@ class _Loop:
             if self.feed:
                 self.feed.close()
         self.kept.wait()
-        self._write_outputs(state)
+        _write_outputs(self.run, state, self.workdir)
         total = self.config.train.steps
         if step < total:
             status = f"interrupted at step {step:,} of {total:,}: run the same command to go on"
             self._page(status)
             raise Interrupted(f"{self.stop.requested}: {status}")
-        self._page(f"done: {step:,} steps in {self.meter.seconds:,.0f} s")
-        self.report.message(f"done: {self.workdir}/report.html")
+        status = f"done: {step:,} steps in {self.meter.seconds:,.0f} s"
+        if best := self.kept.best():
+            status += (
+                f"; best {self.config.checkpoint.best} {best[1]:.5g} at step {best[0]:,}, kept"
+            )
+        self._page(status)
+        self.report.message(f"{status}: {self.workdir}/report.html")
 
     def _start(self, step: int) -> tuple[Any, dict | None]:
         """The global state at `step`, and what its checkpoint says of the progress."""
@@ -218,11 +226,6 @@ class _Loop:
             for name, rows in self.pictures(state, self.test_batch, key).items():
                 self.report.picture(step, name, images.grid(np.asarray(rows)))
 
-    def _write_outputs(self, state):
-        if self.run.task.outputs:
-            for name, picture in self.run.task.outputs(state).items():
-                images.write(self.workdir / name, np.asarray(picture))
-
     def _describe(self, state, step: int):
         """Collects and prints what is worth knowing of the run before it starts."""
         self.facts = {
@@ -243,6 +246,12 @@ class _Loop:
 
     def _page(self, status: str):
         write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
+
+
+def _write_outputs(run: runs.Run, state, workdir: epath.Path):
+    if run.task.outputs:
+        for name, picture in run.task.outputs(state).items():
+            images.write(workdir / name, np.asarray(picture))
 
 
 def step_function(task, config: ConfigDict) -> Callable:

@@ -43,6 +43,15 @@ def test_the_newest_and_the_best_are_kept(folder, mode, best):
     assert _steps(folder) == sorted({5, 6} | ({best} if mode else set()))
 
 
+@pytest.mark.parametrize(("mode", "best"), [("max", (3, 9.0)), ("min", (2, 1.0))])
+def test_the_best_may_be_among_the_newest(folder, mode, best):
+    with Checkpoints(folder, keep=3, best="eval/x", best_mode=mode) as kept:
+        assert kept.best() is None
+        for step, score in {1: 5.0, 2: 1.0, 3: 9.0}.items():
+            kept.save(step, _state(step), {}, {"eval/x": score})
+        assert kept.best() == best
+
+
 def test_a_checkpoint_without_a_score_is_never_the_best(folder):
     with Checkpoints(folder, keep=1, best="eval/x") as kept:
         for step, metrics in ((1, {"eval/x": 1.0}), (2, {}), (3, {"eval/x": np.nan}), (4, {})):

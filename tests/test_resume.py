@@ -150,3 +150,12 @@ def test_killed_in_the_middle(finished, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "going on from step" in again.stderr
     _assert_same_run(tmp_path, finished("dcgan"))
+
+
+def test_the_same_command_writes_what_a_kill_after_the_last_checkpoint_left_out(finished, tmp_path):
+    workdir = epath.Path(tmp_path) / "run"
+    shutil.copytree(finished("style-adam"), workdir)
+    result = (workdir / "result.png").read_bytes()
+    (workdir / "result.png").unlink()
+    train(tiny("style-adam"), workdir)
+    assert (workdir / "result.png").read_bytes() == result
