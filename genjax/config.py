@@ -13,6 +13,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from genjax.errors import UserError
+from genjax.files import write_atomically
 
 # Keys that cannot change what is computed, only how often it is shown, kept, or cut into pieces.
 # A run may be resumed with other values of these.
@@ -225,10 +226,8 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 def save(config: ConfigDict, workdir: epath.Path):
     """Writes the whole config, every default included, to `config.json`."""
-    path = workdir / "config.json"
-    partial = workdir / "config.json.partial"
-    partial.write_text(json.dumps(json.loads(config.to_json()), indent=2) + "\n")
-    partial.replace(path)
+    text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
+    write_atomically(workdir / "config.json", text)
 
 
 def load(workdir: epath.Path) -> ConfigDict:

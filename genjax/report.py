@@ -18,6 +18,7 @@ from etils import epath
 
 from genjax import images as images_lib
 from genjax.errors import UserError
+from genjax.files import write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FOLDER = "samples"
@@ -244,13 +245,6 @@ def find_pictures(workdir: epath.Path) -> list[tuple[str, int, epath.Path]]:
         if match:
             found.append((match[2] or "", int(match[1]), path))
     return sorted(found)
-
-
-def write_atomically(path: epath.Path, text: str) -> None:
-    """Writes `text` so that a reader sees the old file or the new one, never half of it."""
-    partial = path.parent / f".{path.name}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def format_number(value: float) -> str:

@@ -13,12 +13,12 @@ from etils import epath
 from PIL import Image, UnidentifiedImageError
 
 from genjax.errors import UserError
+from genjax.files import write_atomically
 from genjax.report import (
     find_pictures,
     format_duration,
     format_number,
     read_metrics,
-    write_atomically,
 )
 
 MAX_POINTS = 2000  # a curve

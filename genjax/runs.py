@@ -128,4 +128,4 @@ def read_picture(name: str) -> list[np.ndarray]:
     workdir = epath.Path(name.removeprefix(RUN_PREFIX))
     config = config_lib.load(workdir)
     pictures = draw(open_trained(config, workdir), RUN_PICTURES, config.sample.seed)
-    return [np.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures]
+    return [images.to_channels(picture, 3) for picture in pictures]
