@@ -1,29 +1,29 @@
 """Trains, evaluates and samples: one experiment config, one workdir, any number of devices.
 
-    python main.py --config=configs/NAME.py[:ARG] [--workdir=DIR] [--mode=MODE]
-                   [--config.KEY=VALUE ...]
+    python main.py --config=configs/NAME.py[:ARG] [--workdir=DIR] [--mode=MODE] [--config.KEY=X ...]
+                   [--coordinator=HOST:PORT --processes=N --process_id=I | --coordinator=auto]
 
 Modes:
-  train     trains from the start, or goes on from the workdir's newest checkpoint (default);
-            style transfer by optimisation trains too: the image is the parameter
+  train     trains from the start, or goes on from the workdir's newest checkpoint (default)
   evaluate  scores the newest checkpoint on held-out data and appends to scores.jsonl
   sample    draws pictures from the newest checkpoint: samples.npz and samples.png
 
 ARG is key=value,key=value; the files in configs/ say which keys each has, and what every config key
 means. --workdir defaults to runs/NAME. Ctrl-C or SIGTERM saves and ends with exit code 75; the same
 command goes on. Other exit codes: 0 done; 2 yours to mend, one line says what; 1 anything else.
+A run over several processes is this command in each, with the place to meet: see docs/cloud.md.
 """
 
 import argparse
 import importlib
 import sys
 
-from etils import epath
-
 from genjax import config as config_lib
-from genjax.errors import UserError, exit_code, one_line
+from genjax.errors import UserError, tell
+from genjax.files import place
 
 MODES = ("train", "evaluate", "sample")
+OPTIONS = dict(config=str, workdir=str, mode=str, coordinator=str, processes=int, process_id=int)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,11 +32,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv):
-    """(config, workdir, mode) of a command line."""
+    """(config, workdir, the other options) of a command line."""
     parser = _Parser(add_help=False, allow_abbrev=False)
-    for name, default in (("config", ""), ("workdir", ""), ("mode", "train")):
-        parser.add_argument(f"--{name}", default=default)
-    options, others = parser.parse_known_args(argv[1:])
+    for name, kind in OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind)
+    options, others = parser.parse_known_args(argv[1:], argparse.Namespace(mode="train"))
     config_lib.choose("--mode", options.mode, dict.fromkeys(MODES))
     if not options.config:
         raise UserError("--config is missing: try --config=configs/dcgan.py, or --help")
@@ -46,7 +46,7 @@ def parse(argv):
     overrides = dict(other.removeprefix("--config.").split("=", 1) for other in others)
     config = config_lib.read(options.config, overrides)
     workdir = options.workdir or config_lib.default_workdir(options.config)
-    return config, epath.Path(workdir), options.mode
+    return config, place(workdir), options
 
 
 def main(argv) -> int:
@@ -55,14 +55,13 @@ def main(argv) -> int:
         print(__doc__)
         return 0
     try:
-        config, workdir, mode = parse(argv)
-        verb = importlib.import_module(f"genjax.{mode}")  # heavy imports, once they are needed
-        getattr(verb, mode)(config, workdir)
+        config, workdir, options = parse(argv)
+        processes = importlib.import_module("genjax.processes")  # heavy imports, once needed
+        processes.start(options.coordinator, options.processes, options.process_id)
+        verb = getattr(importlib.import_module(f"genjax.{options.mode}"), options.mode)
+        processes.run(verb, config, workdir)
     except (Exception, KeyboardInterrupt) as error:
-        if exit_code(error) is None:
-            raise
-        print(one_line(error), file=sys.stderr)
-        return exit_code(error)
+        return tell(error)
     return 0
 
 

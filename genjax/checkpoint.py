@@ -2,9 +2,20 @@
 
 A checkpoint has the task's state and the loop's progress (JSON). It becomes visible by one rename
 when it is complete, so a run killed while it saves leaves the previous one as the newest.
+
+Disks lie. Every checkpoint carries a fingerprint of each array and of its own notes, and none is
+gone on from that does not match them: the newest whole one is used, and people are told of the
+others. Damaged ones are set aside, never deleted.
 """
 
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
 import math
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,22 +23,39 @@ import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from genjax.errors import UserError
+from genjax import processes
+from genjax.errors import UserError, exit_code
+from genjax.files import absolute, is_local
+from genjax.fingerprint import fingerprints
+
+DAMAGED_FOLDER = "damaged-checkpoints"
+
+# What matters is raised, and told in one line; Orbax logs it in forty besides, and so does asyncio
+# when it forgets the tasks that read beside the one that failed.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
+@dataclasses.dataclass
+class Restored:
+    """What a checkpoint holds, and at which step."""
+
+    step: int
+    state: Any
+    progress: dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one workdir.
+    """The checkpoints of one workdir, for the run that trains there.
 
     Args:
-      directory: made when the first checkpoint is saved.
+      workdir: its folder `checkpoints` is made when the first checkpoint is saved.
       keep: how many of the newest are kept.
       best: the name of the evaluation metric whose best checkpoint is kept besides; "" for none.
       best_mode: "max" or "min", what the best value is.
     """
 
-    def __init__(
-        self, directory: epath.Path, keep: int = 3, best: str = "", best_mode: str = "max"
-    ):
+    def __init__(self, workdir: epath.Path, keep: int = 3, best: str = "", best_mode: str = "max"):
         policies = ocp.training.preservation_policies
         kept = [policies.LatestN(keep)]
         if best:
@@ -39,12 +67,45 @@ class Checkpoints:
                     keep_checkpoints_without_metrics=False,
                 )
             )
+        self._workdir, self._policy = epath.Path(workdir), policies.AnyPreservationPolicy(kept)
         self._best, self._best_mode = best, best_mode
-        self._checkpointer = ocp.training.Checkpointer(
-            epath.Path(directory).resolve(),
-            preservation_policy=policies.AnyPreservationPolicy(kept),
+
+    @functools.cached_property
+    def _checkpointer(self) -> ocp.training.Checkpointer:
+        # Opened late: it reads the notes of every checkpoint, and fails where they are damaged.
+        return ocp.training.Checkpointer(
+            _folder(self._workdir),
+            preservation_policy=self._policy,
             cleanup_tmp_directories=True,
         )
+
+    def restore(self, abstract_state, tell: Callable[[str], None]) -> Restored | None:
+        """The newest whole checkpoint, or None where none was ever saved.
+
+        In several processes all go on from the same one. Those that cannot be read, or hold
+        something else than was saved, are set aside, and `tell` is told which and why.
+
+        Args:
+          abstract_state: the shapes, types and shardings to restore to.
+          tell: takes a line for people.
+
+        Raises:
+          UserError: none is whole.
+        """
+        found, damaged = _newest_whole(self._workdir, lambda saved: abstract_state)
+        for step in saved_steps(self._workdir):
+            if step not in damaged:
+                reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
+                damaged |= {step: reason} if reason else {}
+        for step, reason in damaged.items():
+            tell(
+                f"warning: checkpoint {step} is damaged ({reason}): set aside in "
+                f"{self._workdir / DAMAGED_FOLDER}, and checkpoint {found.step} used"
+            )
+        if damaged and processes.is_first():
+            _set_aside(self._workdir, damaged)
+        processes.exchange("set aside")
+        return found
 
     def save(self, step: int, state, progress: dict[str, Any], metrics: dict[str, float]):
         """Starts to write a checkpoint, once the one before it is written; copies `state` first.
@@ -53,12 +114,14 @@ class Checkpoints:
         """
         self._checkpointer.wait()
         value = metrics.get(self._best, math.nan)
+        scored = {self._best: value} if math.isfinite(value) else None
+        notes = {"progress": progress, "metrics": scored, "arrays": fingerprints(state)}
         self._checkpointer.save_checkpointables_async(
             step,
             {"state": state},
             force=True,
-            metrics={self._best: value} if math.isfinite(value) else None,
-            custom_metadata=progress,
+            metrics=scored,
+            custom_metadata=notes | {"seal": _seal(notes)},
         )
 
     def latest(self) -> int | None:
@@ -75,18 +138,14 @@ class Checkpoints:
         best = max if self._best_mode == "max" else min
         return best(values.items(), key=lambda item: item[1], default=None)
 
-    def restore(self, step: int, abstract_state) -> tuple[Any, dict[str, Any]]:
-        """State and progress of `step`, in the shapes and shardings of `abstract_state`."""
-        loaded = self._checkpointer.load_checkpointables(step, {"state": abstract_state})
-        return loaded["state"], self._checkpointer.metadata(step).custom_metadata
-
     def wait(self):
         """Until everything is written."""
         self._checkpointer.wait()
 
     def close(self):
         """Waits, and lets go of the folder."""
-        self._checkpointer.close()
+        if "_checkpointer" in self.__dict__:
+            self._checkpointer.close()
 
     def __enter__(self):
         return self
@@ -95,27 +154,160 @@ class Checkpoints:
         self.close()
 
 
+def restore(workdir: epath.Path, abstract_state, tell: Callable[[str], None]) -> Restored | None:
+    """The newest whole checkpoint of a run, for those who only look at it.
+
+    Raises:
+      UserError: none is whole.
+    """
+    found, damaged = _newest_whole(workdir, lambda saved: abstract_state)
+    for step, reason in damaged.items():
+        tell(f"warning: checkpoint {step} is damaged ({reason}): checkpoint {found.step} used")
+    return found
+
+
 def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named parts of the newest state in `workdir`, as nested dicts of numpy arrays.
+    """The named parts of the newest whole state in `workdir`, as nested dicts of numpy arrays.
 
     For a network that serves another task, whose state class need not be known.
 
     Raises:
-      UserError: there is no checkpoint, or its state lacks a part.
+      UserError: there is no whole checkpoint, or its state lacks a part.
     """
-    directory = (epath.Path(workdir) / "checkpoints").resolve()
-    if not directory.exists():
+    # As numpy arrays: as JAX's they would want the very devices that they were saved from.
+    found, _ = _newest_whole(
+        epath.Path(workdir),
+        lambda saved: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved),
+    )
+    if found is None:
         raise UserError(f"{workdir} has no checkpoints: train a run there first")
-    with ocp.training.Checkpointer(directory) as checkpointer:
-        if checkpointer.latest is None:
-            raise UserError(f"{workdir} has no checkpoints: train a run there first")
-        saved = checkpointer.checkpointables_metadata().metadata["state"]
-        missing = [name for name in names if name not in saved]
-        if missing:
-            raise UserError(
-                f"the run in {workdir} has no {' or '.join(missing)}: not the kind needed"
-            )
-        # As numpy arrays: as JAX's they would want the very devices that they were saved from.
-        abstract = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
-        state = checkpointer.load_checkpointables(None, {"state": abstract})["state"]
-    return {name: state[name] for name in names}
+    missing = [name for name in names if name not in found.state]
+    if missing:
+        raise UserError(f"the run in {workdir} has no {' or '.join(missing)}: not the kind needed")
+    return {name: found.state[name] for name in names}
+
+
+class _DamagedError(Exception):
+    """A checkpoint is not what was saved; the message says why."""
+
+
+def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored | None, dict]:
+    """The newest whole checkpoint, and {step: reason} of the damaged ones that are newer.
+
+    Args:
+      abstract_of: from what a checkpoint says of its state, the tree to restore to.
+    """
+    damaged = {}
+    for step in reversed(saved_steps(workdir)):
+        loaded, reason = _agree(lambda step=step: _load(workdir, step, abstract_of))
+        if not reason:
+            state, notes = loaded
+            _, reason = _agree(lambda state=state, notes=notes: _verify(state, notes["arrays"]))
+        if not reason:
+            return Restored(step, state, notes["progress"]), damaged
+        damaged[step] = reason
+    if damaged:
+        listed = "; ".join(f"{step} ({reason})" for step, reason in damaged.items())
+        raise UserError(
+            f"no checkpoint in {_folder(workdir)} can be used: {listed}; bring one back from a "
+            "copy, or choose another --workdir to start afresh"
+        )
+    return None, {}
+
+
+def _agree(attempt: Callable) -> tuple[Any, str]:
+    """What `attempt` returns here, and why it failed in whichever process it did; "" if in none."""
+    result, reason = None, ""
+    try:
+        result = attempt()
+    except _DamagedError as error:
+        reason = str(error)
+    return result, next(filter(None, processes.exchange(reason)), "")
+
+
+def _load(workdir: epath.Path, step: int, abstract_of: Callable) -> tuple[Any, dict]:
+    """State and notes of a checkpoint, as this process finds them; it waits for no other."""
+    notes, path = _read_notes(workdir, step), _folder(workdir) / str(step)
+    with _reading():
+        saved = ocp.checkpointables_metadata(path).metadata["state"]
+        return ocp.load_checkpointables(path, {"state": abstract_of(saved)})["state"], notes
+
+
+def _read_notes(workdir: epath.Path, step: int) -> dict:
+    """What a checkpoint says of itself, if it says so intact, and its metrics are the same."""
+    path = _folder(workdir) / str(step)
+    with _reading():
+        notes = dict(ocp.checkpointables_metadata(path).custom_metadata)
+        scores = path / "metrics" / "metrics"
+        metrics = json.loads(scores.read_text()) if scores.exists() else None
+    if notes.pop("seal", None) != _seal(notes):
+        raise _DamagedError("its notes are not what was saved")
+    if metrics != notes["metrics"]:
+        raise _DamagedError("its metrics are not what was saved")
+    return notes
+
+
+def _verify(state, expected: dict[str, int]) -> None:
+    found = fingerprints(state)
+    different = [path for path in found if found[path] != expected.get(path)]
+    if different:
+        raise _DamagedError(
+            f"{len(different)} of {len(found)} arrays are not what was saved: {different[0]} …"
+        )
+
+
+@contextlib.contextmanager
+def _reading():
+    """Orbax reads for this process alone, and whatever it makes of a broken file is told as one.
+
+    It does not meet the other processes at barriers: they may have failed already.
+
+    Raises:
+      _DamagedError: for any error that is not the user's to mend.
+    """
+    context = ocp.Context()
+    context.multiprocessing.primary_host = processes.index()
+    context.multiprocessing.active_processes = {processes.index()}
+    try:
+        with context:
+            yield
+    except Exception as error:  # Orbax and TensorStore raise nearly everything
+        if exit_code(error) is not None:
+            raise  # full memory, a folder that may not be read: not the file's fault
+        while error.__cause__ or error.__context__:
+            error = error.__cause__ or error.__context__
+        text = " ".join(str(error).partition("[tensorstore_spec")[0].split())
+        short = text if len(text) < 200 else f"{text[:40]} … {text[-150:]}"
+        raise _DamagedError(short or type(error).__name__) from error
+
+
+def _seal(notes: dict) -> int:
+    return zlib.crc32(json.dumps(notes, sort_keys=True).encode())
+
+
+def _folder(workdir: epath.Path) -> epath.Path:
+    return absolute(epath.Path(workdir) / "checkpoints")
+
+
+def saved_steps(workdir: epath.Path) -> list[int]:
+    """The complete checkpoints, oldest first, whatever is in them."""
+    folder = _folder(workdir)
+    if not folder.exists():
+        return []
+    # Orbax renames a folder when it is complete; in an object store this file says so.
+    return sorted(
+        int(path.name)
+        for path in folder.iterdir()
+        if path.name.isdigit() and (is_local(path) or (path / "commit_success.txt").exists())
+    )
+
+
+def _set_aside(workdir: epath.Path, damaged) -> None:
+    folder = epath.Path(workdir) / DAMAGED_FOLDER
+    folder.mkdir(exist_ok=True)
+    for step in damaged:
+        name, number = str(step), 1
+        while (folder / name).exists():
+            number += 1
+            name = f"{step}-{number}"
+        (_folder(workdir) / str(step)).rename(folder / name)

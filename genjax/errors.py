@@ -1,6 +1,9 @@
 """The ways a run ends early, and the exit code each one has."""
 
 import errno
+import os
+import re
+import sys
 
 
 class UserError(Exception):
@@ -36,13 +39,19 @@ _ADVICE = {
 }
 
 
+# TensorStore, which writes the checkpoints, has the system's number in the text only; between its
+# versions the words differ. The first path in quotes is the file.
+_NUMBER_IN_TEXT = re.compile(r"os_error_code='(\d+)'|OS error (\d+)")
+_PLACE_IN_TEXT = re.compile(r'"([^"]+)"')
+
+
 def exit_code(error: BaseException) -> int | None:
     """What the process ends with; None for an error that nobody foresaw, which needs a traceback.
 
     Running out of memory or of disk is for the user to mend, whoever notices it: the device's
-    allocator, Python, or the file system.
+    allocator, Python, the file system, or the library that writes checkpoints.
     """
-    if _is_out_of_memory(error) or _advice(error):
+    if advice(error) or _is_out_of_memory(error):
         return UserError.exit_code
     if isinstance(error, KeyboardInterrupt):  # outside the loop, which would have honoured it
         return Interrupted.exit_code
@@ -52,24 +61,44 @@ def exit_code(error: BaseException) -> int | None:
 def one_line(error: BaseException) -> str:
     """The line for stderr."""
     text = " ".join(str(error).split())
+    if advice(error):
+        number, place = _refusal(error)
+        return f"error: {place}{': ' if place else ''}{os.strerror(number)}; {advice(error)}"
     if _is_out_of_memory(error):
         return (
             "error: out of memory; make train.batch_size, the picture size or the network smaller "
             f"({text[:200] or 'no more from Python'})"
         )
-    if _advice(error):
-        place = "" if error.filename is None else f"{error.filename}: "
-        return f"error: {place}{error.strerror}; {_advice(error)}"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted with nothing under way to save: run the same command to start again"
     return text if isinstance(error, Interrupted) else f"error: {text}"
+
+
+def tell(error: BaseException) -> int:
+    """Prints the line on stderr and returns the exit code; raises what nobody foresaw."""
+    code = exit_code(error)
+    if code is None:
+        raise error
+    print(one_line(error), file=sys.stderr)
+    return code
+
+
+def advice(error: BaseException) -> str | None:
+    """What the user can do where the system refused a place; None for any other error."""
+    return _ADVICE.get(_refusal(error)[0])
+
+
+def _refusal(error: BaseException) -> tuple[int | None, str]:
+    """The system's number of an error, None where it is not the system's, and the place or ""."""
+    if isinstance(error, OSError):
+        return error.errno, "" if error.filename is None else os.fspath(error.filename)
+    if isinstance(error, UserError) or not (found := _NUMBER_IN_TEXT.search(str(error))):
+        return None, ""
+    place = _PLACE_IN_TEXT.search(str(error))
+    return int(found[1] or found[2]), place[1] if place else ""
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
     # XLA says the one or the other: an allocation that fails after dispatch is INTERNAL on CPUs.
     says_so = any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
     return isinstance(error, MemoryError) or says_so
-
-
-def _advice(error: BaseException) -> str | None:
-    return _ADVICE.get(error.errno) if isinstance(error, OSError) else None

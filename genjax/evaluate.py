@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import genjax
 from genjax import data, rng, runs
 from genjax.errors import UserError
+from genjax.files import append_durably
 
 
 class Evaluator:
@@ -23,7 +24,10 @@ class Evaluator:
     def __init__(self, run: runs.Run):
         self._run = run
         self._key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
-        self._compiled = run.devices.on_batch(run.task.evaluate, run.task.constants)
+        self._compiled = run.devices.on_batch(
+            lambda state, batch, key: (run.task.evaluate(state, batch, key), batch["weight"]),
+            run.task.constants,
+        )
 
     @property
     def examples(self) -> int:
@@ -35,17 +39,18 @@ class Evaluator:
         """{`eval/…`: mean over the examples}."""
         sums, total = {}, 0.0
         for i, batch in enumerate(self._batches()):
-            weight = batch.pop("weight")
-            values = self._compiled(state, batch, jax.random.fold_in(self._key, i))
+            values, weight = self._compiled(state, batch, jax.random.fold_in(self._key, i))
+            weight = np.asarray(weight)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + np.dot(np.float64(value), weight)
             total += weight.sum()
         return {f"eval/{name}": float(value / total) for name, value in sums.items()}
 
     def _batches(self):
+        rows = self._run.devices.rows
         if self._run.dataset is None:
-            return [{"weight": np.ones(self._run.task.images_per_step)}]
-        return data.evaluation_batches(self._run.dataset.test, self._run.task.images_per_step)
+            return [{"weight": np.ones(len(rows), np.float32)}]
+        return data.evaluation_batches(self._run.dataset.test, self._run.task.images_per_step, rows)
 
 
 def evaluate(config: ConfigDict, workdir: epath.Path):
@@ -73,7 +78,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path):
         "devices": trained.run.devices.device_count,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    with (workdir / "scores.jsonl").open("a") as file:
-        for metric, value in scores.items():
-            file.write(json.dumps({"metric": metric, "value": value} | setting) + "\n")
-            print(f"{metric} {value:.6g}  (step {trained.step}, {evaluator.examples} examples)")
+    records = [{"metric": name, "value": value} | setting for name, value in scores.items()]
+    append_durably(workdir / "scores.jsonl", "".join(json.dumps(r) + "\n" for r in records))
+    for metric, value in scores.items():
+        print(f"{metric} {value:.6g}  (step {trained.step}, {evaluator.examples} examples)")

@@ -1,10 +1,173 @@
-"""Writing files that a reader, or a crash, never sees half of."""
+"""Writing files that a reader, a crash or a full disk never leaves half of.
+
+A workdir is a local folder or a place in an object store (`gs://…`), where an object appears at
+once and complete, and can be neither appended to nor renamed cheaply.
+"""
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterator
 
 from etils import epath
 
+from genjax.errors import UserError
 
-def write_atomically(path: epath.Path, text: str) -> None:
-    """Writes `text` so that a reader sees the old file or the new one, never half of it."""
-    partial = path.parent / f".{path.name}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+REMOTE_SECONDS = 15.0  # between two uploads of one object that grows; stores refuse more than 1/s
+
+
+def is_local(path: epath.PathLike) -> bool:
+    """Whether `path` lies in a file system of this machine, not behind a `scheme://`."""
+    return "://" not in os.fspath(path)
+
+
+def place(name: str) -> epath.Path:
+    """The folder, local or remote, that a person names.
+
+    Raises:
+      UserError: its scheme is unknown, or what it needs is not installed.
+    """
+    try:
+        path = epath.Path(name)
+        path.exists()
+    except KeyError:
+        raise UserError(
+            f"{name} is no place that can be written to: use a folder or gs://…"
+        ) from None
+    except ImportError as error:
+        raise UserError(f'{name}: {error}; for gs:// that is pip install -e ".[gcs]"') from None
+    return path
+
+
+def absolute(path: epath.PathLike) -> epath.Path:
+    """`path` from the root of its file system; a remote one is already."""
+    path = epath.Path(path)
+    return path.resolve() if is_local(path) else path
+
+
+def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
+    """Writes `content` so that a reader sees the old file or the new one, never half of it.
+
+    When it returns, a local file outlives a power cut.
+
+    Raises:
+      OSError: the place cannot be written to; the old file is as it was, and nothing is left over.
+    """
+    path = epath.Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    if not is_local(path):
+        path.write_bytes(data)
+        return
+    partial = partial_name(path)
+    with _naming(path):
+        try:
+            with open(partial, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or the rename may outlive what it renamed
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def partial_name(path: epath.Path, process: int | str | None = None) -> epath.Path:
+    """Where `path` is while this process (or `process`; "*" for any) writes it."""
+    return path.parent / f".{path.name}.{process or os.getpid()}.partial"
+
+
+def growing(path: epath.PathLike) -> "GrowingFile | GrowingObject":
+    """The existing file at `path`, local or remote, to append to."""
+    path = epath.Path(path)
+    return GrowingFile(path) if is_local(path) else GrowingObject(path)
+
+
+def append_durably(path: epath.PathLike, text: str) -> None:
+    """Appends all of `text` to the file at `path`, or nothing; makes the file where it is missing.
+
+    Raises:
+      OSError: the disk is full, or the file cannot be written to.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        write_atomically(path, text)
+        return
+    file = growing(path)
+    file.append(text.encode())
+    file.flush()
+
+
+class GrowingFile:
+    """A local file that is appended to. Readers see an entry at once."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self.path = path
+
+    def append(self, data: bytes) -> None:
+        """Appends all of `data` or, where that fails, nothing.
+
+        Raises:
+          OSError: the disk is full, or the file cannot be written to.
+        """
+        rest = memoryview(data)
+        # Opened and closed each time, so that other hosts see it too. Unbuffered, so that what the
+        # system accepted is known.
+        with _naming(self.path), open(self.path, "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            finally:
+                if rest:
+                    file.truncate(size)
+
+    def flush(self) -> None:
+        """Returns once all that was appended outlives a power cut."""
+        with _naming(self.path):
+            _sync(self.path)
+
+
+class GrowingObject:
+    """An object of a remote store, written anew as a whole; at most every 15 seconds by itself."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self.path = path
+        self._content = bytearray(path.read_bytes())
+        self._dirty = False
+        self._written_at = time.monotonic()
+
+    def append(self, data: bytes) -> None:
+        """Adds `data` to what the next upload writes."""
+        self._content += data
+        self._dirty = True
+        if time.monotonic() - self._written_at >= REMOTE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Returns once all that was appended is in the store."""
+        if self._dirty:
+            self.path.write_bytes(bytes(self._content))
+            self._dirty = False
+            self._written_at = time.monotonic()
+
+
+def _sync(path: epath.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot, for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _naming(path: epath.Path) -> Iterator[None]:
+    """Puts the file's name into the system's errors, which leave it out of a failed write's."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise

@@ -6,7 +6,9 @@ Files, data sets and everything shown to a person are uint8; models see float32 
 
 import difflib
 import importlib.util
+import io
 import os
+import stat
 import struct
 import warnings
 import zlib
@@ -15,9 +17,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from genjax.errors import UserError
+from genjax.errors import UserError, advice
+from genjax.files import write_atomically
 
 # Photographs that lie inside the wheels of scikit-image and scikit-learn: name -> package, file.
 _SKIMAGE = ("skimage", "data")
@@ -43,6 +47,18 @@ BUILTIN = {
     "rocket": (*_SKIMAGE, "rocket.jpg"),
 }
 
+# The formats that people keep pictures in. Pillow knows 40 more, and one of them, EPS, is a program
+# that it hands to Ghostscript.
+Image.init()
+_FORMATS = [
+    name
+    for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+    if name in Image.OPEN  # Pillow may have been built without some of them
+]
+
+# Of a file. What has the most pixels that are read, uncompressed and in 16 bits, is smaller.
+_MAX_BYTES = 2**30
+
 # What Pillow's decoders raise on bytes that are not the picture they claim to be.
 _DECODE_ERRORS = (
     OSError,
@@ -51,15 +67,18 @@ _DECODE_ERRORS = (
     TypeError,
     LookupError,
     EOFError,
-    OverflowError,
+    ArithmeticError,
     AttributeError,
+    AssertionError,
     RuntimeError,
+    MemoryError,
     struct.error,
     zlib.error,
 )
 
-# `read` refuses such pictures by itself, with a message that says what to do.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of damage that it can live with, and of many pixels, which `read` refuses by itself
+# with a message that says what to do.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageError(UserError):
@@ -73,53 +92,68 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
     8 bits, float values are taken to lie in [0, 1], and the first frame of an animation is used.
 
     Args:
-      path: a file of any format that Pillow reads.
+      path: a file in one of the formats of `_FORMATS`, whatever its suffix.
       channels: 3 for RGB, 1 for luminance (ITU-R 601).
 
     Raises:
-      ImageError: the file is no picture, is cut off or damaged, has no pixels or too many.
+      ImageError: the file is no picture, is cut off or damaged, has no pixels or too many, or is
+        no file at all but a device or a pipe.
       UserError: there is no such file, or it may not be read.
     """
     path = Path(path)
+    return _decode(_contents(path), path, channels)
+
+
+def _contents(path: Path) -> bytes:
+    """All of a file at once: what goes wrong afterwards is the picture's fault, not the disk's."""
     try:
-        with open(path, "rb") as file:
-            return _decode(file, path, channels)
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UserError(f"{shown(path)} is a directory where an image file is needed")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe waits until somebody writes
+            raise ImageError(f"{shown(path)} is no file but a device or a pipe: use a copy of it")
+        if status.st_size > _MAX_BYTES:
+            raise ImageError(f"{shown(path)} has {status.st_size} bytes, over {_MAX_BYTES}")
+        return path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"no such image: {path}{nearest_files(path)}") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a directory where an image file is needed") from None
+        raise UserError(f"no such image: {shown(path)}{nearest_files(path)}") from None
     except NotADirectoryError:
-        raise UserError(f"no such image: {path} ({path.parent} is not a directory)") from None
+        parent = shown(path.parent)
+        raise UserError(f"no such image: {shown(path)} ({parent} is not a directory)") from None
     except PermissionError:
-        raise UserError(f"{path} may not be read: change its permissions") from None
+        raise UserError(f"{shown(path)} may not be read: change its permissions") from None
+    except OSError as error:
+        raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a name with a zero byte, or one that the system cannot encode
+        raise UserError(f"{shown(path)} is no name of a file: {error}") from None
 
 
-def _decode(file, path: Path, channels: int) -> np.ndarray:
+def _decode(contents: bytes, path: Path, channels: int) -> np.ndarray:
     try:
-        with Image.open(file) as image:
-            pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
-            if pixels == 0:
-                raise ImageError(f"{path} has no pixels: {image.width} x {image.height}")
-            if limit is not None and pixels > limit:
-                raise ImageError(
-                    f"{path} has {pixels} pixels, more than the limit of {limit}: make it smaller"
-                )
+        with Image.open(io.BytesIO(contents), formats=_FORMATS) as image:
+            if 0 in image.size:
+                raise ImageError(f"{shown(path)} has no pixels: {image.width} x {image.height}")
+            if too_many := _too_many(*image.size):
+                raise ImageError(f"{shown(path)} has {too_many}: make it smaller")
             flat = _over_white(_eight_bits(ImageOps.exif_transpose(image)))
             flat = flat.convert("L" if channels == 1 else "RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path} is too large: {error}") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{shown(path)} is too large: {error}") from None
     except UnidentifiedImageError:
-        empty = os.fstat(file.fileno()).st_size == 0
-        reason = (
-            "is empty (0 bytes)" if empty else "is not an image in a known format; use PNG or JPEG"
-        )
-        raise ImageError(f"{path} {reason}") from None
+        reason = "is not an image in a known format; use PNG or JPEG"
+        if not contents:
+            reason = "is empty (0 bytes)"
+        raise ImageError(f"{shown(path)} {reason}") from None
     except _DECODE_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk failed, not the picture
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path} cannot be decoded, it may be cut off: {reason}") from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageError(f"{shown(path)} cannot be decoded, it may be cut off: {reason}") from None
     return _unsqueeze(np.asarray(flat))
+
+
+def _too_many(width: int, height: int) -> str:
+    """ "9 pixels, more than the limit of 8", or nothing where there are not too many."""
+    pixels, limit = width * height, Image.MAX_IMAGE_PIXELS
+    return f"{pixels} pixels, more than the limit of {limit}" if pixels > limit else ""
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -148,12 +182,25 @@ def _unsqueeze(image: np.ndarray) -> np.ndarray:
     return image[:, :, None] if image.ndim == 2 else image
 
 
+def shown(path: str | os.PathLike) -> str:
+    """A file's name in a message: what cannot be printed, or would break the line, is escaped."""
+    text = os.fspath(path)
+    return text if text.isprintable() else ascii(text)
+
+
 def nearest_files(path: Path) -> str:
     """ "; did you mean x.png?" for names near a missing file's, or nothing."""
-    if not path.parent.is_dir():
-        return f" (there is no directory {path.parent})"
-    near = difflib.get_close_matches(path.name, os.listdir(path.parent))
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    if not os.path.isdir(path.parent):
+        return f" (there is no directory {shown(path.parent)})"
+    near = difflib.get_close_matches(path.name, _listing(path.parent))
+    return f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
+
+
+def _listing(folder: str | os.PathLike) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # it may not be listed: then there is no hint
+        return []
 
 
 def load(name_or_path: str | os.PathLike, channels: int = 3) -> np.ndarray:
@@ -172,16 +219,24 @@ def load(name_or_path: str | os.PathLike, channels: int = 3) -> np.ndarray:
         root = Path(importlib.util.find_spec(package).origin).parent
         return read(root / folder / file, channels)
     if not os.path.exists(name) and os.path.basename(name) == name:
-        near = difflib.get_close_matches(name, [*BUILTIN, *os.listdir()], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"no image {name}: no such file, built in are {', '.join(BUILTIN)}{hint}")
+        near = difflib.get_close_matches(name, [*BUILTIN, *_listing(".")], n=1)
+        hint = f"; did you mean {shown(near[0])}?" if near else ""
+        raise UserError(
+            f"no image {shown(name)}: no such file, built in are {', '.join(BUILTIN)}{hint}"
+        )
     return read(name, channels)
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C]: Lanczos, antialiased."""
+    """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C]: Lanczos, antialiased.
+
+    Raises:
+      UserError: that is more pixels than are read of a file.
+    """
     if image.shape[:2] == (height, width):
         return image
+    if too_many := _too_many(width, height):
+        raise UserError(f"a picture of {width} x {height} px has {too_many}: choose a smaller size")
     resized = _to_pillow(image).resize((width, height), Image.Resampling.LANCZOS)
     return _unsqueeze(np.asarray(resized))
 
@@ -219,6 +274,8 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
 def _check_size(size: int) -> None:
     if size < 1:
         raise UserError(f"image size {size} is not possible: it must be at least 1 pixel")
+    if size > Image.MAX_IMAGE_PIXELS:  # and maybe more than a float can hold
+        raise UserError(f"image size {size} is not possible: choose a smaller one")
 
 
 def _to_pillow(image: np.ndarray) -> Image.Image:
@@ -286,20 +343,18 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
     Raises:
       UserError: the suffix names no known format, or the place cannot be written to.
     """
-    path = Path(path)
+    path = epath.Path(path)
     image = np.asarray(image)
     if image.dtype != np.uint8:
         raise TypeError(f"pictures are written from uint8, not {image.dtype}")
     kind = Image.registered_extensions().get(path.suffix.lower()) if path.suffix else "PNG"
     if kind not in Image.SAVE:
         raise UserError(f"cannot write {path}: {path.suffix} is no image format; use .png")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    encoded = io.BytesIO()
+    _to_pillow(image).save(encoded, format=kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _to_pillow(image).save(part, format=kind)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, encoded.getvalue())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        hint = advice(error) or "choose another place"
+        raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error

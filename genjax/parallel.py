@@ -1,15 +1,18 @@
 """The devices: the only file that knows how many there are and how work is divided over them.
 
-One mesh with one axis, `data`. Batches are divided along it; states are held whole by every device,
-or divided like a batch where the image is the parameter (`Task.state_is_batch`). Two ways to say
-the same thing, chosen by the config's `parallel`:
+One mesh with one axis, `data`, over the devices of all processes. Batches are divided along it;
+each process supplies the rows that its own devices take. Three ways to say the same thing, chosen
+by the config's `parallel`:
 
-- `jit` (default): the compiler partitions a program written for the global batch;
+- `jit` (default): the compiler partitions a program written for the global batch; every device
+  holds the whole state;
+- `fsdp`: the same, and the state is divided over the devices too: for what one cannot hold;
 - `pmap`: every device runs the program on its share and averages explicitly. JAX keeps it in
   maintenance mode; it is here for those who want the collectives in sight, and to compare.
 
-The programs see the global batch in the first case and a share in the second; tasks are told which
-by `axis_name`.
+Where the image is the parameter (`Task.state_is_batch`) the state is divided like a batch in all of
+them. The programs see the global batch in the first two cases and a share in the third; tasks are
+told which by `axis_name`.
 """
 
 import math
@@ -34,85 +37,136 @@ def mean(tree, axis_name: str | None):
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
-def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Pmap":
+def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsdp | Pmap":
     """All devices that divide the work of a `batch_size` step.
 
     Pictures that are parameters (`state_is_batch`) come in whatever number the user has, so as many
-    devices as divide it are used.
+    devices as divide it are used, equally many of each process.
 
     Raises:
-      UserError: `mode` is neither "jit" nor "pmap", or the batch does not divide over the devices.
+      UserError: `mode` is none of the three, or the batch does not divide over the devices, or the
+        pictures over the processes.
     """
-    devices = jax.devices()
+    kinds = {"jit": Jit, "fsdp": Fsdp, "pmap": Pmap}
+    if mode not in kinds:
+        raise UserError(f"parallel={mode!r} is unknown: use one of {', '.join(kinds)}")
+    devices, processes = jax.devices(), jax.process_count()
     if state_is_batch:
-        devices = devices[: math.gcd(batch_size, len(devices))]
+        if batch_size % processes:
+            raise UserError(
+                f"{batch_size} pictures do not divide over {processes} processes: "
+                f"give a multiple of {processes}, or start fewer"
+            )
+        used = math.gcd(batch_size // processes, len(devices) // processes)
+        devices = [d for i in range(processes) for d in jax.local_devices(i)[:used]]
     if batch_size % len(devices):
         raise UserError(
             f"train.batch_size={batch_size} does not divide over {len(devices)} devices: "
             f"make it a multiple of {len(devices)}"
         )
-    kinds = {"jit": Jit, "pmap": Pmap}
-    if mode not in kinds:
-        raise UserError(f"parallel={mode!r} is unknown: use one of {', '.join(kinds)}")
-    return kinds[mode](devices, state_is_batch)
+    return kinds[mode](devices, batch_size, state_is_batch)
 
 
 class Jit:
-    """Programs for the global batch, partitioned by the compiler."""
+    """Programs for the global batch, partitioned by the compiler.
 
-    def __init__(self, devices: list, state_is_batch: bool):
+    Attributes:
+      rows: i64[b], the rows of a global batch that this process supplies, in order.
+    """
+
+    def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
         self.mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
         self.whole = NamedSharding(self.mesh, PartitionSpec())
         self.divided = NamedSharding(self.mesh, PartitionSpec(AXIS))
-        self.state_sharding = self.divided if state_is_batch else self.whole
+        self.state_is_batch = state_is_batch
+        shares = self.divided.addressable_devices_indices_map((batch_size,)).values()
+        self.rows = np.sort(np.concatenate([np.arange(batch_size)[share] for share in shares]))
+        self._flags = np.zeros(len(shares), bool)  # one for each device of this process
+        self._any = jax.jit(jnp.any, out_shardings=self.whole)
 
     @property
     def device_count(self) -> int:
         return self.mesh.size
 
     def __str__(self) -> str:
-        """How many devices of which kind."""
-        device = self.mesh.devices.flat[0]
-        return f"{self.device_count} x {device.device_kind} ({device.platform})"
+        """How many devices of which kind, in how many processes."""
+        device, processes = self.mesh.devices.flat[0], jax.process_count()
+        among = f" in {processes} processes" if processes > 1 else ""
+        return f"{self.device_count} x {device.device_kind} ({device.platform}){among}"
 
     def init(self, init: Callable, key, constants):
         """The initial global state `init(key, constants)`, made where it will live."""
-        return jax.jit(init, out_shardings=self.state_sharding)(key, constants)
+        shardings = self._shardings(jax.eval_shape(init, key, constants))
+        return jax.jit(init, out_shardings=shardings)(key, constants)
 
     def abstract(self, init: Callable, key, constants):
         """The shapes, types and shardings of the global state, for a restore."""
+        shapes = jax.eval_shape(init, key, constants)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.state_sharding),
-            jax.eval_shape(init, key, constants),
+            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            shapes,
+            self._shardings(shapes),
         )
+
+    def _shardings(self, shapes):
+        return jax.tree.map(
+            lambda x: self.divided if self.state_is_batch else self.leaf_sharding(x.shape), shapes
+        )
+
+    def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
+        """Where an array of the state lives that no batch axis divides."""
+        return self.whole
 
     def on_batch(self, function: Callable, constants) -> Callable:
         """Compiles `function(global state, batch, key)`, for batches that come as numpy arrays.
 
-        The function's batch carries `constants` too, as those of steps do.
+        Of a batch, this process gives its `rows`; the answer comes whole to every process. The
+        function's batch carries `constants` too, as those of steps do.
         """
         compiled = jax.jit(
-            lambda state, constants, batch, key: function(state, batch | constants, key)
+            lambda state, constants, batch, key: function(state, batch | constants, key),
+            out_shardings=self.whole,
         )
-        placed = jax.device_put(constants, self.whole)
-        return lambda state, batch, key: compiled(
-            state, placed, jax.device_put(batch, self.divided), jax.device_put(key, self.whole)
+        placed = _place(constants, self.whole)
+        return lambda state, batch, key: compiled(state, placed, _place(batch, self.divided), key)
+
+    def on_whole(self, function: Callable) -> Callable:
+        """Compiles `function(global state, *arguments)`, all else being alike in every process.
+
+        The answer comes whole to every process.
+        """
+        return jax.jit(function, out_shardings=self.whole)
+
+    def any(self, value: bool) -> jax.Array | bool:
+        """Whether it is true in any process. All have to ask; the answer may be awaited later."""
+        return (
+            value
+            if jax.process_count() == 1
+            else self._any(_place(self._flags | value, self.divided))
         )
+
+    def to_host(self, state):
+        """A global state as numpy arrays, whole in every process."""
+        return jax.tree.map(np.asarray, self.on_whole(lambda state: state)(state))
+
+    def bytes_per_device(self, state) -> int:
+        """What a global state takes of one device's memory."""
+        return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
 
     def place_arrays(self, arrays):
         """Data that every device holds whole: {name: [N, ...]}."""
-        return jax.device_put(arrays, self.whole)
+        return _place(arrays, self.whole)
 
     def place_inputs(self, inputs):
-        """A chunk's inputs, {name: [steps, B, ...]}, divided along the batch."""
-        return jax.device_put(inputs, NamedSharding(self.mesh, PartitionSpec(None, AXIS)))
+        """A chunk's inputs, {name: [steps, b, ...]}, this process' rows of them."""
+        return _place(inputs, NamedSharding(self.mesh, PartitionSpec(None, AXIS)))
 
-    def chunk(self, step_function: StepFunction, capacity: int) -> Callable:
+    def chunk(self, step_function: StepFunction, capacity: int, state) -> Callable:
         """Compiles `(state, arrays, inputs, first step, n) -> (state, {name: f32[capacity]})`.
 
-        Runs n <= capacity steps; the state is donated. See `_loop`.
+        Runs n <= capacity steps; the state is donated, and stays where `state` is. See `_loop`.
         """
-        if self.state_sharding is self.divided:
+        if self.state_is_batch:
             # Pictures do not know of each other: each device runs the steps of its own.
             program = jax.shard_map(
                 partial(_loop, step_function, capacity, AXIS),
@@ -123,7 +177,8 @@ class Jit:
             )
         else:
             program = partial(_loop, step_function, capacity, None)
-        return jax.jit(program, donate_argnums=0, out_shardings=(self.state_sharding, self.whole))
+        shardings = jax.tree.map(lambda x: x.sharding, state)
+        return jax.jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
 
     def to_global(self, state):
         """The state as checkpoints, evaluation and sampling see it."""
@@ -134,26 +189,48 @@ class Jit:
         return state
 
 
+class Fsdp(Jit):
+    """`Jit` with the state divided: parameters, averages and optimiser states.
+
+    Zhao et al. 2023, arXiv:2304.11277; Xu et al. 2020, arXiv:2004.13336. Every array is divided
+    along its largest axis that the devices divide (the first of the largest), and whole where there
+    is none. The compiler gathers what a layer needs and scatters what its gradient is.
+    """
+
+    def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
+        possible = [i for i, n in enumerate(shape) if n and n % self.device_count == 0]
+        if not possible:
+            return self.whole
+        axis = max(possible, key=lambda i: shape[i])
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+
+
 class Pmap(Jit):
-    """Programs for one device's share; arrays carry a leading axis of devices [D, ...]."""
+    """Programs for one device's share; arrays carry a leading axis of this process' devices [d]."""
+
+    def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
+        super().__init__(devices, batch_size, state_is_batch)
+        self._devices = self.mesh.devices.tolist()
+        mine = [d for d in self._devices if d.process_index == jax.process_index()]
+        mesh = jax.make_mesh((len(mine),), (AXIS,), (AxisType.Auto,), devices=mine)
+        self._mine = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def place_arrays(self, arrays):
         return jax.tree.map(self._repeat, arrays)
 
     def place_inputs(self, inputs):
         def split(x):
-            steps, batch = x.shape[:2]
-            shares = x.reshape(steps, self.device_count, batch // self.device_count, *x.shape[2:])
-            return jax.device_put(np.moveaxis(shares, 1, 0), self.divided)
+            shares = x.reshape(len(x), self._mine.num_devices, -1, *x.shape[2:])
+            return jax.device_put(np.moveaxis(shares, 1, 0), self._mine)
 
         return jax.tree.map(split, inputs)
 
-    def chunk(self, step_function: StepFunction, capacity: int) -> Callable:
+    def chunk(self, step_function: StepFunction, capacity: int, state) -> Callable:
         mapped = jax.pmap(
             partial(_loop, step_function, capacity, AXIS),
             axis_name=AXIS,
             in_axes=(0, 0, 0, None, None),
-            devices=self.mesh.devices.tolist(),
+            devices=self._devices,
             donate_argnums=0,
         )
 
@@ -164,26 +241,38 @@ class Pmap(Jit):
         return run
 
     def to_global(self, state):
-        if self.state_sharding is self.divided:
-            return jax.tree.map(
-                lambda x: jax.device_put(x.reshape(-1, *x.shape[2:]), self.divided), state
-            )
-        return jax.tree.map(lambda x: jax.device_put(x[0], self.whole), state)
+        if self.state_is_batch:
+            return jax.tree.map(lambda x: _place(x.reshape(-1, *x.shape[2:]), self.divided), state)
+        return jax.tree.map(lambda x: _place(x[0], self.whole), state)
 
     def from_global(self, state):
-        if self.state_sharding is self.divided:
+        if self.state_is_batch:
             return jax.tree.map(
                 lambda x: jax.device_put(
-                    x.reshape(self.device_count, -1, *x.shape[1:]), self.divided
+                    _rows(x).reshape(self._mine.num_devices, -1, *x.shape[1:]), self._mine
                 ),
                 state,
             )
         return jax.tree.map(self._repeat, state)
 
     def _repeat(self, x):
-        return jax.device_put(
-            np.broadcast_to(np.asarray(x), (self.device_count, *x.shape)), self.divided
-        )
+        x = np.asarray(x)
+        return jax.device_put(np.broadcast_to(x, (self._mine.num_devices, *x.shape)), self._mine)
+
+
+def _place(tree, sharding: NamedSharding):
+    """Global arrays of what this process has to give of them: all, or its rows."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
+    )
+
+
+def _rows(x: jax.Array) -> np.ndarray:
+    """This process' rows of an array that is divided along its first axis."""
+    shards = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return np.concatenate([np.asarray(shard.data) for shard in shards])
 
 
 def _loop(step_function, capacity, axis_name, state, arrays, inputs, first, n):

@@ -17,8 +17,9 @@ import numpy as np
 from etils import epath
 
 from genjax import images as images_lib
+from genjax.board import Board
 from genjax.errors import UserError
-from genjax.files import write_atomically
+from genjax.files import growing, partial_name, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FOLDER = "samples"
@@ -50,28 +51,20 @@ class Report:
 
         Raises:
           UserError: metrics.jsonl has a broken line that is not its last.
+          OSError: the disk is full, or the folder cannot be written to.
         """
-        from tensorboardX import SummaryWriter
-
         self.workdir = epath.Path(workdir)
-        (self.workdir / SAMPLES_FOLDER).mkdir(parents=True, exist_ok=True)
-        board = self.workdir / "tensorboard"
-        if step == 0:
-            for old in board.glob("events.out.tfevents.*"):
-                old.unlink()
+        samples, metrics = self.workdir / SAMPLES_FOLDER, self.workdir / METRICS_FILE
+        samples.mkdir(parents=True, exist_ok=True)
+        for anything in (samples / "*", metrics):  # what a killed run was writing
+            for partial in anything.parent.glob(partial_name(anything, "*").name):
+                partial.unlink()
         for _, picture_step, path in find_pictures(self.workdir):
             if picture_step > step:
                 path.unlink()
         self._last_step = _repair_metrics(self.workdir, step)
-        # TensorBoard hides events of earlier files whose step is purge_step or more. The file's
-        # name counts whole seconds and the writer truncates: the suffix keeps a quick resume from
-        # overwriting the file of the run before it.
-        self._board = SummaryWriter(
-            str(board),
-            purge_step=step + 1 if step else None,
-            flush_secs=20,
-            filename_suffix=f".{step:08d}",
-        )
+        self._metrics = growing(metrics)
+        self._board = Board(self.workdir / "tensorboard", step)
         self._progress = None if quiet else Progress(sys.stderr, step, total_steps)
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, Any]) -> None:
@@ -88,6 +81,7 @@ class Report:
 
         Raises:
           ValueError: the step is not new, or a name has another prefix.
+          OSError: the disk is full; metrics.jsonl is as it was.
         """
         if step <= self._last_step:
             raise ValueError(f"step {step} comes after step {self._last_step}: one line a step")
@@ -97,13 +91,9 @@ class Report:
         numbers = {name: float(value) for name, value in values.items()}
         record = {"step": int(step), "images": int(images), "seconds": round(float(seconds), 3)}
         record |= {name: _json_number(value) for name, value in numbers.items()}
-        # Opened and closed each time: a reader sees the line at once, on any file system.
-        with (self.workdir / METRICS_FILE).open("a") as file:
-            file.write(_line(record))
+        self._metrics.append(_line(record).encode())
         self._last_step = step
-        for name, value in numbers.items():
-            if math.isfinite(value):
-                self._board.add_scalar(name, value, step)
+        self._board.scalars(step, {n: x for n, x in numbers.items() if math.isfinite(x)})
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Writes `image` u8[H, W, C] as samples/STEP.png, or samples/STEP-NAME.png with a name."""
@@ -111,7 +101,7 @@ class Report:
         image = np.asarray(image)
         images_lib.write(self.workdir / SAMPLES_FOLDER / f"{stem}.png", image)
         tag = f"samples/{name}" if name else "samples"
-        self._board.add_image(tag, image, step, dataformats="HWC")
+        self._board.image(step, tag, image)
 
     def progress(self, step: int, images_per_sec: float, values: Mapping[str, Any]) -> None:
         """Shows where the run is, its speed, and the first three of the newest `values`."""
@@ -123,12 +113,21 @@ class Report:
         if self._progress:
             self._progress.message(text)
 
+    def flush(self) -> None:
+        """Returns once everything written so far outlives a power cut.
+
+        A checkpoint vouches for the lines before it, which a resumed run does not write again: so
+        this comes before a checkpoint.
+        """
+        self._metrics.flush()
+        self._board.flush()
+
     def close(self) -> None:
-        """Ends the progress line and flushes TensorBoard. Safe to call twice."""
+        """Ends the progress line and flushes. Safe to call twice."""
         if self._progress:
             self._progress.close()
             self._progress = None
-        self._board.close()
+        self.flush()
 
     def __enter__(self) -> Self:
         return self

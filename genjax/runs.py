@@ -1,14 +1,20 @@
 """Runs: from a config to a task on its devices, and from a workdir back to a trained state."""
 
+import hashlib
 import importlib
+import pathlib
+import platform
+import sys
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+import genjax
+from genjax import checkpoint, data, images, parallel, processes, rng
 from genjax import config as config_lib
-from genjax import data, images, parallel, rng
 from genjax.checkpoint import Checkpoints
 from genjax.errors import UserError
 from genjax.task import Inputs, Task
@@ -49,6 +55,7 @@ def build(config: ConfigDict) -> Run:
       UserError: a value of the config is not possible, or a file that it names is missing.
     """
     config_lib.check(config)
+    processes.check_same(config_lib.flatten(config) | _code())
     family = config_lib.choose("task", config.task, FAMILIES)
     dataset = data.open_dataset(config.data) if "data" in config else None
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))
@@ -56,18 +63,34 @@ def build(config: ConfigDict) -> Run:
     return Run(config, task, dataset, devices)
 
 
+def _code() -> dict[str, str]:
+    """The versions of what computes, for processes to compare."""
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(genjax.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return {
+        "genjax": f"{genjax.__version__} {digest.hexdigest()[:12]}",
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+
+
 def checkpoints(config: ConfigDict, workdir: epath.Path) -> Checkpoints:
     """The checkpoints of the run in `workdir`, kept as its config says."""
     options = config.checkpoint
-    return Checkpoints(
-        workdir / "checkpoints", options.keep, best=options.best, best_mode=options.best_mode
-    )
+    return Checkpoints(workdir, options.keep, best=options.best, best_mode=options.best_mode)
 
 
-def restore(run: Run, kept: Checkpoints, step: int) -> tuple[Any, dict]:
-    """Global state and progress of the checkpoint at `step`."""
+def abstract_state(run: Run) -> Any:
+    """The shapes, types and shardings of a run's global state."""
     key = rng.stream(run.config.seed, rng.Stream.INIT)
-    return kept.restore(step, run.devices.abstract(run.task.init, key, run.task.constants))
+    return run.devices.abstract(run.task.init, key, run.task.constants)
+
+
+def warn(line: str) -> None:
+    """Tells people something, once, whatever the number of processes."""
+    if processes.is_first():
+        print(line, file=sys.stderr)
 
 
 def open_trained(config: ConfigDict, workdir: epath.Path) -> Trained:
@@ -78,12 +101,10 @@ def open_trained(config: ConfigDict, workdir: epath.Path) -> Trained:
     """
     config_lib.check_same(config, workdir)
     run = build(config)
-    with checkpoints(config, workdir) as kept:
-        step = kept.latest()
-        if step is None:
-            raise UserError(f"{workdir} has no checkpoint yet: train it first with --mode=train")
-        state, _ = restore(run, kept, step)
-    return Trained(run, state, step)
+    found = checkpoint.restore(workdir, abstract_state(run), warn)
+    if found is None:
+        raise UserError(f"{workdir} has no checkpoint yet: train it first with --mode=train")
+    return Trained(run, found.state, found.step)
 
 
 def draw(trained: Trained, n: int, seed: int) -> np.ndarray:
@@ -105,12 +126,10 @@ class Sampler:
 
     def __init__(self, run: Run, n: int, seed: int):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
-        self._compiled = run.devices.on_batch(
-            lambda state, batch, key: run.task.sample(state, key, n), {}
-        )
+        self._compiled = run.devices.on_whole(lambda state, key: run.task.sample(state, key, n))
 
     def __call__(self, state) -> np.ndarray:
-        return np.asarray(self._compiled(state, {}, self._key))
+        return np.asarray(self._compiled(state, self._key))
 
 
 def read_picture(name: str) -> list[np.ndarray]:

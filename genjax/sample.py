@@ -7,6 +7,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import images, runs
+from genjax.files import write_atomically
 
 
 def sample(config: ConfigDict, workdir: epath.Path):
@@ -21,6 +22,6 @@ def sample(config: ConfigDict, workdir: epath.Path):
     pictures = runs.draw(trained, config.sample.n, config.sample.seed)
     archive = io.BytesIO()
     np.savez_compressed(archive, images=pictures)
-    (workdir / "samples.npz").write_bytes(archive.getvalue())
+    write_atomically(workdir / "samples.npz", archive.getvalue())
     images.write(workdir / "samples.png", images.grid(pictures))
     print(f"{len(pictures)} samples of step {trained.step}: {workdir}/samples.png and samples.npz")

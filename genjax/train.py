@@ -1,12 +1,17 @@
 """The one loop: it drives any task, over any number of devices, from any interruption."""
 
+import contextlib
 import dataclasses
 import shlex
 import sys
+import time
+import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
 from etils import epath
@@ -14,16 +19,18 @@ from ml_collections import ConfigDict
 
 import genjax
 from genjax import config as config_lib
-from genjax import data, images, rng, runs
-from genjax.checkpoint import Checkpoints
+from genjax import data, images, lock, parallel, processes, rng, runs
+from genjax.checkpoint import Checkpoints, Restored, saved_steps
 from genjax.data.augment import augment
-from genjax.errors import Interrupted, NonFiniteError
+from genjax.errors import Interrupted, NonFiniteError, UserError
 from genjax.evaluate import Evaluator
 from genjax.meter import Meter
 from genjax.report import Report
 from genjax.report_page import write_page
+from genjax.silent import Silent
 from genjax.stop import StopRequest
 
+SHARING_SECONDS = 20  # network file systems take a while to show a new file
 LEAST_SHOWN = 16  # held-out examples in a picture, whatever `sample.n` says of samples
 
 
@@ -36,23 +43,52 @@ def train(config: ConfigDict, workdir: epath.Path):
       NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
     """
     run = runs.build(config)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with runs.checkpoints(config, workdir) as kept:
-        step = kept.latest() or 0
-        if step:
+    guard = lock.hold(workdir) if processes.is_first() else contextlib.nullcontext(lock.Hold())
+    with guard as held, runs.checkpoints(config, workdir) as kept:
+        if saved_steps(workdir):
             config_lib.check_same(config, workdir)
-        config_lib.save(config, workdir)
+        _share_workdir(config, workdir)
+        found = kept.restore(runs.abstract_state(run), runs.warn)
+        step = found.step if found else 0
         if step >= config.train.steps:
             # Whoever killed the run after its last checkpoint still gets what it was for.
-            state, _ = runs.restore(run, kept, step)
-            _write_outputs(run, state, workdir)
-            print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
+            _write_outputs(run, found.state, workdir)
+            if processes.is_first():
+                print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
             return
+        kind = Report if processes.is_first() else Silent
         with (
             StopRequest() as stop,
-            Report(workdir, step=step, total_steps=config.train.steps) as report,
+            kind(workdir, step=step, total_steps=config.train.steps) as report,
         ):
-            _Loop(run, workdir, kept, report, stop).go(step)
+            _Loop(run, workdir, held, kept, report, stop).go(found)
+
+
+def _share_workdir(config: ConfigDict, workdir: epath.Path):
+    """Saves the config, in the first process, and sees that all are in the same folder.
+
+    Raises:
+      UserError: in all processes, where one has another folder under that name.
+    """
+    if processes.count() == 1:
+        config_lib.save(config, workdir)
+        return
+    token = workdir / f".shared-{processes.exchange(uuid.uuid4().hex)[0]}"
+    if processes.is_first():
+        config_lib.save(config, workdir)
+        token.touch()
+    processes.exchange("written")
+    deadline = time.monotonic() + SHARING_SECONDS
+    while not (seen := token.exists()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    blind = [i for i, text in enumerate(processes.exchange(str(seen))) if text != "True"]
+    if processes.is_first():
+        token.unlink()
+    if blind:
+        raise UserError(
+            f"process {blind[0]} does not see what process 0 writes into {workdir}: "
+            "give all a --workdir on a shared file system or in a bucket"
+        )
 
 
 class _Chunk(NamedTuple):
@@ -68,18 +104,21 @@ class _Loop:
         self,
         run: runs.Run,
         workdir: epath.Path,
+        held: lock.Hold,
         kept: Checkpoints,
-        report: Report,
+        report: Report | Silent,
         stop: StopRequest,
     ):
         self.run, self.config, self.devices = run, run.config, run.devices
-        self.workdir, self.kept, self.report, self.stop = workdir, kept, report, stop
+        self.workdir, self.held, self.kept = workdir, held, kept
+        self.report, self.stop = report, stop
         self.feed = self.evaluator = self.sampler = self.pictures = None
         if run.dataset:
             self.feed = data.open_feed(
                 run.dataset.train,
                 self.config.data,
                 run.task.images_per_step,
+                run.devices.rows,
                 self.config.seed,
                 report.message,
             )
@@ -91,17 +130,24 @@ class _Loop:
         if run.task.pictures and held_out:
             count = max(LEAST_SHOWN, self.config.sample.n)
             self.test_batch = data.examples(run.dataset.test, count)
-            self.pictures = jax.jit(run.task.pictures)
+            self.pictures = run.devices.on_whole(run.task.pictures)
         self.facts = {}
 
-    def go(self, step: int):
-        """Runs from `step` to the end, or until asked to stop, and writes the final report."""
-        state, saved = self._start(step)
-        self.meter = Meter(saved)
+    def go(self, found: Restored | None):
+        """Runs to the end, or until asked to stop, and writes the final report.
+
+        Args:
+          found: where to go on from, if anywhere. Its state is taken out of it.
+        """
+        state, step, progress = self._start(found)
+        options = self.config.train
+        limits = {"stop": None, "skip": options.max_skipped}
+        self.meter = Meter(progress, limits[options.on_nonfinite])
         self._describe(state, step)
         try:
             state, step = self._steps(self.devices.from_global(state), step)
         except NonFiniteError as error:
+            self.kept.wait()  # for one that may still be under way
             last = self.kept.latest()
             good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
             self._page(f"failed: {error}")
@@ -115,7 +161,7 @@ class _Loop:
         if step < total:
             status = f"interrupted at step {step:,} of {total:,}: run the same command to go on"
             self._page(status)
-            raise Interrupted(f"{self.stop.requested}: {status}")
+            raise Interrupted(f"{self.stop.requested or 'stopped with another process'}: {status}")
         status = f"done: {step:,} steps in {self.meter.seconds:,.0f} s"
         if best := self.kept.best():
             status += (
@@ -124,20 +170,22 @@ class _Loop:
         self._page(status)
         self.report.message(f"{status}: {self.workdir}/report.html")
 
-    def _start(self, step: int) -> tuple[Any, dict | None]:
-        """The global state at `step`, and what its checkpoint says of the progress."""
-        if step:
-            self.report.message(f"going on from step {step:,} in {self.workdir}")
-            return runs.restore(self.run, self.kept, step)
+    def _start(self, found: Restored | None) -> tuple[Any, int, dict | None]:
+        """The global state to begin with, its step, and what its checkpoint says of progress."""
+        if found:
+            self.report.message(f"going on from step {found.step:,} in {self.workdir}")
+            # Held here as well, it would take the devices' memory twice.
+            state, found.state = found.state, None
+            return state, found.step, found.progress
         key = rng.stream(self.config.seed, rng.Stream.INIT)
-        return self.devices.init(self.run.task.init, key, self.run.task.constants), None
+        return self.devices.init(self.run.task.init, key, self.run.task.constants), 0, None
 
     def _steps(self, state, step: int):
         """Returns the state (as the devices hold it, then global) and step it came to."""
         steps_per_call, total = self.config.train.steps_per_call, self.config.train.steps
         # A dimension of size 1 would be compiled away, into a program that rounds differently.
         capacity = max(2, steps_per_call)
-        run_chunk = self.devices.chunk(step_function(self.run.task, self.config), capacity)
+        run_chunk = self.devices.chunk(step_function(self.run.task, self.config), capacity, state)
         arrays = self.devices.place_arrays(
             {"data": self.feed.arrays if self.feed else {}, "constants": self.run.task.constants}
         )
@@ -145,6 +193,8 @@ class _Loop:
         while step < total:
             n = min(steps_per_call, self._next_event(step) - step)
             inputs = self.devices.place_inputs(self._inputs(step, n, capacity))
+            # Asked before the chunk, so that the answer is there when the one before it is done.
+            asked = self.devices.any(bool(self.stop.requested))
             state, metrics = run_chunk(state, arrays, inputs, step, n)
             if running is None:
                 self.meter.resume_clock()
@@ -152,7 +202,7 @@ class _Loop:
                 self._write_line(running.last_step, self._settle(running))
             step += n
             running = _Chunk(step, n, metrics)
-            stopping = bool(self.stop.requested)
+            stopping = bool(asked)
             if stopping or self._looks(step):
                 values = self._settle(running)
                 self._look(self.devices.to_global(state), step, values, stopping)
@@ -210,6 +260,8 @@ class _Loop:
         if self._due("sample", step):
             self._show(state, step)
         if stopping or self._due("checkpoint", step):
+            self.held.check()
+            self.report.flush()  # the lines before it must outlive what a checkpoint outlives
             self.kept.save(step, state, self.meter.saved(), scores)
         self.meter.resume_clock()
 
@@ -232,6 +284,7 @@ class _Loop:
             "command": shlex.join(["python", *sys.argv]),
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
+            "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
             **self.run.task.notes,
         }
         for field in dataclasses.fields(state):
@@ -245,13 +298,16 @@ class _Loop:
             self.report.message("compiling the first steps …")
 
     def _page(self, status: str):
-        write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
+        if processes.is_first():
+            write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
 
 
 def _write_outputs(run: runs.Run, state, workdir: epath.Path):
     if run.task.outputs:
-        for name, picture in run.task.outputs(state).items():
-            images.write(workdir / name, np.asarray(picture))
+        state = run.devices.to_host(state)
+        if processes.is_first():
+            for name, picture in run.task.outputs(state).items():
+                images.write(workdir / name, np.asarray(picture))
 
 
 def step_function(task, config: ConfigDict) -> Callable:
@@ -259,9 +315,11 @@ def step_function(task, config: ConfigDict) -> Callable:
 
     Args:
       task: a `genjax.task.Task`.
-      config: of the run; `seed`, `data.flip` and `data.shift` are read.
+      config: of the run; `seed`, `data.flip`, `data.shift` and `train.on_nonfinite` are read. With
+        "skip", a step whose metrics are not all finite leaves the state as it was.
     """
     seed, options = config.seed, config.get("data")
+    skips = config.train.on_nonfinite == "skip"
 
     def run_step(state, arrays, x, step, axis_name):
         batch = data.select(arrays["data"], x)
@@ -269,6 +327,11 @@ def step_function(task, config: ConfigDict) -> Callable:
             key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
             batch = augment(batch, key, options.flip, options.shift, axis_name)
         key = jax.random.fold_in(rng.stream(seed, rng.Stream.STEP), step)
-        return task.step(state, batch | arrays["constants"], key, axis_name)
+        updated, metrics = task.step(state, batch | arrays["constants"], key, axis_name)
+        if not skips:
+            return updated, metrics
+        metrics = parallel.mean(metrics, axis_name)  # so that all devices decide alike
+        good = jnp.stack([jnp.isfinite(value) for value in metrics.values()]).all()
+        return jax.tree.map(partial(jax.lax.select, good), updated, state), metrics
 
     return run_step

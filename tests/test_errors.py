@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
-from genjax.errors import Interrupted, NonFiniteError, UserError, exit_code, one_line
+from genjax.errors import Interrupted, NonFiniteError, UserError, exit_code, one_line, tell
+from tests.disks import small_disk
 
 ROOT = Path(__file__).resolve().parents[1]
 XLA_MESSAGES = (
@@ -70,6 +74,47 @@ def test_a_place_that_the_system_refuses_is_for_the_user_to_mend(number, advice)
 def test_the_system_does_not_always_name_the_place():
     error = OSError(errno.ENOSPC, "No space left on device")
     assert one_line(error) == "error: No space left on device; make room on the disk"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'RESOURCE_EXHAUSTED: Failed writing: "runs/x": Failed to write 9 bytes to file 8: No space '
+        "left on device [os_error_code='28']",
+        'Error writing "runs/x": [OS error 28: ENOSPC No space left on device]',
+    ],
+)
+def test_a_full_disk_that_tensorstore_finds_is_no_lack_of_memory(text):
+    assert exit_code(ValueError(text)) == 2
+    line = "error: runs/x: No space left on device; make room on the disk"
+    assert one_line(ValueError(text)) == line
+
+
+def test_a_full_disk_under_a_checkpoint(tmp_path):
+    """The text is TensorStore's own: an update that words it anew fails here."""
+    state = {"w": jnp.asarray(np.random.default_rng(0).normal(size=2_000_000))}
+    with (
+        small_disk(tmp_path / "disk", "1m") as disk,
+        pytest.raises(ValueError, match="RESOURCE_EXHAUSTED") as error,
+        ocp.training.Checkpointer(disk / "checkpoints") as checkpointer,
+    ):
+        checkpointer.save_checkpointables(1, {"state": state})
+    assert exit_code(error.value) == 2
+    line = one_line(error.value)
+    assert line.startswith(f"error: {disk}/checkpoints/1")
+    assert line.endswith(": No space left on device; make room on the disk")
+
+
+def test_a_number_of_the_system_in_a_message_of_ours_is_no_refusal():
+    error = UserError("x has the text [OS error 28: ENOSPC]: mend it")
+    assert one_line(error) == f"error: {error}"
+
+
+def test_what_nobody_foresaw_is_raised_again(capsys):
+    with pytest.raises(ValueError, match="a bug"):
+        tell(ValueError("a bug"))
+    assert tell(UserError("no")) == 2
+    assert capsys.readouterr().err == "error: no\n"
 
 
 def test_memory_that_really_runs_out(tmp_path):

@@ -12,14 +12,15 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 # From the ground up. A module imports from lower floors and, without a circle, from its own.
 FLOORS = [
     {"errors", "files", ""},
-    {"rng", "images", "config", "stop", "parallel", "meter", "checkpoint", "report", "report_page"},
+    {"processes", "lock", "archives", "fingerprint", "board", "silent", "stop", "rng", "images"},
+    {"config", "parallel", "meter", "checkpoint", "report", "report_page"},
     {"data"},
     {"task"},
     {"nn"},
     {"cnn"},
     {"gan", "vae", "style"},
     {"runs"},
-    {"train", "evaluate", "sample"},
+    {"train", "evaluate", "sample", "collectives"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}
 LEVELS = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -22,9 +22,10 @@ def _run(mode, n, first=0):
     devices = parallel.make(mode, 2)
     index = np.zeros((CAPACITY, 2), np.int32)
     index[:n] = np.arange(n)[:, None]
-    program = devices.chunk(_add, CAPACITY)
+    state = devices.from_global(jax.device_put(jnp.float32(0), devices.whole))
+    program = devices.chunk(_add, CAPACITY, state)
     state, metrics = program(
-        devices.from_global(jax.device_put(jnp.float32(0), devices.whole)),
+        state,
         devices.place_arrays({"row": np.arange(1, 6, dtype=np.float32)}),
         devices.place_inputs({"index": index}),
         first,
@@ -33,7 +34,7 @@ def _run(mode, n, first=0):
     return devices.to_global(state), metrics
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", "fsdp", "pmap"])
 def test_a_chunk_runs_as_many_steps_as_it_is_told(mode):
     state, metrics = _run(mode, 3)
     # Rows 1, 2, 3 with steps 0, 1, 2: ((0 + 1 + 0) 10 + 2 + 1) 10 + 3 + 2.
@@ -42,7 +43,7 @@ def test_a_chunk_runs_as_many_steps_as_it_is_told(mode):
     np.testing.assert_array_equal(metrics["state"], [1, 13, 135, 0, 0])
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", "fsdp", "pmap"])
 def test_steps_count_from_the_first(mode):
     state, _ = _run(mode, 1, first=7)
     assert state == 8
@@ -51,19 +52,19 @@ def test_steps_count_from_the_first(mode):
 def test_the_state_is_donated():
     devices = parallel.make("jit", 1)
     state = jax.device_put(jnp.zeros((64, 64)), devices.whole)
-    program = devices.chunk(lambda state, *_: (state + 1, {"n": jnp.float32(0)}), 2)
+    program = devices.chunk(lambda state, *_: (state + 1, {"n": jnp.float32(0)}), 2, state)
     with jax.debug_nans(False):  # which wants to look at arguments again
         new, _ = program(state, {}, {}, 0, 2)
     assert state.is_deleted()
     np.testing.assert_array_equal(new, 2)
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", "fsdp", "pmap"])
 @pytest.mark.parametrize("state_is_batch", [False, True])
 def test_the_global_form_survives_the_way_to_the_devices_and_back(mode, state_is_batch):
     devices = parallel.make(mode, 3, state_is_batch)
     state = {"a": jnp.arange(6.0).reshape(3, 2), "b": jnp.arange(3)}
-    state = jax.device_put(state, devices.state_sharding)
+    state = jax.device_put(state, devices.divided if state_is_batch else devices.whole)
     back = devices.to_global(devices.from_global(state))
     jax.tree.map(np.testing.assert_array_equal, back, state)
     assert jax.tree.map(lambda x: x.sharding, back) == jax.tree.map(lambda x: x.sharding, state)
@@ -96,5 +97,5 @@ def test_mean_without_an_axis_is_the_tree_itself():
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(UserError, match=r"parallel='tpu'.*jit, pmap"):
+    with pytest.raises(UserError, match=r"parallel='tpu'.*jit, fsdp, pmap"):
         parallel.make("tpu", 2)

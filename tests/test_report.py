@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import sys
 import types
 
@@ -14,6 +15,7 @@ from PIL import Image
 from genjax import report
 from genjax.errors import UserError
 from genjax.report import Progress, Report, read_metrics
+from tests.disks import fill, small_disk
 
 
 class Terminal(io.StringIO):
@@ -88,9 +90,45 @@ def test_a_resumed_run_leaves_what_an_uninterrupted_one_does(workdir, tmp_path):
     run_until(workdir, 70)
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"step": 80, "ima')  # the crash
+    for file in (".metrics.jsonl.1.partial", "samples/.00000080.png.1.partial"):
+        (workdir / file).write_text("and what it was writing")
     run_until(workdir, 100, resume_at=50)
     assert metrics_text(workdir) == metrics_text(whole)
-    assert not list(workdir.glob(".*partial"))
+    assert not list(workdir.glob(".*partial")) and not list(workdir.glob("samples/.*partial"))
+
+
+def test_a_full_disk_leaves_whole_lines_and_the_run_can_go_on(tmp_path):
+    """At once, too: TensorBoard's part waits for no thread that the disk has ended."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        run, failures, step = Report(disk, step=0, total_steps=9, quiet=True), 0, 0
+        fill(disk, 40_000)
+        while failures < 100:
+            step += 1
+            try:
+                run.scalars(step, step, step, {"train/loss": 1 / step})
+                run.picture(step, "", picture)
+            except (OSError, UserError) as error:
+                failures += 1
+                assert "No space left on device" in str(error)
+            assert all(json.loads(line) for line in metrics_text(disk).splitlines())
+        assert metrics_text(disk).endswith("\n")
+        (disk / "ballast").unlink()
+        run.scalars(step + 1, step, step, {"train/loss": 0})
+        run.close()
+        assert read_metrics(disk)[-1]["step"] == step + 1
+        assert board_events(disk)[-1] == (step + 1, "simple_value", "train/loss")
+
+
+def test_flush_comes_back_when_the_lines_are_on_the_disk(workdir, monkeypatch):
+    with Report(workdir, step=0, total_steps=9, quiet=True) as r:
+        r.scalars(1, 0, 0, {"train/loss": 1})
+        r.picture(1, "", np.zeros((4, 4, 3), np.uint8))
+        synced = []
+        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+        r.flush()
+        files = [workdir / "metrics.jsonl", *workdir.glob("tensorboard/*")]
+        assert sorted(synced) == sorted(os.stat(file).st_ino for file in files)
 
 
 def test_opening_removes_what_comes_after_the_step(workdir):

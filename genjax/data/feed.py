@@ -4,6 +4,8 @@ A feed has `arrays`, which the loop places on the devices once, and `chunk(start
 gives the inputs of n steps with n as leading axis. `select(arrays, x)` makes the batch of one step
 from both, inside the compiled step. A small set is resident: the chunk is positions only. A large
 one streams: the chunk holds the images. The batches are the same bytes either way.
+
+Where several processes share a run, each makes only the rows of a batch that its devices take.
 """
 
 import os
@@ -38,7 +40,7 @@ class Resident:
       arrays: {"image": u8[N, H, W, C], "label": i32[N]}.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int):
+    def __init__(self, split: Split, batch_size: int, rows: np.ndarray, seed: int):
         from tqdm import tqdm
 
         count = len(split)
@@ -51,13 +53,13 @@ class Resident:
                 self._found[i], skipped[i] = record["index"], record["skipped"]
         split.report(range(count), skipped)
         self.arrays = {"image": image, "label": label}
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._rows, self._seed = batch_size, rows, seed
 
     def chunk(self, start_step: int, n: int) -> dict[str, np.ndarray]:
-        """{"index": i32[n, B]}: the rows of the batches of steps start_step ... + n - 1."""
+        """{"index": i32[n, b]}: examples of the batches of steps start_step ... + n - 1."""
         batch = self._batch_size
-        rows = order.indices(self._seed, len(self._found), start_step * batch, n * batch)
-        return {"index": self._found[rows].reshape(n, batch)}
+        due = order.indices(self._seed, len(self._found), start_step * batch, n * batch)
+        return {"index": self._found[due].reshape(n, batch)[:, self._rows]}
 
     def close(self) -> None:
         """Nothing is running."""
@@ -70,9 +72,9 @@ class Stream:
       arrays: {}, as nothing stays on the device.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, workers: int):
+    def __init__(self, split: Split, batch_size: int, rows: np.ndarray, seed: int, workers: int):
         self.arrays = {}
-        self._split, self._batch_size, self._seed = split, batch_size, seed
+        self._split, self._batch_size, self._rows, self._seed = split, batch_size, rows, seed
         self._workers = workers
         self._iterator, self._next_step = None, 0
 
@@ -82,7 +84,7 @@ class Stream:
         Consecutive calls are served from what was read ahead; any other start seeks.
 
         Returns:
-          {"image": u8[n, B, H, W, C], "label": i32[n, B], "index": i32[n, B]}, the index being
+          {"image": u8[n, b, H, W, C], "label": i32[n, b], "index": i32[n, b]}, the index being
           that of the example used, where the one that was due could not be read.
 
         Raises:
@@ -90,7 +92,7 @@ class Stream:
         """
         if self._iterator is None or start_step != self._next_step:
             self.close()
-            batches = _Batches(self._split, self._batch_size, self._seed, start_step)
+            batches = _Batches(self._split, self._batch_size, self._rows, self._seed, start_step)
             self._iterator = _read_ahead(batches, self._workers)
         parts = [next(self._iterator) for _ in range(n)]
         self._next_step = start_step + n
@@ -107,7 +109,12 @@ class Stream:
 
 
 def open_feed(
-    split: Split, config_data, batch_size: int, seed: int, log: Callable[[str], None]
+    split: Split,
+    config_data,
+    batch_size: int,
+    rows: np.ndarray,
+    seed: int,
+    log: Callable[[str], None],
 ) -> Resident | Stream:
     """Makes a training split resident or streams it.
 
@@ -117,6 +124,7 @@ def open_feed(
         if the decoded split takes at most `resident_limit_mb`, in units of 10^6 bytes), and
         `workers` (processes that read a stream, 0 for threads of this one).
       batch_size: examples of the global batch.
+      rows: i64[b], which of them this process makes.
       seed: of the order.
       log: is told in one line what was decided.
 
@@ -132,30 +140,32 @@ def open_feed(
     what = f"{split.name}: {len(split)} images, {megabytes:.1f} MB decoded"
     if config_data.placement == "resident" or (config_data.placement == "auto" and fits):
         log(f"{what}, resident on the device")
-        return Resident(split, batch_size, seed)
+        return Resident(split, batch_size, rows, seed)
     how = f"{config_data.workers} processes" if config_data.workers else f"{_THREADS} threads"
     log(f"{what}, streamed by {how}")
-    return Stream(split, batch_size, seed, config_data.workers)
+    return Stream(split, batch_size, rows, seed, config_data.workers)
 
 
-def evaluation_batches(split: Split, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """The whole split once, in order, in batches of one size.
+def evaluation_batches(
+    split: Split, batch_size: int, rows: np.ndarray
+) -> Iterator[dict[str, np.ndarray]]:
+    """The whole split once, in order, in batches of one size; of each, the given rows.
 
     Yields:
-      {"image": u8[B, H, W, C], "label": i32[B], "index": i32[B], "weight": f32[B]}. The weight is
+      {"image": u8[b, H, W, C], "label": i32[b], "index": i32[b], "weight": f32[b]}. The weight is
       1 for an example that counts, and 0 for the repeats of the last one that fill the last batch
       and for those that stand in for an unreadable one.
 
     Raises:
       UserError: more than `data.max_corrupt` examples are unreadable.
     """
-    iterator = _read_ahead(_InOrder(split, batch_size), workers=0)
+    iterator = _read_ahead(_InOrder(split, batch_size, rows), workers=0)
     try:
         for batch in iterator:
             requested, skipped = batch.pop("requested"), batch.pop("skipped")
             split.report(requested, skipped)
-            place = (requested[0] + np.arange(batch_size)) < len(split)
-            yield {**batch, "weight": (place & (skipped == 0)).astype(np.float32)}
+            counts = batch.pop("inside") & (skipped == 0)
+            yield {**batch, "weight": counts.astype(np.float32)}
     finally:
         iterator.close()
 
@@ -171,10 +181,11 @@ def examples(split: Split, n: int) -> dict[str, np.ndarray]:
 
 
 class _Batches:
-    """Batch first, first + 1, ... of the training order, for Grain to read at random."""
+    """Rows of batch first, first + 1, ... of the training order, for Grain to read at random."""
 
-    def __init__(self, split: Split, batch_size: int, seed: int, first: int):
-        self._split, self._batch_size, self._seed, self._first = split, batch_size, seed, first
+    def __init__(self, split: Split, batch_size: int, rows: np.ndarray, seed: int, first: int):
+        self._split, self._batch_size, self._rows = split, batch_size, rows
+        self._seed, self._first = seed, first
 
     def __len__(self) -> int:
         return _ENDLESS
@@ -182,21 +193,23 @@ class _Batches:
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         start = (self._first + i) * self._batch_size
         examples = order.indices(self._seed, len(self._split), start, self._batch_size)
-        return _read_batch(self._split, examples)
+        return _read_batch(self._split, examples[self._rows])
 
 
 class _InOrder:
     """The batches of one pass over a split; the last repeats the last example."""
 
-    def __init__(self, split: Split, batch_size: int):
-        self._split, self._batch_size = split, batch_size
+    def __init__(self, split: Split, batch_size: int, rows: np.ndarray):
+        self._split, self._batch_size, self._rows = split, batch_size, rows
 
     def __len__(self) -> int:
         return -(-len(self._split) // self._batch_size)
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        examples = i * self._batch_size + np.arange(self._batch_size, dtype=np.int32)
-        return _read_batch(self._split, np.minimum(examples, len(self._split) - 1))
+        examples = (i * self._batch_size + self._rows).astype(np.int32)
+        inside = examples < len(self._split)
+        batch = _read_batch(self._split, np.minimum(examples, len(self._split) - 1))
+        return {**batch, "inside": inside}
 
 
 def _read_batch(split: Split, examples: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ def workdir(tmp_path_factory):
     config_lib.save(config, workdir)
     net = Classifier(10, 2, 2)
     network = jax.jit(lambda: net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=True))()
-    with Checkpoints(workdir / "checkpoints") as kept:
+    with Checkpoints(workdir) as kept:
         kept.save(1, CnnState(network, {}), {}, {})
     return workdir, net, network
 

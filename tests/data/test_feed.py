@@ -12,6 +12,7 @@ from genjax.data import evaluation_batches, open_dataset, open_feed, order, sele
 from genjax.errors import UserError
 
 SEED, BATCH = 3, 4
+ROWS = np.arange(BATCH)
 
 
 def config(root, **changes):
@@ -28,13 +29,13 @@ def root(tmp_path):
     return tmp_path
 
 
-def feed(data, **changes):
+def feed(data, rows=ROWS, **changes):
     split = open_dataset(config(data, **changes)).train
-    return open_feed(split, config(data, **changes), BATCH, SEED, lambda line: None)
+    return open_feed(split, config(data, **changes), BATCH, rows, SEED, lambda line: None)
 
 
-def batches(data, start, n, **changes):
-    source = feed(data, **changes)
+def batches(data, start, n, rows=ROWS, **changes):
+    source = feed(data, rows, **changes)
     x = source.chunk(start, n)
     out = [select(source.arrays, {key: x[key][t] for key in x}) for t in range(n)]
     source.close()
@@ -119,9 +120,39 @@ def test_unreadable_files_are_counted_and_listed(root, placement, caplog):
         batches(root, 0, 3, placement=placement, max_corrupt=99)
 
 
+@pytest.mark.parametrize("placement", ["resident", "stream"])
+def test_a_process_makes_its_rows(root, placement):
+    rows, whole = np.array([1, 3]), batches(root, 1, 3, placement=placement)
+    assert_same(
+        batches(root, 1, 3, rows, placement=placement),
+        [{key: x[rows] for key, x in batch.items()} for batch in whole],
+    )
+
+
+def test_a_stream_reads_no_rows_of_other_processes(root, monkeypatch):
+    read, split = [], open_dataset(config(root)).train
+    original = type(split).read
+    monkeypatch.setattr(type(split), "read", lambda self, i: read.append(i) or original(self, i))
+    source = feed(root, np.array([1, 3]), placement="stream")
+    source.chunk(0, 1)
+    source.close()
+    due = order.indices(SEED, 10, 0, 10 * BATCH).reshape(10, BATCH)
+    seen = {int(i) for i in due[: len(read)][:, [1, 3]].ravel()}
+    assert set(read) <= seen and set(due[0, [1, 3]].tolist()) <= set(read)
+
+
+def test_evaluation_of_two_shares_is_that_of_the_whole(root):
+    split = open_dataset(config(root)).train
+    whole = list(evaluation_batches(split, BATCH, ROWS))
+    shares = [list(evaluation_batches(split, BATCH, rows)) for rows in (ROWS[:2], ROWS[2:])]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for key, x in batch.items():
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), x)
+
+
 def test_evaluation_sees_each_example_once(root):
     split = open_dataset(config(root)).train
-    found = list(evaluation_batches(split, BATCH))
+    found = list(evaluation_batches(split, BATCH, ROWS))
     assert [batch["index"].tolist() for batch in found] == [
         [0, 1, 2, 3],
         [4, 5, 6, 7],
@@ -132,9 +163,9 @@ def test_evaluation_sees_each_example_once(root):
     assert (found[-1]["image"][2] == split[9]["image"]).all()
     damage(root, "0/2.png")
     split = open_dataset(config(root, max_corrupt=1)).train
-    weights = np.concatenate([batch["weight"] for batch in evaluation_batches(split, BATCH)])
+    weights = np.concatenate([batch["weight"] for batch in evaluation_batches(split, BATCH, ROWS)])
     assert weights.tolist() == [1, 0, *[1] * 8, 0, 0]
-    assert not list(evaluation_batches(open_dataset(config(root)).test, BATCH))
+    assert not list(evaluation_batches(open_dataset(config(root)).test, BATCH, ROWS))
 
 
 def test_placement(root):
@@ -142,7 +173,7 @@ def test_placement(root):
 
     def kind(**changes):
         split = open_dataset(config(root)).train
-        source = open_feed(split, config(root, **changes), BATCH, SEED, lines.append)
+        source = open_feed(split, config(root, **changes), BATCH, ROWS, SEED, lines.append)
         source.close()
         return type(source).__name__
 

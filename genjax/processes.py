@@ -1,0 +1,292 @@
+"""Many processes: how they start, what they tell each other, and how each notices that one is gone.
+
+JAX's own runtime does the work (`jax.distributed`): process 0 is the coordinator, which keeps a
+small store of keys and values that all can read. Here it carries what has to be agreed before any
+device can be used, a heartbeat of every process, and the last words of one that fails. Its client
+has no public name; `_client` is the only place that uses it.
+
+Where a run is one process, nothing here does anything.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+
+import jax
+
+from genjax.errors import Interrupted, UserError, exit_code, one_line
+
+AUTO = "auto"  # the coordinator that JAX finds by itself
+
+START_SECONDS = 120  # for all processes to come: machines of a pod do not boot together
+SILENCE_SECONDS = 30  # without a heartbeat, after which a process is gone
+_BEAT_SECONDS = 2
+_EXCHANGE_SECONDS = 600  # for a slow process; one that is gone is noticed long before
+_SHUTDOWN_SECONDS = 15  # all leave together, after the last exchange
+
+_exchanges = 0
+
+
+def start(coordinator: str, processes: int | None, process_id: int | None) -> None:
+    """Joins the processes of this run, before anything else uses JAX's devices.
+
+    Args:
+      coordinator: HOST:PORT of process 0, "auto" (Cloud TPU, Slurm, Open MPI and Kubernetes, which
+        JAX finds by itself), or "" for a run of one process.
+      processes: how many there are; None with "auto".
+      process_id: which this is, from 0; None with "auto".
+
+    Raises:
+      UserError: an argument is missing or impossible, nothing answers at `coordinator`, or its
+        port is taken.
+    """
+    if not coordinator:
+        if processes is not None or process_id is not None:
+            raise UserError("--processes and --process_id need --coordinator=HOST:PORT")
+        return
+    if coordinator == AUTO:
+        if processes is not None or process_id is not None:
+            raise UserError("--coordinator=auto finds --processes and --process_id by itself")
+        _connect("an environment that JAX knows", {})
+        return
+    if processes is None or process_id is None:
+        raise UserError(f"--coordinator={coordinator} needs --processes and --process_id as well")
+    if not 0 <= process_id < processes:
+        raise UserError(
+            f"--process_id={process_id} is not one of --processes={processes}: they count from 0"
+        )
+    _check_reachable(coordinator, process_id)
+    arguments = {
+        "coordinator_address": coordinator,
+        "num_processes": processes,
+        "process_id": process_id,
+        "cluster_detection_method": "deactivate",
+    }
+    _connect(
+        f"all of the {processes} processes came to {coordinator} (each needs the same "
+        f"--coordinator and --processes, and its own --process_id from 0 to {processes - 1})",
+        arguments,
+    )
+
+
+def count() -> int:
+    """How many processes this run has."""
+    return _state().num_processes
+
+
+def index() -> int:
+    """Which of them this is; 0 writes what people read."""
+    return _state().process_id
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes reports."""
+    return index() == 0
+
+
+def exchange(text: str) -> list[str]:
+    """The texts of all processes, in their order. All have to call it, in the same order."""
+    global _exchanges
+    if count() == 1:
+        return [text]
+    _exchanges += 1
+    topic = f"genjax/exchange/{_exchanges}"
+    client = _client()
+    client.key_value_set(f"{topic}/{index()}", text)
+    patience = _EXCHANGE_SECONDS * 1000
+    return [client.blocking_key_value_get(f"{topic}/{i}", patience) for i in range(count())]
+
+
+def all_true(value: bool) -> bool:
+    """Whether it is true in every process."""
+    return set(exchange(json.dumps(bool(value)))) == {"true"}
+
+
+def check_same(facts: dict) -> None:
+    """Refuses to run where processes differ in what they are about to do.
+
+    Args:
+      facts: {name: JSON value} of this process, such as the config and the versions.
+
+    Raises:
+      UserError: in all processes, naming what differs.
+    """
+    told = [json.loads(text) for text in exchange(json.dumps(facts))]
+    for i, other in enumerate(told):
+        differing = [
+            f"{name} ({told[0].get(name)!r} in process 0, {other.get(name)!r} in process {i})"
+            for name in sorted(told[0].keys() | other.keys())
+            if told[0].get(name) != other.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"the processes of this run differ: {', '.join(differing)}; "
+                "start all with the same command and the same code"
+            )
+
+
+def run(function: Callable, *arguments) -> None:
+    """Calls a function; where it fails in one of several processes, the others end too.
+
+    Without that they would wait for this one, and it for them to shut down together. An
+    `Interrupted` is raised in all alike.
+    """
+    try:
+        function(*arguments)
+    except Interrupted:
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # whatever it is, the others have to know
+        if count() == 1:
+            raise
+        code = exit_code(error)
+        if code is None:
+            if isinstance(error, jax.errors.JaxRuntimeError):
+                # Losing a process breaks collectives: the watch will see it, and end this one.
+                time.sleep(SILENCE_SECONDS + 2 * _BEAT_SECONDS)
+            traceback.print_exc()
+        _leave(one_line(error), code or 1)
+
+
+def _leave(last_words: str, code: int) -> None:
+    """Ends this process at once, with its last words to people and to the other processes."""
+    _client().key_value_set(f"genjax/ended/{index()}", json.dumps([last_words, code]), True)
+    if is_first():
+        time.sleep(2 * _BEAT_SECONDS)  # the store goes with this process: let the others read
+    _end(last_words, code)
+
+
+def _connect(what: str, arguments: dict) -> None:
+    # SIGTERM is ours: JAX's own watcher would swallow it.
+    jax.config.update("jax_enable_preemption_service", False)
+    words = _LastWords(f"error: after {START_SECONDS} s not {what}")
+    try:
+        jax.distributed.initialize(
+            **arguments,
+            initialization_timeout=START_SECONDS,
+            heartbeat_timeout_seconds=2 * SILENCE_SECONDS,
+            shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+        )
+    except (ValueError, RuntimeError) as error:
+        words.close()
+        raise UserError(f"the processes of this run cannot be joined: {error}") from error
+    words.close()
+    _LastWords(
+        "error: JAX's runtime ended this process, as above: most likely process 0, the "
+        "coordinator, is gone; start all processes again to go on from the newest checkpoint"
+    )
+    threading.Thread(target=_watch, name="genjax-watch", daemon=True).start()
+
+
+def _check_reachable(coordinator: str, process_id: int) -> None:
+    """Tries the coordinator's address, as JAX's own runtime aborts where it cannot be had."""
+    host, colon, port = coordinator.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 2**16):
+        raise UserError(f"--coordinator={coordinator} has to be HOST:PORT")
+    address = (host.strip("[]"), int(port))
+    if process_id == 0:
+        try:
+            socket.create_server(("", address[1])).close()
+        except OSError as error:
+            raise UserError(
+                f"port {port} cannot be opened for --coordinator={coordinator} "
+                f"({error.strerror}): choose another port"
+            ) from None
+        return
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(address, timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"nothing answers at --coordinator={coordinator} ({error.strerror or error}): "
+                    "is process 0 running on that host, and the port open?"
+                ) from None
+        time.sleep(0.5)
+
+
+class _LastWords:
+    """A line on stderr for when JAX's runtime aborts the process, as it does where it cannot go on.
+
+    An abort runs no Python code. But Python's signal handler writes the signal's number into a
+    pipe first, and at the pipe's other end a small process waits for this one to end.
+    """
+
+    _READER = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "if int(signal.SIGABRT) in sys.stdin.buffer.read(): print(sys.argv[1], file=sys.stderr)"
+    )
+
+    def __init__(self, line: str):
+        readable, self._writable = os.pipe()
+        subprocess.Popen([sys.executable, "-Sc", self._READER, line], stdin=readable)
+        os.close(readable)
+        os.set_blocking(self._writable, False)
+        signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
+        signal.signal(signal.SIGABRT, lambda *_: None)
+
+    def close(self):
+        signal.set_wakeup_fd(-1)
+        os.close(self._writable)
+
+
+def _watch() -> None:
+    """Sends heartbeats and looks for those of the others; ends the process where one is gone."""
+    client, me, beat = _client(), index(), 0
+    heard = dict.fromkeys(range(count()), (None, time.monotonic()))
+    while True:
+        try:
+            client.key_value_set(f"genjax/beat/{me}", str(beat), True)
+            told = client.key_value_dir_get("genjax/beat/")
+            ended = client.key_value_dir_get("genjax/ended/")
+        except jax.errors.JaxRuntimeError:
+            return  # the run is over, or its coordinator: JAX's runtime ends the process
+        for i, (words, code) in ((_number(key), json.loads(value)) for key, value in ended):
+            if i != me:
+                _end(f"process {i} of this run ended: {words}", code)
+        now, beat = time.monotonic(), beat + 1
+        heard |= {_number(k): (v, now) for k, v in told if heard[_number(k)][0] != v}
+        silent = [i for i, (_, at) in heard.items() if now - at > SILENCE_SECONDS]
+        if silent:
+            _end(
+                f"error: {_names(silent)} gone: no sign of life for {SILENCE_SECONDS} s; start all "
+                "processes again to go on from the newest checkpoint",
+                1,
+            )
+        time.sleep(_BEAT_SECONDS)
+
+
+def _end(line: str, code: int) -> None:
+    # The main thread may be inside a collective that never returns: nothing else would end it.
+    print(line, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2])
+
+
+def _names(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"process {numbers[0]} of this run is"
+    return f"processes {', '.join(map(str, numbers))} of this run are"
+
+
+def _state():
+    from jax._src.distributed import global_state
+
+    return global_state
+
+
+def _client():
+    return _state().client
