@@ -21,6 +21,7 @@ FREE_KEYS = (
     "parallel",
     "train.steps",
     "train.steps_per_call",
+    "train.max_skipped",
     "log.every",
     "sample.every",
     "sample.n",
@@ -33,6 +34,9 @@ FREE_KEYS = (
     "data.workers",
 )
 
+# Pixels a side. VGG's first layer makes 69 GB of a square of these.
+LARGEST_SIDE = 2**14
+
 # What numbers may be: (what to say, whether one is possible, last parts of the keys it is true of,
 # which mean the same in every group). What only one family can judge, it judges where it is read.
 _RANGES = (
@@ -41,8 +45,13 @@ _RANGES = (
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps",
     ),
-    ("at least 0", lambda x: x >= 0, "every half_life ramp weight weights tv_weight init_noise"),
+    (
+        "at least 0",
+        lambda x: x >= 0,
+        "every max_skipped half_life ramp weight weights tv_weight init_noise",
+    ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
+    (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
     ("more than 0", lambda x: x > 0, "learning_rate scale style_scale"),
     ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
 )
@@ -69,6 +78,9 @@ def base(task: str) -> ConfigDict:
         statistics are float32 in either.
       train.steps: optimiser rounds in all.
       train.steps_per_call: how many rounds run on the device before the host looks.
+      train.on_nonfinite: a round with a loss or a gradient norm that is NaN or infinite makes the
+        run "stop", or "skip" its update (at the price of a second copy of the state).
+      train.max_skipped: how many updates in a row may be skipped; one more stops the run.
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
         step always does all four.
       sample.n, sample.seed: how many pictures, and of which latents.
@@ -82,7 +94,12 @@ def base(task: str) -> ConfigDict:
             "seed": 0,
             "parallel": "jit",
             "precision": "float32",
-            "train": {"steps": 1000, "steps_per_call": 10},
+            "train": {
+                "steps": 1000,
+                "steps_per_call": 10,
+                "on_nonfinite": "stop",
+                "max_skipped": 10,
+            },
             "log": {"every": 50},
             "sample": {"every": 100, "n": 64, "seed": 0},
             "evaluate": {"every": 100},
@@ -162,12 +179,15 @@ def check(config: ConfigDict):
         for number in value if isinstance(value, list) else [value]:
             if not isinstance(number, int | float):
                 continue
-            if not math.isfinite(number):
+            if isinstance(number, float) and not math.isfinite(number):
                 raise UserError(f"{key}={value} has to be finite")
+            if isinstance(number, int) and abs(number) >= 2**32:
+                raise UserError(f"{key}={value} has to be less than 2**32")
             for what, possible, names in _RANGES:
                 if key.rpartition(".")[2] in names.split() and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
+    choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
 
 
 def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
@@ -241,11 +261,12 @@ def load(workdir: epath.Path) -> ConfigDict:
         raise UserError(f"{workdir} is not a run's workdir: it has no config.json")
     try:
         values = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}): restore it or start afresh") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is not a JSON object: restore it or start afresh")
-    return ConfigDict(values).lock()
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        return ConfigDict(values).lock()
+    except (ValueError, RecursionError, AttributeError) as error:  # the last two: hostile nesting
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not a config ({reason}): restore it or start afresh") from None
 
 
 def check_same(config: ConfigDict, workdir: epath.Path):

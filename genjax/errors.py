@@ -59,8 +59,9 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def one_line(error: BaseException) -> str:
-    """The line for stderr."""
+    """The line for stderr, of printable characters only: a file's name may hold any."""
     text = " ".join(str(error).split())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     if advice(error):
         number, place = _refusal(error)
         return f"error: {place}{': ' if place else ''}{os.strerror(number)}; {advice(error)}"

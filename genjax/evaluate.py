@@ -9,7 +9,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import data, rng, runs
+from genjax import data, processes, rng, runs
 from genjax.errors import UserError
 from genjax.files import append_durably
 
@@ -56,6 +56,8 @@ class Evaluator:
 def evaluate(config: ConfigDict, workdir: epath.Path):
     """`--mode=evaluate`: appends one record a score to `scores.jsonl` and prints them.
 
+    Of several processes, the first writes and prints.
+
     Raises:
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
@@ -66,6 +68,8 @@ def evaluate(config: ConfigDict, workdir: epath.Path):
         raise UserError("nothing is held out to score: data.test_fraction=0")
     evaluator = Evaluator(trained.run)
     scores = evaluator(trained.state)
+    if not processes.is_first():
+        return
     setting = {
         "step": trained.step,
         "n": evaluator.examples,

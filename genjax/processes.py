@@ -31,6 +31,8 @@ _BEAT_SECONDS = 2
 _EXCHANGE_SECONDS = 600  # for a slow process; one that is gone is noticed long before
 _SHUTDOWN_SECONDS = 15  # all leave together, after the last exchange
 
+_AGAIN = "start all processes again to go on from the newest checkpoint"
+
 _exchanges = 0
 
 
@@ -54,7 +56,7 @@ def start(coordinator: str, processes: int | None, process_id: int | None) -> No
     if coordinator == AUTO:
         if processes is not None or process_id is not None:
             raise UserError("--coordinator=auto finds --processes and --process_id by itself")
-        _connect("an environment that JAX knows", {})
+        _connect("all processes of this job came together", {})
         return
     if processes is None or process_id is None:
         raise UserError(f"--coordinator={coordinator} needs --processes and --process_id as well")
@@ -140,7 +142,9 @@ def run(function: Callable, *arguments) -> None:
     """
     try:
         function(*arguments)
+        exchange("done")  # the slowest has written its report: now they can leave together
     except Interrupted:
+        exchange("interrupted")
         raise
     except (Exception, KeyboardInterrupt) as error:  # whatever it is, the others have to know
         if count() == 1:
@@ -165,7 +169,7 @@ def _leave(last_words: str, code: int) -> None:
 def _connect(what: str, arguments: dict) -> None:
     # SIGTERM is ours: JAX's own watcher would swallow it.
     jax.config.update("jax_enable_preemption_service", False)
-    words = _LastWords(f"error: after {START_SECONDS} s not {what}")
+    words = _LastWords(f"error: within {START_SECONDS} s not {what}")
     try:
         jax.distributed.initialize(
             **arguments,
@@ -175,11 +179,15 @@ def _connect(what: str, arguments: dict) -> None:
         )
     except (ValueError, RuntimeError) as error:
         words.close()
-        raise UserError(f"the processes of this run cannot be joined: {error}") from error
+        told = " ".join(str(error).split())
+        raise UserError(
+            f"the processes of this run cannot be joined ({told}): where JAX finds no cluster by "
+            "itself, give --coordinator=HOST:PORT, --processes and --process_id"
+        ) from error
     words.close()
     _LastWords(
         "error: JAX's runtime ended this process, as above: most likely process 0, the "
-        "coordinator, is gone; start all processes again to go on from the newest checkpoint"
+        f"coordinator, is gone; {_AGAIN}"
     )
     threading.Thread(target=_watch, name="genjax-watch", daemon=True).start()
 
@@ -222,7 +230,7 @@ class _LastWords:
 
     _READER = (
         "import signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "for name in (signal.SIGINT, signal.SIGTERM): signal.signal(name, signal.SIG_IGN)\n"
         "if int(signal.SIGABRT) in sys.stdin.buffer.read(): print(sys.argv[1], file=sys.stderr)"
     )
 
@@ -243,26 +251,29 @@ def _watch() -> None:
     """Sends heartbeats and looks for those of the others; ends the process where one is gone."""
     client, me, beat = _client(), index(), 0
     heard = dict.fromkeys(range(count()), (None, time.monotonic()))
+    answered = time.monotonic()
     while True:
+        time.sleep(_BEAT_SECONDS)
         try:
             client.key_value_set(f"genjax/beat/{me}", str(beat), True)
             told = client.key_value_dir_get("genjax/beat/")
             ended = client.key_value_dir_get("genjax/ended/")
-        except jax.errors.JaxRuntimeError:
-            return  # the run is over, or its coordinator: JAX's runtime ends the process
+        except jax.errors.JaxRuntimeError as error:
+            if time.monotonic() - answered > SILENCE_SECONDS:
+                _end(f"error: the coordinator does not answer: {error}; {_AGAIN}", 1)
+            continue
         for i, (words, code) in ((_number(key), json.loads(value)) for key, value in ended):
             if i != me:
                 _end(f"process {i} of this run ended: {words}", code)
         now, beat = time.monotonic(), beat + 1
+        answered = now
         heard |= {_number(k): (v, now) for k, v in told if heard[_number(k)][0] != v}
         silent = [i for i, (_, at) in heard.items() if now - at > SILENCE_SECONDS]
         if silent:
             _end(
-                f"error: {_names(silent)} gone: no sign of life for {SILENCE_SECONDS} s; start all "
-                "processes again to go on from the newest checkpoint",
+                f"error: {_names(silent)} gone: no sign of life for {SILENCE_SECONDS} s; {_AGAIN}",
                 1,
             )
-        time.sleep(_BEAT_SECONDS)
 
 
 def _end(line: str, code: int) -> None:

@@ -18,13 +18,13 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
+from genjax import collectives, data, images, lock, parallel, processes, rng, runs
 from genjax import config as config_lib
-from genjax import data, images, lock, parallel, processes, rng, runs
 from genjax.checkpoint import Checkpoints, Restored, saved_steps
 from genjax.data.augment import augment
 from genjax.errors import Interrupted, NonFiniteError, UserError
 from genjax.evaluate import Evaluator
-from genjax.meter import Meter
+from genjax.meter import Meter, as_computed
 from genjax.report import Report
 from genjax.report_page import write_page
 from genjax.silent import Silent
@@ -245,7 +245,7 @@ class _Loop:
         """Waits for a chunk's metrics; the means to write where a line is due."""
         metrics = {name: np.asarray(x)[: chunk.steps] for name, x in chunk.metrics.items()}
         self.meter.add(chunk.last_step, metrics, self.run.task.images_per_step)
-        newest = {name: values[-1] for name, values in metrics.items()}
+        newest = {name: metrics[name][-1] for name in as_computed(metrics)}
         self.report.progress(chunk.last_step, self.meter.images_per_second(), newest)
         return self.meter.take() if self._due("log", chunk.last_step) else {}
 
@@ -260,6 +260,7 @@ class _Loop:
         if self._due("sample", step):
             self._show(state, step)
         if stopping or self._due("checkpoint", step):
+            _check_finite(state, step)
             self.held.check()
             self.report.flush()  # the lines before it must outlive what a checkpoint outlives
             self.kept.save(step, state, self.meter.saved(), scores)
@@ -285,6 +286,7 @@ class _Loop:
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
+            "collectives": collectives.describe(self.run),
             **self.run.task.notes,
         }
         for field in dataclasses.fields(state):
@@ -308,6 +310,27 @@ def _write_outputs(run: runs.Run, state, workdir: epath.Path):
         if processes.is_first():
             for name, picture in run.task.outputs(state).items():
                 images.write(workdir / name, np.asarray(picture))
+
+
+def _check_finite(state, step: int):
+    """A step's metrics are of the state that it began with: of its own update they know little.
+
+    Optimisers are left out: the bounds of a line search may be infinite.
+
+    Raises:
+      NonFiniteError: the state after `step` is not fit for a checkpoint.
+    """
+    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(state)):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if not finite and "optimizer" not in name:
+            raise NonFiniteError(f"{name} is not finite after step {step}")
+
+
+@jax.jit
+def _finite(state):
+    """For each leaf, whether all of it is finite; bool[]."""
+    floating = partial(jnp.issubdtype, arg2=jnp.floating)
+    return jax.tree.map(lambda x: jnp.isfinite(x).all() if floating(x.dtype) else True, state)
 
 
 def step_function(task, config: ConfigDict) -> Callable:

@@ -112,8 +112,8 @@ def test_what_is_saved_is_loaded(config, workdir):
     ("text", "message"),
     [
         (None, "is not a run's workdir: it has no config.json"),
-        ("{", "is not valid JSON"),
-        ("[1]", "is not a JSON object"),
+        ("{", "is not a config"),
+        ("[1]", "is not a config .it is no JSON object"),
     ],
 )
 def test_load_says_what_is_wrong(text, message, workdir):
@@ -125,7 +125,7 @@ def test_load_says_what_is_wrong(text, message, workdir):
 
 def test_load_of_bytes_that_are_no_text(workdir):
     (workdir / "config.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not valid JSON"):
+    with pytest.raises(UserError, match="is not a config"):
         config_lib.load(workdir)
 
 

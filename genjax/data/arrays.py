@@ -1,16 +1,13 @@
 """Data sets that are arrays in memory: the embedded MNIST digits, and npz files."""
 
-import zipfile
-import zlib
-from pathlib import Path
-
 import numpy as np
 
+from genjax.archives import read_npz
 from genjax.data.dataset import Dataset, Split, conform, hold_out
 from genjax.errors import UserError
-from genjax.images import nearest_files
 
 _MNIST_TEST = 50  # of the 500 of each digit
+_MAX_CLASSES = 10**6  # ImageNet's whole hierarchy has 21,841; a network has an output for each
 
 
 class Arrays(Split):
@@ -56,13 +53,13 @@ def npz(path: str, config_data) -> Dataset:
     `data.test_fraction` of the rest is held out.
 
     Raises:
-      UserError: no such file, not an npz file, cut off, a key is absent, or an array is of another
-        type or shape.
+      UserError: no such file, a broken or hostile one (see `archives.read_npz`), a key is absent,
+        or an array is of another type or shape.
     """
     name = f"npz:{path}"
-    arrays = _load(path)
+    arrays = read_npz(path, name)
     if "x_train" not in arrays:
-        raise UserError(f"{name} has no x_train, it has {', '.join(arrays) or 'no arrays'}")
+        raise UserError(f"{name} has no x_train, it has {_listing(arrays)}")
     x_train = _images(name, arrays, "x_train")
     y_train, classes = _labels(name, arrays, "y_train", len(x_train))
     if "x_test" not in arrays:
@@ -89,20 +86,8 @@ def _dataset(name, x_train, y_train, train, x_test, y_test, test, classes, confi
     return Dataset(name, *splits, classes, splits[0].shape)
 
 
-def _load(path: str) -> dict[str, np.ndarray]:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise UserError(f"npz:{path}: there is no such file{nearest_files(file)}")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
-    except (AttributeError, TypeError):  # an npy file: one array, without names
-        raise UserError(f"npz:{path} is a single array, not an npz file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):
-        # NumPy's own words for some of these advise to load them unsafely.
-        raise UserError(
-            f"npz:{path} cannot be read: it is cut off, no npz file, or holds Python objects"
-        ) from None
+def _listing(arrays: dict) -> str:
+    return (", ".join(list(arrays)[:10]) or "no arrays") + (", ..." if len(arrays) > 10 else "")
 
 
 def _images(name: str, arrays: dict, key: str) -> np.ndarray:
@@ -130,4 +115,8 @@ def _labels(name: str, arrays: dict, key: str, count: int) -> tuple[np.ndarray, 
         )
     if array.min() < 0:
         raise UserError(f"{name}: {key} has the label {array.min()}, labels count from 0")
+    if array.max() >= _MAX_CLASSES:
+        raise UserError(
+            f"{name}: {key} has the label {array.max()}, number the classes 0, 1, 2, ..."
+        )
     return array.reshape(count).astype(np.int32), int(array.max()) + 1

@@ -20,6 +20,7 @@ from genjax.data.dataset import Split
 from genjax.errors import UserError
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow releases the interpreter lock
+_MOST_WORKERS = 4 * (os.cpu_count() or 1)
 _PATIENCE = 2  # seconds that decoding may take before it shows a bar
 _ENDLESS = 2**40  # steps
 
@@ -135,6 +136,11 @@ def open_feed(
         raise UserError(f"data.placement={config_data.placement} must be auto, resident or stream")
     if config_data.workers < 0:
         raise UserError(f"data.workers={config_data.workers} must be 0 (threads) or more")
+    if config_data.workers > _MOST_WORKERS:
+        raise UserError(
+            f"data.workers={config_data.workers} are more processes than this machine's cores can "
+            f"keep busy: use {_MOST_WORKERS} at most"
+        )
     megabytes, limit = len(split) * int(np.prod(split.shape)) / 1e6, config_data.resident_limit_mb
     fits = megabytes <= limit
     what = f"{split.name}: {len(split)} images, {megabytes:.1f} MB decoded"

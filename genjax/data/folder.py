@@ -28,11 +28,14 @@ class Folder(Split):
 
     def __getitem__(self, i: int) -> dict:
         size, _, channels = self.shape
-        picture = images.read(self._root / self._files[i], channels)
+        try:
+            picture = images.read(self._root / self._files[i], channels)
+        except UserError as error:  # a broken link, or one that may not be read: it was listed
+            raise images.ImageError(str(error)) from None
         return {"image": images.crop_square(picture, size), "label": self._labels[i]}
 
     def file(self, i: int) -> str:
-        return self._files[i]
+        return images.shown(self._files[i])
 
 
 def folder(path: str, config_data) -> Dataset:
@@ -48,15 +51,15 @@ def folder(path: str, config_data) -> Dataset:
       UserError: no such folder, no images in it, `data.size` is not set, or a class of `test` is
         not in `train`.
     """
-    name, root = f"folder:{path}", Path(path).expanduser()
+    name, root = f"folder:{images.shown(path)}", Path(os.path.expanduser(path))
     if not config_data.size:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"{name}: there is no such folder{images.nearest_files(root)}")
     names = ("train", "test") if (root / "train").is_dir() else ("",)
     if names == ("",) and (root / "test").is_dir():
         raise UserError(f"{name} has a sub-folder test but no train: name the other one train")
-    listed = [(root / n, _files(root / n)) for n in names if (root / n).is_dir()]
+    listed = [(root / n, _files(name, root / n)) for n in names if (root / n).is_dir()]
     for place, files in listed:
         if not files:
             raise UserError(f"{name}: no images in {place} ({', '.join(SUFFIXES)})")
@@ -72,23 +75,32 @@ def folder(path: str, config_data) -> Dataset:
     return Dataset(name, train, test, len(classes), train.shape)
 
 
-def _files(root: Path) -> list[str]:
-    """The relative paths, with forward slashes, of all images below `root`, sorted."""
-    found = []
+def _files(name: str, root: Path) -> list[str]:
+    """The relative paths, with forward slashes, of all images below `root`, sorted.
 
-    def walk(folder: str, prefix: str, above: frozenset[str]) -> None:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue  # hidden; among them macOS' "._*.jpg", which are no images
-                if entry.is_dir():
-                    real = os.path.realpath(entry.path)
-                    if real not in above:  # else a link to a folder that holds it: no end
-                        walk(entry.path, f"{prefix}{entry.name}/", above | {real})
+    A folder that several links lead to is read under the first of its names, in sorted order: links
+    that lead to each other would otherwise have more paths than anybody can walk.
+    """
+    found, ahead, known = [], [("", str(root))], set()
+    try:
+        while ahead:
+            prefix, folder = ahead.pop()
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in known:
+                continue
+            known.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                # Hidden ones are left out; among them macOS' "._*.jpg", which are no images.
+                entries = [entry for entry in entries if not entry.name.startswith(".")]
+            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
+                if os.path.isdir(entry.path):
+                    ahead.append((f"{prefix}{entry.name}/", entry.path))
                 elif entry.name.lower().endswith(SUFFIXES):
                     found.append(prefix + entry.name)
-
-    walk(str(root), "", frozenset([os.path.realpath(root)]))
+    except OSError as error:
+        raise UserError(
+            f"{name}: {images.shown(error.filename)} cannot be listed: {error.strerror}"
+        ) from None
     return sorted(found)
 
 

@@ -85,7 +85,8 @@ def _builder(name: str, set_name: str):
         near = difflib.get_close_matches(set_name.split("/")[0].split(":")[0], known, n=1)
         hint = f"; did you mean tfds:{near[0]}?" if near else ""
         raise UserError(f"{name} is no data set of TFDS{hint}") from None
-    except (ValueError, AssertionError) as error:  # an unknown config or version of a known set
+    except (ValueError, AssertionError, TypeError, ImportError) as error:
+        # An unknown config, version or option of a known set, or one that needs another package.
         raise UserError(f"{name} cannot be opened: {_line(error)}") from None
 
 

@@ -98,9 +98,10 @@ def build(config, inputs: Inputs) -> Task:
         (d_loss, (d_updated, logits_real, logits_fake)), d_grads = jax.value_and_grad(
             discriminator_loss, has_aux=True
         )(state.discriminator["params"])
+        d_grads = mean(d_grads, axis_name)
         d_params, d_optimizer = _update(
             optimizer,
-            mean(d_grads, axis_name),
+            d_grads,
             state.discriminator_optimizer,
             state.discriminator["params"],
         )
@@ -113,9 +114,10 @@ def build(config, inputs: Inputs) -> Task:
 
         g_loss, fake_grads = jax.value_and_grad(generator_loss)(fake)
         (g_grads,) = generator_backward(fake_grads)
+        g_grads = mean(g_grads, axis_name)
         g_params, g_optimizer = _update(
             optimizer,
-            mean(g_grads, axis_name),
+            g_grads,
             state.generator_optimizer,
             state.generator["params"],
         )
@@ -141,6 +143,8 @@ def build(config, inputs: Inputs) -> Task:
             "g_loss": g_loss,
             "d_real": jnp.mean(logits_real > 0),
             "d_fake": jnp.mean(logits_fake > 0),
+            "d_grad_norm": optax.tree.norm(d_grads),
+            "g_grad_norm": optax.tree.norm(g_grads),
         }
 
     def generate(state, key, n):

@@ -40,8 +40,16 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
     Contents have `size` px on their longer side and styles `style_scale` times that.
 
     Raises:
-      UserError: a picture is missing or unreadable, or contents differ in shape.
+      UserError: a picture is missing or unreadable, a size is impossible, or contents differ in
+        shape.
     """
+    if not 1 <= config.size <= config_lib.LARGEST_SIDE:
+        raise UserError(f"size={config.size} has to be from 1 to {config_lib.LARGEST_SIDE} px")
+    if not 1 <= config.size * config.style_scale <= config_lib.LARGEST_SIDE:
+        raise UserError(
+            f"style_scale={config.style_scale} makes styles of {config.size * config.style_scale:g}"
+            f" px: it has to be from 1 to {config_lib.LARGEST_SIDE}"
+        )
 
     def read_all(key: str, size: float) -> list[np.ndarray]:
         text = config[key]

@@ -52,6 +52,8 @@ def lbfgs(config) -> PictureOptimizer:
 
     A line search that finds no better point, as float32 makes them do near a minimum, leaves the
     picture where it is; the history that gave the direction is forgotten, and the failure counted.
+    Points on the way where the objective is not finite are too far; where it is not finite at the
+    picture itself, value and gradient are what they are there.
 
     Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
     """
@@ -69,6 +71,26 @@ def lbfgs(config) -> PictureOptimizer:
         # The line search knows value and gradient where it ended: none is computed twice.
         value, gradient, info = (optax.tree.get(state, name) for name in ("value", "grad", "info"))
         evaluations = at.evaluations + info.num_linesearch_steps
+
+        def restart():
+            # A search that ends among values that are not finite took a useless direction, or the
+            # objective is broken: only the picture itself tells, and a NaN must not pass for a
+            # failed search.
+            lost = ~jnp.isfinite(info.decrease_error)
+            value, gradient = jax.lax.cond(
+                lost,
+                lambda: jax.value_and_grad(objective)(at.image),
+                lambda: (at.value, at.gradient),
+            )
+            return Iterate(
+                at.image,
+                value,
+                gradient,
+                optimizer.init(at.image),
+                evaluations + lost,
+                at.failures + 1,
+            )
+
         return jax.lax.cond(
             value < at.value,
             lambda: Iterate(
@@ -79,11 +101,7 @@ def lbfgs(config) -> PictureOptimizer:
                 evaluations,
                 at.failures,
             ),
-            lambda: at.replace(
-                optimizer=optimizer.init(at.image),
-                evaluations=evaluations,
-                failures=at.failures + 1,
-            ),
+            restart,
         )
 
     return PictureOptimizer(_start(optimizer), step)

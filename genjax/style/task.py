@@ -10,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from genjax import images
 from genjax.cnn import features
@@ -95,6 +96,7 @@ def build(config, inputs: Inputs) -> Task:
         at = each(optimizer.step, state.at, state.content_target, batch)
         metrics = {
             "loss": at.value,
+            "grad_norm": jax.vmap(optax.tree.norm)(at.gradient),
             "evaluations": at.evaluations.astype(jnp.float32),
             "line_search_failures": at.failures.astype(jnp.float32),
         }

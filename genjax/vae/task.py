@@ -99,7 +99,8 @@ def build(config, inputs: Inputs) -> Task:
 
         params = (state.encoder["params"], state.decoder["params"])
         grads, (metrics, e_updated, d_updated) = jax.grad(loss, has_aux=True)(params)
-        updates, optimizer_state = optimizer.update(mean(grads, axis_name), state.optimizer)
+        grads = mean(grads, axis_name)
+        updates, optimizer_state = optimizer.update(grads, state.optimizer)
         e_params, d_params = optax.apply_updates(params, updates)
         state = VaeState(
             step=state.step + 1,
@@ -107,7 +108,7 @@ def build(config, inputs: Inputs) -> Task:
             decoder={"params": d_params} | d_updated,
             optimizer=optimizer_state,
         )
-        return state, metrics
+        return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
     def encode(state, x):
         return make()[0].apply(state.encoder, x, train=False)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs import cnn as cnn_config
@@ -28,7 +29,10 @@ def test_goes_downhill_and_shows_the_hardest_first():
     untrained = jax.jit(task.evaluate)(state, batch, jax.random.key(0))
     np.testing.assert_allclose(untrained["loss"].mean(), np.log(10), rtol=0.2)
     step = jax.jit(lambda state: task.step(state, batch, jax.random.key(0), None))
-    losses = []
+    losses, (first, metrics) = [], step(state)
+    # Adam's mean of gradients begins with a tenth of the first one.
+    norm = 10 * optax.tree.norm(first.optimizer[0].mu)
+    np.testing.assert_allclose(metrics["grad_norm"], norm, rtol=1e-5)
     for _ in range(30):
         state, metrics = step(state)
         losses.append(float(metrics["loss"]))

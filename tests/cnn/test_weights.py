@@ -2,6 +2,7 @@ import io
 import os
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,25 +18,40 @@ class _Evil:
         return (os.mkdir, (self.path,))
 
 
-def test_reads_arrays(tmp_path):
-    arrays = {"a": {"b": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_reads_arrays(tmp_path, protocol):
+    shared = np.arange(6, dtype=np.float32).reshape(2, 3)
+    arrays = {
+        "a": {"b": shared, "again": shared, "columns first": np.asfortranarray(shared)},
+        "types": {t: np.arange(3).astype(t) for t in ("?", "<i8", ">i4", ">f8", "f2", "u1")},
+        "shapes": {"none": np.zeros((0, 4)), "scalar": np.array(7), "long": np.ones(70_000)},
+    }
     path = tmp_path / "weights.ckpt"
-    path.write_bytes(pickle.dumps(arrays))
-    np.testing.assert_array_equal(weights.read_pickle(path)["a"]["b"], arrays["a"]["b"])
+    path.write_bytes(pickle.dumps(arrays, protocol))
+    read = weights.read_pickle(path)
+    assert read["types"][">f8"].dtype.isnative
+    jax.tree.map(np.testing.assert_array_equal, read, arrays)
 
 
-@pytest.mark.parametrize("payload", [_Evil, lambda path: {"w": np.array([_Evil(path)])}])
-def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, payload):
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (_Evil, "mkdir, which is no array"),
+        (lambda path: {"w": _Evil(path)}, "mkdir, which is no array"),
+        (lambda path: {"w": np.array([_Evil(path)])}, "type 'O8' is no plain number"),
+    ],
+)
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, payload, message):
     trace, path = tmp_path / "trace", tmp_path / "evil.ckpt"
-    path.write_bytes(pickle.dumps(payload(str(trace))))
-    with pytest.raises(UserError, match=r"mkdir, which is no array"):
+    path.write_bytes(pickle.dumps(payload(str(trace)), 4))
+    with pytest.raises(UserError, match=message):
         weights.read_pickle(path)
     assert not trace.exists()
 
 
 def test_broken_pickles_are_one_line(tmp_path):
     path = tmp_path / "weights.ckpt"
-    whole = pickle.dumps({"a": np.arange(100)})
+    whole = pickle.dumps({"a": np.arange(100)}, 4)
     for content in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(UserError, match="cannot be read"):

@@ -61,11 +61,15 @@ def test_round_is_two_plain_updates(setting):
 
         g_value, g_grads = jax.value_and_grad(g_loss)(state.generator["params"])
         updates, _ = adam.update(g_grads, adam.init(state.generator["params"]))
-        return d_value, g_value, d_params, optax.apply_updates(state.generator["params"], updates)
+        g_params = optax.apply_updates(state.generator["params"], updates)
+        return d_value, g_value, d_params, g_params, d_grads, g_grads
 
-    d_value, g_value, d_params, g_params = plain()
+    d_value, g_value, d_params, g_params, d_grads, g_grads = plain()
     np.testing.assert_allclose(metrics["d_loss"], d_value, rtol=1e-4)
     np.testing.assert_allclose(metrics["g_loss"], g_value, rtol=1e-4)
+    for name, grads in (("d_grad_norm", d_grads), ("g_grad_norm", g_grads)):
+        flat = np.concatenate([np.ravel(x) for x in jax.tree.leaves(grads)])
+        np.testing.assert_allclose(metrics[name], np.linalg.norm(flat), rtol=1e-4)
     # Adam's first step is the sign of the gradient: 1e-3 of its length is gradients that agree.
     for ours, plainly in (
         (new.discriminator["params"], d_params),

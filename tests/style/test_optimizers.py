@@ -52,6 +52,48 @@ def test_a_failed_line_search_is_counted_and_harmless():
     assert jnp.isfinite(at.value)
 
 
+def _broken(x):
+    """Finite itself, with a gradient that is not: that of the root of 0 is infinite."""
+    return _parabola(x) + 0 * jnp.sum(jnp.sqrt(0 * x))
+
+
+def _parabola(x):
+    return jnp.sum(jnp.square(x - 0.3))
+
+
+@pytest.mark.parametrize(
+    ("broken", "finite"),
+    [
+        (lambda x: _parabola(x) * jnp.nan, (False, False)),
+        (lambda x: _parabola(x) + jnp.inf, (False, True)),
+        (_broken, (True, False)),
+    ],
+    ids=["nan", "infinite", "gradient"],
+)
+def test_lbfgs_does_not_take_a_broken_objective_for_a_failed_search(broken, finite):
+    """No point on the way is better, and neither value nor gradient says that all is well."""
+    optimizer = OPTIMIZERS["lbfgs"](OPTIONS)
+    at = jax.jit(lambda: optimizer.init(_parabola, IMAGE))()
+    with jax.debug_nans(False):
+        at = jax.jit(lambda at: optimizer.step(broken, at))(at)
+    assert (jnp.isfinite(at.value), jnp.isfinite(at.gradient).all()) == finite
+    np.testing.assert_array_equal(at.image, IMAGE)
+
+
+def test_lbfgs_survives_a_direction_out_of_the_domain():
+    """The objective is finite so near the picture only that no step along the line is short
+    enough."""
+
+    def objective(x):
+        return jnp.where(jnp.abs(x).max() < 1e-9, _parabola(x), jnp.nan)
+
+    with jax.debug_nans(False):
+        at = _run("lbfgs", objective, IMAGE, 1)
+    assert at.failures == 1
+    np.testing.assert_allclose(at.value, _parabola(IMAGE), rtol=1e-6)
+    np.testing.assert_allclose(at.gradient, jnp.full_like(IMAGE, -0.6), rtol=1e-6)
+
+
 def test_lbfgs_never_goes_uphill():
     optimizer = OPTIMIZERS["lbfgs"](OPTIONS)
 

@@ -1,0 +1,176 @@
+"""What moves between devices at each step, and how many bytes of it each device sends.
+
+    python -m genjax.collectives --config=configs/NAME.py[:ARG] [--devices=1,8,64,256]
+                                 [--config.KEY=VALUE ...]
+
+A step averages over the devices: the gradients, 4 bytes a parameter; the statistics that a network
+computes over the global batch (BatchNorm: two numbers a feature forward and two backward, each time
+it is applied); and the metrics. None of it depends on the batch. The averages are read from the
+step itself, traced as each device of `parallel="pmap"` runs it: there they are exact. Under `jit`
+and `fsdp` the compiler chooses, and docs/cloud.md has what it chose.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, jaxprs_in_params
+
+from genjax import config as config_lib
+from genjax import rng, runs
+from genjax.errors import UserError, exit_code, one_line
+from genjax.parallel import AXIS
+
+DEVICES = (1, 8, 64, 256)
+
+_AVERAGES = {"psum", "pmax", "pmin"}  # the primitives that become an all-reduce
+_OTHERS = {"all_gather", "all_to_all", "ppermute", "reduce_scatter"}
+
+
+class Averaged(NamedTuple):
+    """Bytes that one step averages over the devices, before any is divided among them."""
+
+    gradients: int
+    statistics: int
+    metrics: int
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+
+def averaged(run: runs.Run) -> Averaged:
+    """What a step of this run averages; it is traced, and nothing is computed.
+
+    Raises:
+      NotImplementedError: the step has a collective that this module does not know how to count.
+    """
+    task, size = run.task, run.task.images_per_step
+    key = rng.stream(run.config.seed, rng.Stream.STEP)
+    state = jax.eval_shape(task.init, key, task.constants)
+    batch = {}
+    if run.dataset:
+        batch = {
+            "image": jax.ShapeDtypeStruct((size, *run.dataset.shape), jnp.uint8),
+            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+            "index": jax.ShapeDtypeStruct((size,), jnp.int32),
+        }
+
+    def step(state, batch, constants, key):
+        return task.step(state, batch | constants, key, AXIS)
+
+    program, (_, metrics) = jax.make_jaxpr(step, axis_env=[(AXIS, 2)], return_shape=True)(
+        state, batch, dict(task.constants), key
+    )
+    bytes_in = {True: 0, False: 0}
+    for count, scope in _averages(program.jaxpr, ""):
+        bytes_in[bool(scope)] += count
+    # Gradients are averaged by the task, outside all networks; a network's own have its name.
+    return Averaged(
+        gradients=bytes_in[False],
+        statistics=bytes_in[True],
+        metrics=sum(map(_bytes, jax.tree.leaves(metrics))),
+    )
+
+
+def sent(what: Averaged, mode: str, devices: int) -> float:
+    """Bytes that each of n devices sends a step.
+
+    With S bytes, reduce-scatter and all-gather send (n - 1) / n S each, and an all-reduce is one
+    after the other; no way sends less (Patarasuk and Yuan 2009, doi:10.1016/j.jpdc.2008.09.002).
+    `fsdp` gathers the parameters once more, for the backward pass (Rajbhandari et al. 2020,
+    arXiv:1910.02054, §7).
+
+    Args:
+      mode: the config's `parallel`.
+    """
+    gathered_again = what.gradients if mode == "fsdp" else 0
+    return (devices - 1) / devices * (2 * what.total + gathered_again)
+
+
+def describe(run: runs.Run) -> str:
+    """One line for a run's report: what its devices send a step."""
+    devices = run.devices.device_count
+    if devices == 1:
+        return "nothing: one device"
+    bytes_sent = sent(averaged(run), run.config.parallel, devices)
+    return f"each of {devices} devices sends {size_text(bytes_sent)} a step"
+
+
+def table(name: str, run: runs.Run, numbers: tuple[int, ...]) -> str:
+    """Markdown: a line on what is averaged, and a row for each number of devices."""
+    what, batch = averaged(run), run.task.images_per_step
+    others = what.statistics + what.metrics
+    lines = [
+        f"`{name}`: gradients {size_text(what.gradients)} ({what.gradients // 4:,} parameters), "
+        f"statistics and metrics {size_text(others)}",
+        "",
+        f"| devices | images each, of {batch:,} | each sends a step | `fsdp`, at least |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for number in numbers:
+        # Pictures that are parameters take as many devices as divide them.
+        used = math.gcd(batch, number) if run.task.state_is_batch else number
+        images = f"{batch // used}" if batch % used == 0 else "not evenly"
+        sizes = (size_text(sent(what, mode, used)) for mode in ("jit", "fsdp"))
+        lines.append("| " + " | ".join([f"{number:,}", images, *sizes]) + " |")
+    return "\n".join(lines)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people, in powers of 1000."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
+def _averages(jaxpr: Jaxpr, scope: str) -> Iterator[tuple[int, str]]:
+    """(bytes, name of the network that averages, if any) of each average in a program."""
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        inside = f"{scope}{equation.source_info.name_stack}"
+        if name in _AVERAGES:
+            yield sum(_bytes(x.aval) for x in equation.invars), inside
+        if name in _OTHERS:
+            raise NotImplementedError(f"{name} in a step")
+        inner = [x for each in jaxprs_in_params(equation.params) for x in _averages(each, inside)]
+        if name == "while" and inner:
+            raise NotImplementedError("an average inside a loop of unknown length")
+        yield from inner * equation.params.get("length", 1) if name == "scan" else inner
+
+
+def _bytes(x) -> int:
+    return math.prod(x.shape) * x.dtype.itemsize
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command line above and returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m genjax.collectives", allow_abbrev=False)
+    parser.add_argument("--config", required=True, help="configs/NAME.py[:ARG]")
+    parser.add_argument("--devices", default=",".join(map(str, DEVICES)), help="how many, of which")
+    options, others = parser.parse_known_args(argv[1:])
+    try:
+        wrong = [x for x in others if not (x.startswith("--config.") and "=" in x)]
+        if wrong:
+            raise UserError(f"argument {wrong[0]!r} is not understood: see --help")
+        overrides = dict(x.removeprefix("--config.").split("=", 1) for x in others)
+        if not all(x.isdigit() and int(x) for x in options.devices.split(",")):
+            raise UserError(f"--devices={options.devices} has to be numbers with commas between")
+        devices = tuple(map(int, options.devices.split(",")))
+        run = runs.build(config_lib.read(options.config, overrides))
+        print(table(options.config, run, devices))
+    except Exception as error:  # what the user can mend is one line, anything else a traceback
+        if exit_code(error) is None:
+            raise
+        print(one_line(error), file=sys.stderr)
+        return exit_code(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

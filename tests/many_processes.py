@@ -1,0 +1,78 @@
+"""Tiny runs over several processes; test_processes.py starts this in each of them.
+
+python tests/many_processes.py FOLDER PICTURES HOST:PORT PROCESSES PROCESS_ID RUN [RUN ...]
+
+RUN is NAME-MODE, or one of the functions of `OTHERS`. PICTURES is a folder of images.
+"""
+
+import json
+import sys
+import traceback
+
+from etils import epath
+
+from genjax import processes
+from genjax.data import feed
+from genjax.evaluate import evaluate
+from genjax.sample import sample
+from genjax.train import train
+from tests.eight_devices import overrides
+from tests.tiny import STEPS, tiny
+
+HALF = {"train.steps": STEPS // 2}
+
+
+def on_pictures(pictures, **changed):
+    """The config of a run on a folder of pictures, whose last batches repeat the first ones."""
+    data = {"data.name": f"folder:{pictures}", "data.size": 8, "data.channels": 1}
+    return tiny("vae", **data, **changed)
+
+
+def streamed(folder: epath.Path, pictures: str):
+    """A run on streamed data; what each process read is written beside it."""
+    read, seen = feed._Batches.__getitem__, {}
+
+    def look(self, i):
+        batch = read(self, i)
+        seen[self._first + i] = batch["index"].tolist()
+        return batch
+
+    feed._Batches.__getitem__ = look
+    try:
+        train(on_pictures(pictures, **{"data.placement": "stream"}), folder / "streamed")
+    finally:
+        feed._Batches.__getitem__ = read
+    read = [seen[step] for step in range(STEPS)]
+    (folder / f"read-by-{processes.index()}.json").write_text(json.dumps(read))
+
+
+def half(folder: epath.Path, pictures: str):
+    """The first half of a run, for others to go on with."""
+    train(tiny("vae", **HALF), folder / "half")
+
+
+def verbs(folder: epath.Path, pictures: str):
+    """Evaluates and samples what one of the runs above trained."""
+    for verb in (evaluate, sample):
+        verb(tiny("vae", **HALF), folder / "half")
+
+
+OTHERS = {"streamed": streamed, "half": half, "verbs": verbs}
+
+
+def make(folder: epath.Path, pictures: str, run: str):
+    if run in OTHERS:
+        OTHERS[run](folder, pictures)
+    else:
+        name, _, mode = run.rpartition("-")
+        train(tiny(name, **overrides(name), parallel=mode), folder / run)
+
+
+if __name__ == "__main__":
+    out = epath.Path(sys.argv[1])
+    processes.start(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    for each in sys.argv[6:]:
+        try:
+            make(out, sys.argv[2], each)
+        except Exception:  # the test of this run fails, with this; the others go on
+            (out / f"{each}.failed-{processes.index()}").write_text(traceback.format_exc())
