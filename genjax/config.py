@@ -181,11 +181,11 @@ def check(config: ConfigDict):
                 continue
             if isinstance(number, float) and not math.isfinite(number):
                 raise UserError(f"{key}={value} has to be finite")
-            if isinstance(number, int) and abs(number) >= 2**32:
-                raise UserError(f"{key}={value} has to be less than 2**32")
             for what, possible, names in _RANGES:
                 if key.rpartition(".")[2] in names.split() and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
+            if isinstance(number, int) and abs(number) >= 2**32:
+                raise UserError(f"{key}={value} has to be less than 2**32")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
 

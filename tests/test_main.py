@@ -24,7 +24,8 @@ def _in_root(monkeypatch):
 
 
 def parse(line):
-    return main.parse(["main.py", *shlex.split(line)])
+    config, workdir, options = main.parse(["main.py", *shlex.split(line)])
+    return config, workdir, options.mode
 
 
 def test_defaults():
@@ -166,14 +167,17 @@ def files(tmp_path):
     [
         (f"{GAN} --config.data.name=minst", "minst is no data set"),
         (f"{GAN} --config.data.name=npz:FILES/god.npz", "god.npz"),
-        (f"{GAN} --config.data.name=npz:FILES/cut.npz", "cut.npz cannot be read"),
+        (
+            f"{GAN} --config.data.name=npz:FILES/cut.npz",
+            "cut.npz is not a readable .npz of arrays: it is cut off",
+        ),
         (f"{GAN} --config.data.name=folder:FILES/none", "there is no such folder"),
         (f"{GAN} --config.data.name=folder:FILES/run", "no images in"),
         (f"{GAN} --config.data.name=tfds:cifar1", "did you mean tfds:cifar10?"),
         (f"{GAN} --workdir=FILES/file", "FILES/file: File exists; a folder is needed"),
         (f"{GAN} --workdir=FILES/file/run", "FILES/file/run: Not a directory; a folder is needed"),
         (f"{GAN} --workdir=FILES/none --mode=sample", "none is not a run's workdir"),
-        (f"{GAN} --workdir=FILES/run --mode=evaluate", "run/config.json is not valid JSON"),
+        (f"{GAN} --workdir=FILES/run --mode=evaluate", "run/config.json is not a config"),
         (f"{GAN} --config.parallel=foo", "parallel='foo' is unknown"),
         (f"{GAN} --config.precision=float16", "did you mean 'bfloat16'?"),
         (f"{GAN} --config.task=gam", "task='gam' is unknown; did you mean 'gan'?"),
@@ -183,7 +187,7 @@ def files(tmp_path):
         (f"{STYLE} --config.style=FILES/text.png", "text.png is not an image"),
         (f"{STYLE} --config.content=run:FILES/none", "none is not a run's workdir"),
         (f"{STYLE} --config.features.name=vgg16:FILES/weights.npz", "has shape (3, 3, 3, 63), not"),
-        (f"{STYLE} --config.features.name=cnn:FILES/run", "run/config.json is not valid JSON"),
+        (f"{STYLE} --config.features.name=cnn:FILES/run", "run/config.json is not a config"),
     ],
 )
 def test_what_a_run_cannot_be_built_from(line, message, files, capsys):
@@ -208,3 +212,10 @@ def test_a_batch_that_does_not_divide_names_both_numbers(tmp_path):
     assert process.returncode == 2
     assert process.stderr.startswith("error: train.batch_size=6 does not divide over 4 devices")
     assert process.stderr.count("\n") == 1
+
+
+def test_where_several_processes_meet(capsys):
+    line = ["main.py", "--config=configs/vae.py", "--coordinator=a:1", "--processes=2"]
+    options = main.parse([*line, "--process_id=1"])[2]
+    assert (options.coordinator, options.processes, options.process_id) == ("a:1", 2, 1)
+    assert "argument --processes" in fails("--config=configs/vae.py --processes=two", capsys)

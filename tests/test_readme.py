@@ -25,8 +25,8 @@ COMMANDS = [
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_commands_parse(page, command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    config, _, mode = main.parse(["main.py", *shlex.split(command, comments=True)])
-    assert config.task and mode
+    config, _, options = main.parse(["main.py", *shlex.split(command, comments=True)])
+    assert config.task and options.mode
 
 
 def test_there_are_commands():
