@@ -259,8 +259,11 @@ def test_a_pod_that_fails_and_fails_is_given_up(stand_in, tmp_path):
 
 @pytest.fixture
 def hosts(stand_in, tmp_path):
-    """`hosts(names, *more)`: starts ssh_hosts.sh, with an ssh that runs the command here."""
-    stand_in("ssh", 'shift 2; echo "on $1" >&2; shift; exec sh -c "$*"')
+    """`hosts(names, *more)`: starts ssh_hosts.sh, with an ssh that runs the command here.
+
+    In a session of its own, as another machine's processes get no signal of this one's.
+    """
+    stand_in("ssh", 'shift 2; echo "on $1" >&2; shift; exec setsid --wait sh -c "$*"')
     (tmp_path / "main.py").write_text(MAIN)
     (tmp_path / "it's here").mkdir()
     started = []
