@@ -15,6 +15,7 @@ them. The programs see the global batch in the first two cases and a share in th
 told which by `axis_name`.
 """
 
+import contextvars
 import math
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +36,19 @@ StepFunction = Callable[..., tuple]
 def mean(tree, axis_name: str | None):
     """The mean over the devices of a mapped axis; the tree itself where there is none."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+# Where parameters are used while a program of `Fsdp` is traced.
+_used_at: contextvars.ContextVar = contextvars.ContextVar("used_at", default=None)
+
+
+def whole(params):
+    """Parameters about to be used: on every device, where the state holds a part of them on each.
+
+    Left to itself the compiler would move activations instead, which grow with the batch.
+    """
+    sharding = _used_at.get()
+    return params if sharding is None else jax.lax.with_sharding_constraint(params, sharding)
 
 
 def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsdp | Pmap":
@@ -203,6 +217,19 @@ class Fsdp(Jit):
             return self.whole
         axis = max(possible, key=lambda i: shape[i])
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+
+    def chunk(self, step_function: StepFunction, capacity: int, state) -> Callable:
+        shardings = jax.tree.map(lambda x: x.sharding, state)
+
+        def step(*arguments):
+            token = _used_at.set(self.whole)
+            try:
+                state, metrics = step_function(*arguments)
+            finally:
+                _used_at.reset(token)
+            return jax.lax.with_sharding_constraint(state, shardings), metrics
+
+        return super().chunk(step_function if self.state_is_batch else step, capacity, state)
 
 
 class Pmap(Jit):

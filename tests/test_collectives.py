@@ -22,7 +22,7 @@ from genjax.train import step_function
 from tests.tiny import ROOT, tiny
 
 NAMES = ("vae", "cnn", "dcgan")
-MODES = ("jit", "pmap")
+MODES = ("jit", "pmap", "fsdp")
 _BYTES = {"f32": 4}
 
 
@@ -51,10 +51,10 @@ def program_text(name: str, mode: str) -> str:
     return lowered.compile().as_text()
 
 
-def _all_reduced(text: str) -> int:
-    """Bytes of all all-reduces in the body of a program's loop, which is one step."""
-    lines = re.findall(r"^.* = .* all-reduce(?:-start)?\(.*$", text, re.MULTILINE)
-    results = [re.search("= (.*) all-reduce", x)[1] for x in lines if "while/body" in x]
+def _moved(text: str, operation: str) -> int:
+    """Bytes of all results of a collective in the body of a program's loop, which is one step."""
+    lines = re.findall(rf"^.* = .* {operation}(?:-start)?\(.*$", text, re.MULTILINE)
+    results = [re.search(f"= (.*) {operation}", x)[1] for x in lines if "while/body" in x]
     arrays = [each for result in results for each in re.findall(r"(\w+)\[([\d,]*)\]", result)]
     return sum(
         _BYTES[kind] * math.prod(map(int, filter(None, shape.split(",")))) for kind, shape in arrays
@@ -63,7 +63,10 @@ def _all_reduced(text: str) -> int:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """`compiled(name, mode)`: bytes that the program for eight devices all-reduces a step."""
+    """`compiled(name, mode)`: bytes that the program for eight devices averages a step.
+
+    With a third argument, those that another collective moves.
+    """
     folder = tmp_path_factory.mktemp("collectives")
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
@@ -75,7 +78,9 @@ def compiled(tmp_path_factory):
     command = [sys.executable, __file__, folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return lambda name, mode: _all_reduced((folder / f"{name}-{mode}").read_text())
+    return lambda name, mode, operation="all-reduce": _moved(
+        (folder / f"{name}-{mode}").read_text(), operation
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,6 +102,20 @@ def test_jit_averages_the_same_but_for_what_its_compiler_does(name, compiled):
         expected += 4 * _floats(state.discriminator["params"])
     # Of the metrics, some are of what was averaged already.
     assert expected <= compiled(name, "jit") <= expected + what.metrics
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fsdp_gathers_parameters_and_moves_no_activations(name, compiled):
+    """Beside what `jit` averages, the divided parameters: once, or more often where used again."""
+    run = runs.build(tiny(name))
+    what, state = collectives.averaged(run), _state(run)
+    assert compiled(name, "fsdp") == compiled(name, "jit")
+    gathered = compiled(name, "fsdp", "all-gather")
+    assert 0 < gathered <= (1 if name == "vae" else 2) * what.gradients
+    if name == "vae":  # of which the devices divide every array
+        assert gathered == 4 * sum(_floats(n["params"]) for n in (state.encoder, state.decoder))
+    for other in ("all-to-all", "collective-permute"):
+        assert compiled(name, "fsdp", other) == 0
 
 
 @pytest.mark.parametrize(

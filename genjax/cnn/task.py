@@ -12,7 +12,7 @@ from genjax import images
 from genjax.cnn.classifier import Classifier
 from genjax.errors import UserError
 from genjax.nn.precision import compute_type
-from genjax.parallel import mean
+from genjax.parallel import mean, whole
 from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
@@ -82,7 +82,7 @@ def build(config, inputs: Inputs) -> Task:
 
         def loss(params):
             logits, updated = make(axis_name=axis_name).apply(
-                state.network | {"params": params}, x, train=True, mutable=["batch_stats"]
+                state.network | {"params": whole(params)}, x, train=True, mutable=["batch_stats"]
             )
             metrics = jax.tree.map(jnp.mean, scores(logits, batch["label"]))
             return metrics["loss"], (metrics, updated)

@@ -14,7 +14,7 @@ from genjax.gan import dcgan
 from genjax.gan.losses import LOSSES
 from genjax.nn import ema
 from genjax.nn.precision import compute_type
-from genjax.parallel import mean
+from genjax.parallel import mean, whole
 from genjax.task import Inputs, Task
 
 # Each makes (generator, discriminator) for images of shape (H, W, C); see `networks`.
@@ -77,7 +77,7 @@ def build(config, inputs: Inputs) -> Task:
 
         def generate(params):
             fake, updated = generator.apply(
-                state.generator | {"params": params}, z, train=True, mutable=["batch_stats"]
+                state.generator | {"params": whole(params)}, z, train=True, mutable=["batch_stats"]
             )
             return fake, updated
 
@@ -86,6 +86,7 @@ def build(config, inputs: Inputs) -> Task:
         )
 
         def discriminator_loss(params):
+            params = whole(params)
             logits_real, updated = discriminator.apply(
                 state.discriminator | {"params": params}, real, train=True, mutable=["batch_stats"]
             )
@@ -108,7 +109,7 @@ def build(config, inputs: Inputs) -> Task:
 
         def generator_loss(fake):
             logits, _ = discriminator.apply(
-                {"params": d_params} | d_updated, fake, train=True, mutable=["batch_stats"]
+                {"params": whole(d_params)} | d_updated, fake, train=True, mutable=["batch_stats"]
             )
             return loss.generator(logits).mean()
 

@@ -12,7 +12,7 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.nn.precision import compute_type
-from genjax.parallel import mean
+from genjax.parallel import mean, whole
 from genjax.task import Inputs, Task
 from genjax.vae import conv, losses, mlp
 from genjax.vae.binarize import BINARIZE
@@ -83,6 +83,7 @@ def build(config, inputs: Inputs) -> Task:
         noise = rng.normal(key_z, len(x), (model.latent,), axis_name)
 
         def loss(params):
+            params = whole(params)
             moments, e_updated = encoder.apply(
                 state.encoder | {"params": params[0]}, x, train=True, mutable=["batch_stats"]
             )
