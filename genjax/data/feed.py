@@ -8,7 +8,9 @@ one streams: the chunk holds the images. The batches are the same bytes either w
 Where several processes share a run, each makes only the rows of a batch that its devices take.
 """
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -193,6 +195,11 @@ class _Batches:
         self._split, self._batch_size, self._rows = split, batch_size, rows
         self._seed, self._first = seed, first
 
+    def __setstate__(self, state):
+        """What a worker process gets."""
+        self.__dict__.update(state)
+        _end_with_parent()
+
     def __len__(self) -> int:
         return _ENDLESS
 
@@ -222,6 +229,19 @@ def _read_batch(split: Split, examples: np.ndarray) -> dict[str, np.ndarray]:
     records = [split.read(int(i)) for i in examples]
     batch = {key: np.stack([record[key] for record in records]) for key in records[0]}
     return {**batch, "requested": examples}
+
+
+def _end_with_parent():
+    """Has a worker process end when the run is gone; a killed run tells its workers nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _read_ahead(batches: _Batches | _InOrder, workers: int):

@@ -1,6 +1,11 @@
 """Feeds: resident and streamed give the same bytes, whatever cannot be read."""
 
 import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,6 +15,7 @@ from PIL import Image
 
 from genjax.data import evaluation_batches, open_dataset, open_feed, order, select
 from genjax.errors import UserError
+from tests.tiny import ROOT
 
 SEED, BATCH = 3, 4
 ROWS = np.arange(BATCH)
@@ -194,3 +200,37 @@ def test_a_batch_may_be_larger_than_the_set(root):
     for placement in ("resident", "stream"):
         [batch] = batches(root / "one", 5, 1, placement=placement)
         assert batch["index"].tolist() == [0] * BATCH
+
+
+# Reads one batch through a worker process, says which it is, and waits to be killed.
+_WITH_A_WORKER = """
+import multiprocessing, sys, time
+from tests.data.test_feed import feed
+if __name__ == "__main__":
+    source = feed(sys.argv[1], placement="stream", workers=1)
+    source.chunk(0, 1)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    time.sleep(600)
+"""
+
+
+def _is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def test_worker_processes_end_with_a_killed_run(root, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(_WITH_A_WORKER)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, script, root]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            workers = [int(pid) for pid in run.stdout.readline().split()]
+            assert workers and all(map(_is_alive, workers))
+        finally:
+            run.kill()
+    deadline = time.monotonic() + 60
+    while any(map(_is_alive, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its run"
+        time.sleep(0.1)
