@@ -206,6 +206,7 @@ def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored 
         if not reason:
             return Restored(step, state, notes["progress"]), damaged
         damaged[step] = reason
+        loaded = state = None  # or the next would need room beside it
     if damaged:
         listed = "; ".join(f"{step} ({reason})" for step, reason in damaged.items())
         raise UserError(

@@ -1,11 +1,8 @@
 """The one loop: it drives any task, over any number of devices, from any interruption."""
 
-import contextlib
 import dataclasses
 import shlex
 import sys
-import time
-import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,19 +15,20 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import collectives, data, images, lock, parallel, processes, rng, runs
+from genjax import collectives, data, images, parallel, processes, rng, runs
 from genjax import config as config_lib
-from genjax.checkpoint import Checkpoints, Restored, saved_steps
+from genjax.checkpoint import Checkpoints, Restored
 from genjax.data.augment import augment
-from genjax.errors import Interrupted, NonFiniteError, UserError
+from genjax.errors import Interrupted, NonFiniteError
 from genjax.evaluate import Evaluator
+from genjax.lock import Hold
 from genjax.meter import Meter, as_computed
 from genjax.report import Report
 from genjax.report_page import write_page
 from genjax.silent import Silent
 from genjax.stop import StopRequest
+from genjax.workdir import enter
 
-SHARING_SECONDS = 20  # network file systems take a while to show a new file
 LEAST_SHOWN = 16  # held-out examples in a picture, whatever `sample.n` says of samples
 
 
@@ -43,11 +41,7 @@ def train(config: ConfigDict, workdir: epath.Path):
       NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
     """
     run = runs.build(config)
-    guard = lock.hold(workdir) if processes.is_first() else contextlib.nullcontext(lock.Hold())
-    with guard as held, runs.checkpoints(config, workdir) as kept:
-        if saved_steps(workdir):
-            config_lib.check_same(config, workdir)
-        _share_workdir(config, workdir)
+    with enter(config, workdir) as held, runs.checkpoints(config, workdir) as kept:
         found = kept.restore(runs.abstract_state(run), runs.warn)
         step = found.step if found else 0
         if step >= config.train.steps:
@@ -64,33 +58,6 @@ def train(config: ConfigDict, workdir: epath.Path):
             _Loop(run, workdir, held, kept, report, stop).go(found)
 
 
-def _share_workdir(config: ConfigDict, workdir: epath.Path):
-    """Saves the config, in the first process, and sees that all are in the same folder.
-
-    Raises:
-      UserError: in all processes, where one has another folder under that name.
-    """
-    if processes.count() == 1:
-        config_lib.save(config, workdir)
-        return
-    token = workdir / f".shared-{processes.exchange(uuid.uuid4().hex)[0]}"
-    if processes.is_first():
-        config_lib.save(config, workdir)
-        token.touch()
-    processes.exchange("written")
-    deadline = time.monotonic() + SHARING_SECONDS
-    while not (seen := token.exists()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    blind = [i for i, text in enumerate(processes.exchange(str(seen))) if text != "True"]
-    if processes.is_first():
-        token.unlink()
-    if blind:
-        raise UserError(
-            f"process {blind[0]} does not see what process 0 writes into {workdir}: "
-            "give all a --workdir on a shared file system or in a bucket"
-        )
-
-
 class _Chunk(NamedTuple):
     """A chunk of steps under way on the devices."""
 
@@ -104,7 +71,7 @@ class _Loop:
         self,
         run: runs.Run,
         workdir: epath.Path,
-        held: lock.Hold,
+        held: Hold,
         kept: Checkpoints,
         report: Report | Silent,
         stop: StopRequest,

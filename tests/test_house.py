@@ -13,7 +13,7 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 FLOORS = [
     {"errors", "files", ""},
     {"processes", "lock", "archives", "fingerprint", "board", "silent", "stop", "rng", "images"},
-    {"config", "parallel", "meter", "checkpoint", "report", "report_page"},
+    {"config", "parallel", "meter", "checkpoint", "report", "report_page", "workdir"},
     {"data"},
     {"task"},
     {"nn"},
