@@ -23,8 +23,8 @@ def test_every_config_file_has_a_tiny_variant():
 
 @pytest.mark.parametrize("file", CONFIGS)
 def test_defaults_are_complete_locked_and_json(file):
-    config, _, mode = main.parse(["main.py", f"--config={ROOT / 'configs' / file}.py"])
-    assert config.is_locked and mode == "train"
+    config, _, options = main.parse(["main.py", f"--config={ROOT / 'configs' / file}.py"])
+    assert config.is_locked and options.mode == "train"
     assert json.loads(config.to_json()) == json.loads(json.dumps(config.to_dict()))
 
 
