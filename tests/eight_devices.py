@@ -3,14 +3,16 @@
 python tests/eight_devices.py FOLDER NAME [NAME ...]
 """
 
+import json
 import sys
 import traceback
 
 import jax
 from etils import epath
 
-from genjax import parallel
+from genjax import parallel, rng
 from genjax.errors import UserError
+from genjax.runs import abstract_state, build
 from genjax.train import train
 from tests.tiny import tiny
 
@@ -20,7 +22,8 @@ EIGHT_CONTENTS = {
     "content_fit": "crop",
 }
 THREE_CONTENTS = {"content": "coffee,astronaut,cat", "content_fit": "crop"}
-MODES = ("jit", "pmap")
+MODES = ("jit", "pmap", "fsdp")
+CHANGES = (("jit", "pmap"), ("pmap", "jit"), ("fsdp", "jit"), ("jit", "fsdp"))
 
 
 def overrides(name: str) -> dict:
@@ -32,16 +35,29 @@ def overrides(name: str) -> dict:
 
 
 def runs(folder: epath.Path, name: str):
-    """The run `name` in either mode; one of them also begun in one mode and ended in the other."""
+    """The run `name` in every mode; one of them also begun in one mode and ended in another."""
     for mode in MODES:
         train(tiny(name, **overrides(name), parallel=mode), folder / f"{name}-{mode}")
     if name == "vae":
-        for first, last in (MODES, MODES[::-1]):
+        for first, last in CHANGES:
             workdir = folder / f"{name}-{first}-{last}"
             train(tiny(name, parallel=first, **{"train.steps": 6}), workdir)
             train(tiny(name, parallel=last), workdir)
+    if name == "dcgan":
+        sizes = {mode: bytes_per_device(name, mode) for mode in MODES}
+        (folder / f"{name}-bytes").write_text(json.dumps(sizes))
     if name == "style-adam":  # three pictures, which no more than one device can share evenly
         train(tiny(name, **THREE_CONTENTS), folder / f"{name}-three")
+
+
+def bytes_per_device(name: str, mode: str) -> int:
+    """What the state of a run takes of each device, as it is made and as a restore makes it."""
+    run = build(tiny(name, parallel=mode))
+    key = rng.stream(0, rng.Stream.INIT)
+    state = run.devices.init(run.task.init, key, run.task.constants)
+    planned = jax.tree.map(lambda x: x.sharding, abstract_state(run))
+    assert planned == jax.tree.map(lambda x: x.sharding, state)
+    return run.devices.bytes_per_device(state)
 
 
 def refusals() -> list[str]:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -56,9 +57,12 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s: {self.errors()}") from None
 
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
     def signal(self, number: signal.Signals) -> bool:
         """Sends a signal, to this process alone; whether it was alive to be hit."""
-        if self._popen.poll() is not None:
+        if not self.is_alive():
             return False
         os.kill(self._popen.pid, number)  # not yet waited for, so the number is still its own
         return True
@@ -82,7 +86,13 @@ class Process:
         return self._err.read_text()
 
     def last_words(self) -> str:
-        """The last line on stderr."""
+        """The last line on stderr, once all is said.
+
+        When JAX's runtime aborts a process, a small one that it started has the last word.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while self.descendants() and time.monotonic() < deadline:
+            time.sleep(0.05)
         return (self.errors().strip().splitlines() or [""])[-1]
 
     def end(self):

@@ -1,5 +1,6 @@
 """Eight devices equal one, and `pmap` equals `jit`: the same numbers to float reassociation."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,12 +11,10 @@ from etils import epath
 
 from genjax.evaluate import evaluate
 from genjax.train import train
-from tests.eight_devices import MODES, THREE_CONTENTS, overrides
-from tests.tiny import ROOT, VARIANTS, metrics_of, state_of, tiny
+from tests.close import assert_close
+from tests.eight_devices import CHANGES, MODES, THREE_CONTENTS, overrides
+from tests.tiny import ROOT, VARIANTS, metrics_of, tiny
 
-# Sums over the batch are added in another order, which changes them by 1e-7 of their size; the
-# steps make up to 3e-6 of that, relative to the largest number of an array (or to a metric).
-TOLERANCE = dict.fromkeys(VARIANTS, 2e-5) | {"style-lbfgs": 1e-4}
 # Compiled twice for eight devices, its 16 taps of six convolutions take most of a minute.
 HEAVY = ("vae-conv", "vae-gaussian")
 NAMES = [n if n not in HEAVY else pytest.param(n, marks=pytest.mark.slow) for n in VARIANTS]
@@ -56,39 +55,30 @@ def one(finished, tmp_path):
     return run
 
 
-def _assert_close(name, workdir, reference):
-    tolerance = TOLERANCE[name]
-    ours, theirs = metrics_of(workdir), metrics_of(reference)
-    assert [line.keys() for line in ours] == [line.keys() for line in theirs]
-    for line, expected in zip(ours, theirs, strict=True):
-        for metric, value in line.items():
-            np.testing.assert_allclose(value, expected[metric], tolerance, 1e-6, err_msg=metric)
-    state, expected = state_of(workdir), state_of(reference)
-    assert state.keys() == expected.keys()
-    for key, value in expected.items():
-        if "params" in key or "image" in key or "average" in key:
-            size = np.abs(value).max()
-            np.testing.assert_allclose(state[key], value, 0, tolerance * size, err_msg=key)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_eight_devices_equal_one(name, eight, one):
     failed = eight / f"{name}.failed"
     assert not failed.exists(), failed.read_text()
     reference = one(name, **overrides(name))
     for mode in MODES:
-        _assert_close(name, eight / f"{name}-{mode}", reference)
+        assert_close(name, eight / f"{name}-{mode}", reference)
 
 
 @pytest.mark.parametrize("name", ["vae"])
 def test_begun_in_one_mode_and_ended_in_the_other(name, eight, finished):
-    for path in (f"{name}-jit-pmap", f"{name}-pmap-jit"):
-        _assert_close(name, eight / path, finished(name))
+    for first, last in CHANGES:
+        assert_close(name, eight / f"{name}-{first}-{last}", finished(name))
+
+
+@pytest.mark.parametrize("name", ["dcgan"])
+def test_fsdp_divides_the_state(name, eight):
+    sizes = json.loads((eight / f"{name}-bytes").read_text())
+    assert sizes["fsdp"] < sizes["jit"] / 2 and sizes["pmap"] == sizes["jit"]
 
 
 @pytest.mark.parametrize("name", ["style-adam"])
 def test_three_pictures_on_eight_devices(name, eight, one):
-    _assert_close(name, eight / f"{name}-three", one(name, **THREE_CONTENTS))
+    assert_close(name, eight / f"{name}-three", one(name, **THREE_CONTENTS))
 
 
 @pytest.mark.parametrize("name", ["dcgan"])
