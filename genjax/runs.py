@@ -37,7 +37,7 @@ class Run(NamedTuple):
     config: ConfigDict
     task: Task
     dataset: data.Dataset | None
-    devices: parallel.Jit | parallel.Pmap
+    devices: parallel.Jit
 
 
 class Trained(NamedTuple):

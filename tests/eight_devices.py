@@ -31,6 +31,10 @@ def overrides(name: str) -> dict:
     if name == "style-lbfgs":
         # Line searches amplify: where one stops depends on the last bits, and so do all after it.
         return EIGHT_CONTENTS | {"train.steps": 4}
+    if name == "cnn":
+        # At step 10 a ReLU crosses zero in one order of sums and not in another: the difference,
+        # 2e-6 until then, becomes 1e-4.
+        return {"train.steps": 8}
     return EIGHT_CONTENTS if name.startswith("style") else {}
 
 
