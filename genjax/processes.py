@@ -8,6 +8,7 @@ has no public name; `_client` is the only place that uses it.
 Where a run is one process, nothing here does anything.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -189,7 +190,12 @@ def _connect(what: str, arguments: dict) -> None:
         "error: JAX's runtime ended this process, as above: most likely process 0, the "
         f"coordinator, is gone; {_AGAIN}"
     )
-    threading.Thread(target=_watch, name="genjax-watch", daemon=True).start()
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(over,), name="genjax-watch", daemon=True)
+    watch.start()
+    # Python ends daemon threads by force when it exits; one inside JAX's client aborts the process.
+    atexit.register(watch.join, 2 * _BEAT_SECONDS)
+    atexit.register(over.set)
 
 
 def _check_reachable(coordinator: str, process_id: int) -> None:
@@ -247,13 +253,12 @@ class _LastWords:
         os.close(self._writable)
 
 
-def _watch() -> None:
+def _watch(over: threading.Event) -> None:
     """Sends heartbeats and looks for those of the others; ends the process where one is gone."""
     client, me, beat = _client(), index(), 0
     heard = dict.fromkeys(range(count()), (None, time.monotonic()))
     answered = time.monotonic()
-    while True:
-        time.sleep(_BEAT_SECONDS)
+    while not over.wait(_BEAT_SECONDS):
         try:
             client.key_value_set(f"genjax/beat/{me}", str(beat), True)
             told = client.key_value_dir_get("genjax/beat/")
