@@ -1,22 +1,21 @@
 """The one convolution primitive, fast in value and gradients on every backend.
 
-XLA's CPU backend turns the kernel gradient of many convolutions into a naive loop, and inside the
-bodies of loops the input gradient too; a fused chunk of steps is then several times slower than the
-steps one by one. So on the CPU the gradients are spelled out with operations that stay fast:
+On GPU and TPU it is the native operation with its own gradients. On the CPU, where XLA turns many
+of these gradients into naive loops, it is built from the three operations of
+`genjax.nn.correlation`: a strided convolution is space-to-depth followed by one of stride 1, and a
+transposed one the adjoint of that, followed by depth-to-space (Shi et al. 2016, arXiv:1609.05158,
+§3). The values agree to rounding.
 
-- input gradient: the same primitive, on the padded output gradient with the flipped, swapped kernel
-  (so that second derivatives, as gradient penalties need them, take the fast path too);
-- kernel gradient: one matrix product a kernel tap;
-- a strided convolution is space-to-depth followed by a stride-1 convolution, and a transposed one
-  is a stride-1 convolution followed by depth-to-space (Shi et al. 2016, arXiv:1609.05158, §3), so
-  that only stride 1 is ever differentiated.
-
-On GPU and TPU these are the native operation with its own gradients. The values agree to rounding.
 All images are f[B, H, W, C]; all kernels f[kh, kw, Cin, Cout]; padding is in pixels.
 """
 
+import contextlib
+import contextvars
+
 import jax
 import jax.numpy as jnp
+
+from genjax.nn.correlation import correlate, correlate_adjoint
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), never negative
 
@@ -34,35 +33,25 @@ def _native(x, kernel, stride: int, padding: Padding, dilation: int = 1):
     )
 
 
-@jax.custom_vjp
-def _valid(x, kernel):
-    """Stride-1 convolution without padding; `_valid_backward` says why it has its own gradient."""
-    return _native(x, kernel, 1, ((0, 0), (0, 0)))
+_native_only: contextvars.ContextVar = contextvars.ContextVar("native_only", default=False)
 
 
-def _valid_forward(x, kernel):
-    return _valid(x, kernel), (x, kernel)
+@contextlib.contextmanager
+def native():
+    """Within it, programs are traced with the native operations on every backend.
+
+    For counting a network's own arithmetic, and for comparing values.
+    """
+    token = _native_only.set(True)
+    try:
+        yield
+    finally:
+        _native_only.reset(token)
 
 
-def _valid_backward(residuals, g):
-    x, kernel = residuals
-    kh, kw, cin, cout = kernel.shape
-    h, w = g.shape[1:3]
-    full = jnp.pad(g, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
-    dx = _valid(full, kernel[::-1, ::-1].swapaxes(2, 3))
-    flat = g.reshape(-1, cout)
-    taps = [
-        x[:, i : i + h, j : j + w].reshape(-1, cin).T @ flat for i in range(kh) for j in range(kw)
-    ]
-    return dx, jnp.stack(taps).reshape(kernel.shape)
-
-
-_valid.defvjp(_valid_forward, _valid_backward)
-
-
-def _spelled_out() -> bool:
-    """Whether the backend that will run the program needs the gradients spelled out."""
-    return jax.default_backend() == "cpu"
+def spelled_out() -> bool:
+    """Whether the backend that will run the program needs its operations spelled out."""
+    return jax.default_backend() == "cpu" and not _native_only.get()
 
 
 def conv(x, kernel, stride: int = 1, padding: Padding = ((0, 0), (0, 0))):
@@ -70,24 +59,20 @@ def conv(x, kernel, stride: int = 1, padding: Padding = ((0, 0), (0, 0))):
 
     H' = (H + top + bottom - kh) // stride + 1, and the same for W'.
     """
-    if not _spelled_out():
+    if not spelled_out():
         return _native(x, kernel, stride, padding)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     kh, kw, cin, cout = kernel.shape
     if x.shape[1:3] == (kh, kw):  # one output pixel: a matrix product, fast in all its gradients
         return (x.reshape(-1, kh * kw * cin) @ kernel.reshape(-1, cout))[:, None, None]
     if stride == 1:
-        return _valid(x, kernel)
-    height = (x.shape[1] - kh) // stride + 1
-    width = (x.shape[2] - kw) // stride + 1
-    # Kernel and image grow by zeros to whole cells of stride x stride pixels. What the stride
-    # never reaches at the far edge is cut off.
-    mh, mw = -(-kh // stride), -(-kw // stride)
-    kernel = jnp.pad(kernel, ((0, mh * stride - kh), (0, mw * stride - kw), (0, 0), (0, 0)))
-    kernel = kernel.reshape(mh, stride, mw, stride, cin, cout).transpose(0, 2, 1, 3, 4, 5)
-    kernel = kernel.reshape(mh, mw, stride * stride * cin, cout)
-    x = _fit(x, (height - 1 + mh) * stride, (width - 1 + mw) * stride)
-    return _valid(space_to_depth(x, stride), kernel)
+        return correlate(x, kernel)
+    cells = _cells(kernel, stride)
+    height = (x.shape[1] - kh) // stride + cells.shape[0]
+    width = (x.shape[2] - kw) // stride + cells.shape[1]
+    # What the stride never reaches at the far edge is cut off.
+    x = _fit(x, height * stride, width * stride)
+    return correlate(space_to_depth(x, stride), cells)
 
 
 def conv_transpose(x, kernel, stride: int = 1, padding: int = 0):
@@ -98,22 +83,31 @@ def conv_transpose(x, kernel, stride: int = 1, padding: int = 0):
     """
     kh, kw, cin, cout = kernel.shape
     edges = tuple((k - 1 - padding, k - 1 - padding) for k in (kh, kw))
-    if not _spelled_out():
+    if not spelled_out():
         return _native(x, kernel[::-1, ::-1], 1, edges, dilation=stride)
     b, h, w, _ = x.shape
     if (h, w, padding) == (1, 1, 0):  # one input pixel: the mirror of the same case in `conv`
         y = x.reshape(b, cin) @ kernel.transpose(2, 0, 1, 3).reshape(cin, -1)
         return y.reshape(b, kh, kw, cout)
-    mh, mw = -(-kh // stride), -(-kw // stride)
-    # Output o = stride q + r, counted before the crop, is the sum over taps j of
-    # x[q - j] kernel[stride j + r]: for each phase r a convolution with a kernel of m taps.
-    kernel = jnp.pad(kernel, ((0, mh * stride - kh), (0, mw * stride - kw), (0, 0), (0, 0)))
-    kernel = kernel.reshape(mh, stride, mw, stride, cin, cout)[::-1, :, ::-1]
-    kernel = kernel.transpose(0, 2, 4, 1, 3, 5).reshape(mh, mw, cin, stride * stride * cout)
-    x = jnp.pad(x, ((0, 0), (mh - 1, mh - 1), (mw - 1, mw - 1), (0, 0)))
-    y = depth_to_space(_valid(x, kernel), stride)
+    # The kernel, with input and output changed over, is that of the convolution of which this is
+    # the adjoint.
+    y = correlate_adjoint(x, _cells(kernel.swapaxes(2, 3), stride))
     height, width = ((n - 1) * stride + k - 2 * padding for n, k in ((h, kh), (w, kw)))
+    y = depth_to_space(y, stride)
     return y[:, padding : padding + height, padding : padding + width]
+
+
+def _cells(kernel, stride: int):
+    """The kernel of a strided convolution for an image in cells of stride x stride pixels.
+
+    f[kh, kw, Cin, Cout] -> f[ceil(kh / stride), ceil(kw / stride), stride² Cin, Cout]; it grows by
+    zeros to whole cells.
+    """
+    kh, kw, cin, cout = kernel.shape
+    mh, mw = -(-kh // stride), -(-kw // stride)
+    kernel = jnp.pad(kernel, ((0, mh * stride - kh), (0, mw * stride - kw), (0, 0), (0, 0)))
+    kernel = kernel.reshape(mh, stride, mw, stride, cin, cout).transpose(0, 2, 1, 3, 4, 5)
+    return kernel.reshape(mh, mw, stride * stride * cin, cout)
 
 
 def space_to_depth(x, block: int):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from genjax.nn import conv as convolution
@@ -10,8 +11,29 @@ from genjax.nn import conv as convolution
 # Parameters, statistics and norms stay float32; `dtype` is the type of the arithmetic.
 
 
+def _kernel(module: nn.Module, shape: tuple[int, ...]):
+    """A layer's `kernel` as it enters the arithmetic."""
+    kernel = module.param("kernel", module.kernel_init, shape)
+    if module.kernel_norm:
+        kernel = module.kernel_norm()(kernel)
+    return kernel.astype(module.dtype)
+
+
+def _with_bias(module: nn.Module, y):
+    """A layer's output f[..., features] with its `bias`, if it has one."""
+    if not module.use_bias:
+        return y
+    bias = module.param("bias", nn.initializers.zeros, (module.features,)).astype(module.dtype)
+    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+
+
 class _Convolution(nn.Module):
-    """What both kinds have: their values, and `kernel` f32[k, k, C, features] and `bias`."""
+    """What both kinds have: their values, and `kernel` f32[k, k, C, features] and `bias`.
+
+    Attributes:
+      kernel_norm: makes the module that the kernel passes through before it is used, if any, such
+        as `spectral_norm.SpectralNorm`.
+    """
 
     features: int
     kernel_size: int
@@ -19,17 +41,14 @@ class _Convolution(nn.Module):
     padding: int = 0
     use_bias: bool = True
     kernel_init: Callable = nn.initializers.lecun_normal()
+    kernel_norm: Callable[[], nn.Module] | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x):
-        size, features = self.kernel_size, self.features
-        kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], features))
-        y = self.convolve(x.astype(self.dtype), kernel.astype(self.dtype))
-        if not self.use_bias:
-            return y
-        bias = self.param("bias", nn.initializers.zeros, (features,))
-        return y + bias.astype(self.dtype)[None, None, None]
+        size = self.kernel_size
+        kernel = _kernel(self, (size, size, x.shape[-1], self.features))
+        return _with_bias(self, self.convolve(x.astype(self.dtype), kernel))
 
 
 class Conv(_Convolution):
@@ -46,6 +65,25 @@ class ConvTranspose(_Convolution):
 
     def convolve(self, x, kernel):
         return convolution.conv_transpose(x, kernel, self.stride, self.padding)
+
+
+class Dense(nn.Module):
+    """A linear layer f[B, N] -> f[B, features], with `kernel` f32[N, features] and `bias`.
+
+    Attributes:
+      kernel_norm: as of the convolutions.
+    """
+
+    features: int
+    kernel_norm: Callable[[], nn.Module] | None = None
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = _kernel(self, (x.shape[-1], self.features))
+        return _with_bias(self, x.astype(self.dtype) @ kernel)
 
 
 class BatchNorm(nn.Module):
@@ -67,6 +105,10 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool):
+        if convolution.spelled_out():
+            # XLA would divide a mean over the pieces that a convolution puts together into one for
+            # each piece, and add those up again for every pixel.
+            x = jax.lax.optimization_barrier(x)
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=self.momentum,

@@ -65,7 +65,7 @@ def _check(function, native, height, width, kernel):
 
 @pytest.mark.parametrize("case", CONVS, ids=str)
 def test_conv_is_native(case, monkeypatch):
-    monkeypatch.setattr(convolution, "_spelled_out", lambda: True)
+    monkeypatch.setattr(convolution, "spelled_out", lambda: True)
     height, width, kernel, stride, padding = case
     edge = (padding, padding)
     _check(
@@ -79,7 +79,7 @@ def test_conv_is_native(case, monkeypatch):
 
 @pytest.mark.parametrize("case", TRANSPOSED, ids=str)
 def test_conv_transpose_is_native(case, monkeypatch):
-    monkeypatch.setattr(convolution, "_spelled_out", lambda: True)
+    monkeypatch.setattr(convolution, "spelled_out", lambda: True)
     height, width, kernel, stride, padding = case
     _check(
         lambda x, k: convolution.conv_transpose(x, k, stride, padding),
@@ -93,7 +93,7 @@ def test_conv_transpose_is_native(case, monkeypatch):
 @pytest.mark.parametrize("spelled_out", [True, False])
 def test_conv_transpose_is_the_adjoint_of_conv(spelled_out, monkeypatch):
     """<conv(x, k), y> = <x, conv_transpose(y, k')> for k' with its channels exchanged."""
-    monkeypatch.setattr(convolution, "_spelled_out", lambda: spelled_out)
+    monkeypatch.setattr(convolution, "spelled_out", lambda: spelled_out)
     random = np.random.default_rng(1)
     x = jnp.asarray(random.normal(size=(2, 8, 8, 3)), jnp.float32)
     y = jnp.asarray(random.normal(size=(2, 4, 4, 5)), jnp.float32)

@@ -1,0 +1,133 @@
+"""Stride-1 correlation without padding, and its two gradients, for the CPU.
+
+XLA's CPU backend turns many gradients of convolutions into naive loops, and most of them inside
+the bodies of loops. Correlation is linear in image and kernel, and so are its gradients:
+
+    y = correlate(x, k)          f[B, H, W, Cin], f[kh, kw, Cin, Cout] -> f[B, H', W', Cout]
+    x̄ = correlate_adjoint(g, k)  its transpose with respect to x, for g of y's shape
+    k̄ = kernel_gradient(x, g)    and with respect to k
+
+with H' = H - kh + 1. Each one's derivatives are the other two, so all orders, as gradient penalties
+need them, are these three; reverse mode only. Each is computed the cheapest way known for its
+shapes: by minimal filtering (`winograd`), or directly.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.nn import winograd
+
+# In multiply-adds of a large product of matrices, which runs near the peak: what one of a direct
+# convolution costs, and what it costs to read or write a number in between: of images, and of
+# kernels, whose transforms leave the cache. Measured on x86 cores; good for choosing only.
+_DIRECT = 1.5
+_MOVED = 10
+_KERNEL_MOVED = 15
+
+_THIN = 4  # as many channels as a picture has, at most
+
+
+@jax.custom_vjp
+def correlate(x, kernel):
+    m = tile(x.shape, kernel.shape, x.dtype)
+    if m:
+        return winograd.correlate(x, kernel, m)
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
+    return _native(x, kernel)
+
+
+@jax.custom_vjp
+def correlate_adjoint(g, kernel):
+    kh, kw, cin, cout = kernel.shape
+    (b, h, w), (top, left) = g.shape[:3], (kh - 1, kw - 1)
+    m = tile((b, h + top, w + left, cin), kernel.shape, g.dtype)
+    if m:
+        return winograd.correlate_adjoint(g, kernel, m)
+    if cin * 4 > cout and kernel.shape[:2] != (1, 1):
+        full = jnp.pad(g, ((0, 0), (top, top), (left, left), (0, 0)))
+        return _native(full, kernel[::-1, ::-1].swapaxes(2, 3))
+    # Few input channels: one product for all taps, whose results are small enough to add up.
+    taps = (g.reshape(-1, cout) @ kernel.reshape(-1, cout).T).reshape(b, h, w, kh, kw, cin)
+    return sum(
+        jnp.pad(taps[:, :, :, i, j], ((0, 0), (i, top - i), (j, left - j), (0, 0)))
+        for i in range(kh)
+        for j in range(kw)
+    )
+
+
+@jax.custom_vjp
+def kernel_gradient(x, g):
+    (_, h, w, cout), cin = g.shape, x.shape[-1]
+    kh, kw = x.shape[1] - h + 1, x.shape[2] - w + 1
+    m = tile(x.shape, (kh, kw, cin, cout), x.dtype)
+    if m:
+        return winograd.kernel_gradient(x, g, m)
+    # A thin side goes in all its positions into one product: matrices of a few columns are slow.
+    if cout <= _THIN < cin:
+        full = jnp.pad(g, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
+        places = jnp.concatenate(_taps(full, kh, kw)[::-1], axis=-1)
+        products = x.reshape(-1, cin).T @ places.reshape(-1, kh * kw * cout)
+        return products.reshape(cin, kh, kw, cout).transpose(1, 2, 0, 3)
+    taps, flat = _taps(x, kh, kw), g.reshape(-1, cout)
+    if cin <= _THIN:
+        products = jnp.concatenate(taps, axis=-1).reshape(-1, kh * kw * cin).T @ flat
+    else:
+        products = jnp.stack([tap.reshape(-1, cin).T @ flat for tap in taps])
+    return products.reshape(kh, kw, cin, cout)
+
+
+def _taps(x, kh: int, kw: int) -> list:
+    """What each tap of a kernel sees of `x`, in reading order."""
+    h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
+    return [x[:, i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
+
+
+def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype) -> int:
+    """The tile size of the cheapest way for an image and a kernel of these shapes; 0 for direct.
+
+    Minimal filtering is for float32 and wider: in bfloat16 its sums would lose what is left.
+    """
+    kh, kw, cin, cout = kernel
+    if kh != kw or kh not in winograd.TILES or jnp.dtype(dtype).itemsize < 4:
+        return 0
+    b, h, w = image[0], image[1] - kh + 1, image[2] - kw + 1
+
+    def cost(m: int) -> float:
+        n, tiles = m + kh - 1, b * -(-h // m) * -(-w // m)
+        # A transform goes along one axis, then along the other. What it makes is written, and read
+        # from as many numbers as its rows have.
+        windows, kernels, outputs = (
+            1 + np.mean(np.count_nonzero(np.round(matrix, 12), axis=1))
+            for matrix in winograd.matrices(m, kh)
+        )
+        moved = tiles * cin * (n * m + n * n) * windows
+        moved += tiles * cout * (m * n + m * m) * outputs
+        kernels_moved = cin * cout * (n * kh + n * n) * kernels
+        multiplied = n * n * tiles * cin * cout
+        return multiplied + _MOVED * moved + _KERNEL_MOVED * kernels_moved
+
+    direct = _DIRECT * b * h * w * kh * kw * cin * cout
+    costs = {m: cost(m) for m in winograd.TILES[kh]} | {0: direct}
+    return min(costs, key=costs.get)
+
+
+def _native(x, kernel):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+correlate.defvjp(
+    lambda x, kernel: (correlate(x, kernel), (x, kernel)),
+    lambda saved, g: (correlate_adjoint(g, saved[1]), kernel_gradient(saved[0], g)),
+)
+correlate_adjoint.defvjp(
+    lambda g, kernel: (correlate_adjoint(g, kernel), (g, kernel)),
+    lambda saved, x: (correlate(x, saved[1]), kernel_gradient(x, saved[0])),
+)
+kernel_gradient.defvjp(
+    lambda x, g: (kernel_gradient(x, g), (x, g)),
+    lambda saved, kernel: (correlate_adjoint(saved[1], kernel), correlate(saved[0], kernel)),
+)
