@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax.errors import UserError
+from genjax.gan.shapes import check_square
 from genjax.nn.layers import BatchNorm, Conv, ConvTranspose
 
 _KERNEL = nn.initializers.normal(0.02)
@@ -22,14 +22,10 @@ def networks(model, shape: tuple[int, int, int], **common):
     Raises:
       UserError: the images are not square with a power of two as side, 8 px at least.
     """
-    height, width, channels = shape
-    if height != width or height < 8 or height & (height - 1):
-        raise UserError(
-            f"DCGAN makes squares of 8, 16, 32, 64 … px, not {width}x{height}: set data.size"
-        )
+    size, channels = check_square("DCGAN", shape)
     return (
-        Generator(height, channels, model.width, **common),
-        Discriminator(height, model.width, **common),
+        Generator(size, channels, model.width, **common),
+        Discriminator(size, model.width, **common),
     )
 
 

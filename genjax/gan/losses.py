@@ -1,6 +1,8 @@
 """GAN losses of logits: one value per example, for the discriminator and for the generator.
 
-Names and equations: Goodfellow et al. 2014 (arXiv:1406.2661), Mao et al. 2017 (arXiv:1611.04076).
+Names and equations: Goodfellow et al. 2014 (arXiv:1406.2661), Mao et al. 2017 (arXiv:1611.04076),
+Arjovsky et al. 2017 (arXiv:1701.07875), Lim and Ye 2017 (arXiv:1705.02894), Miyato et al. 2018
+(arXiv:1802.05957).
 """
 
 from collections.abc import Callable
@@ -39,4 +41,11 @@ LOSSES = {
         lambda real, fake: 0.5 * (jnp.square(real - 1) + jnp.square(fake)),
         lambda fake: 0.5 * jnp.square(fake - 1),
     ),
+    # Lim and Ye, as Miyato et al. write it in eq. 16 and 17.
+    "hinge": Loss(
+        lambda real, fake: jax.nn.relu(1 - real) + jax.nn.relu(1 + fake),
+        lambda fake: -fake,
+    ),
+    # Arjovsky et al., eq. 2 and Algorithm 1. The critic has to be kept Lipschitz by other means.
+    "wasserstein": Loss(lambda real, fake: fake - real, lambda fake: -fake),
 }

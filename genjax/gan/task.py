@@ -1,156 +1,88 @@
-"""The GAN task: a generator and a discriminator, trained in turn on the same generated images."""
+"""The GAN task: a generator and a discriminator, trained in turn."""
 
 from functools import partial
-from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from genjax import images, rng
 from genjax.config import choose
-from genjax.gan import dcgan
+from genjax.errors import UserError
+from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES
-from genjax.nn import ema
+from genjax.gan.regularizers import REGULARIZERS
+from genjax.gan.round import Game, GanState, as_shown, play
 from genjax.nn.precision import compute_type
-from genjax.parallel import mean, whole
 from genjax.task import Inputs, Task
 
 # Each makes (generator, discriminator) for images of shape (H, W, C); see `networks`.
-NETWORKS = {"dcgan": dcgan.networks}
-
-
-@flax.struct.dataclass
-class GanState:
-    """Everything that a resume needs.
-
-    Attributes:
-      step: i32[], rounds done.
-      generator, discriminator: Linen variables, `params` and `batch_stats`.
-      average: the moving average of the generator's variables, which samples come from.
-      generator_optimizer, discriminator_optimizer: optax states.
-    """
-
-    step: jax.Array
-    generator: Any
-    discriminator: Any
-    average: Any
-    generator_optimizer: Any
-    discriminator_optimizer: Any
+NETWORKS = {"dcgan": dcgan.networks, "sngan": sngan.networks}
 
 
 def build(config, inputs: Inputs) -> Task:
-    """The task of a config whose `task` is "gan".
+    """The task of a config whose `task` is "gan". A step is a round (`genjax.gan.round`).
 
-    A round is that of DCGAN: the discriminator is updated on a real and a generated batch, then
-    the generator against the updated discriminator on the same generated batch, so that the
-    generator runs forward once. Its gradient comes back through that one pass.
+    Raises:
+      UserError: a name is unknown, the networks do not make images of this shape, the regularizer
+        is not possible with this discriminator, or the learning rate would be 0 before the end.
     """
-    model, batch_size = config.model, config.train.batch_size
+    model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
+    make = partial(networks, model, shape)
+    dtype = compute_type(config.precision)
     loss = choose("loss", config.loss, LOSSES)
-    shape = inputs.dataset.shape
-    make = partial(networks, model, shape, dtype=compute_type(config.precision))
-    optimizer = optax.adam(
-        config.optimizer.learning_rate, b1=config.optimizer.b1, b2=config.optimizer.b2
-    )
+    regularizer = choose("regularizer.name", config.regularizer.name, {"none": None} | REGULARIZERS)
+    generator_optimizer, discriminator_optimizer = _adam(config, 1), _adam(config, config.n_dis)
+
+    def game(axis_name=None) -> Game:
+        generator, discriminator = make(axis_name=axis_name, dtype=dtype)
+        _, exact = make(axis_name=axis_name, dtype=jnp.float32)
+        return Game(
+            config,
+            generator,
+            discriminator,
+            exact,
+            loss,
+            regularizer,
+            config.regularizer.weight,
+            generator_optimizer,
+            discriminator_optimizer,
+            axis_name,
+        )
+
+    def first_variables(key):
+        players = game()
+        key_g, key_d = jax.random.split(key)
+        g = players.generator.init(key_g, jnp.zeros((1, model.latent)), train=True)
+        d = players.discriminator.init(key_d, jnp.zeros((1, *shape)), train=True)
+        return g, d
+
+    if regularizer and "batch_stats" in jax.eval_shape(first_variables, jax.random.key(0))[1]:
+        # The gradient of the sum of logits is then not that of each, and the penalty another one.
+        name = config.regularizer.name
+        raise UserError(
+            f"regularizer.name={name!r} needs a discriminator without BatchNorm, which "
+            f"model.name={model.name!r} has: use configs/wgan_gp.py or configs/r1.py"
+        )
 
     def init(key, constants):
-        generator, discriminator = make()
-        key_g, key_d = jax.random.split(key)
-        g = generator.init(key_g, jnp.zeros((1, model.latent)), train=True)
-        d = discriminator.init(key_d, jnp.zeros((1, *shape)), train=True)
+        g, d = first_variables(key)
         return GanState(
             step=jnp.int32(0),
             generator=g,
             discriminator=d,
             average=jax.tree.map(jnp.copy, g),  # an alias would be donated along with g
-            generator_optimizer=optimizer.init(g["params"]),
-            discriminator_optimizer=optimizer.init(d["params"]),
+            generator_optimizer=generator_optimizer.init(g["params"]),
+            discriminator_optimizer=discriminator_optimizer.init(d["params"]),
         )
 
     def step(state, batch, key, axis_name):
-        generator, discriminator = make(axis_name=axis_name)
-        real = images.to_float(batch["image"], low=-1)
-        z = rng.normal(key, len(real), (model.latent,), axis_name)
-
-        def generate(params):
-            fake, updated = generator.apply(
-                state.generator | {"params": whole(params)}, z, train=True, mutable=["batch_stats"]
-            )
-            return fake, updated
-
-        fake, generator_backward, g_updated = jax.vjp(
-            generate, state.generator["params"], has_aux=True
-        )
-
-        def discriminator_loss(params):
-            params = whole(params)
-            logits_real, updated = discriminator.apply(
-                state.discriminator | {"params": params}, real, train=True, mutable=["batch_stats"]
-            )
-            logits_fake, updated = discriminator.apply(
-                {"params": params} | updated, fake, train=True, mutable=["batch_stats"]
-            )
-            value = loss.discriminator(logits_real, logits_fake).mean()
-            return value, (updated, logits_real, logits_fake)
-
-        (d_loss, (d_updated, logits_real, logits_fake)), d_grads = jax.value_and_grad(
-            discriminator_loss, has_aux=True
-        )(state.discriminator["params"])
-        d_grads = mean(d_grads, axis_name)
-        d_params, d_optimizer = _update(
-            optimizer,
-            d_grads,
-            state.discriminator_optimizer,
-            state.discriminator["params"],
-        )
-
-        def generator_loss(fake):
-            logits, _ = discriminator.apply(
-                {"params": whole(d_params)} | d_updated, fake, train=True, mutable=["batch_stats"]
-            )
-            return loss.generator(logits).mean()
-
-        g_loss, fake_grads = jax.value_and_grad(generator_loss)(fake)
-        (g_grads,) = generator_backward(fake_grads)
-        g_grads = mean(g_grads, axis_name)
-        g_params, g_optimizer = _update(
-            optimizer,
-            g_grads,
-            state.generator_optimizer,
-            state.generator["params"],
-        )
-
-        generator_variables = {"params": g_params} | g_updated
-        state = GanState(
-            step=state.step + 1,
-            generator=generator_variables,
-            discriminator={"params": d_params} | d_updated,
-            average=ema.update(
-                state.average,
-                generator_variables,
-                state.step,
-                batch_size,
-                config.ema.half_life,
-                config.ema.ramp,
-            ),
-            generator_optimizer=g_optimizer,
-            discriminator_optimizer=d_optimizer,
-        )
-        return state, {
-            "d_loss": d_loss,
-            "g_loss": g_loss,
-            "d_real": jnp.mean(logits_real > 0),
-            "d_fake": jnp.mean(logits_fake > 0),
-            "d_grad_norm": optax.tree.norm(d_grads),
-            "g_grad_norm": optax.tree.norm(g_grads),
-        }
+        return play(game(axis_name), state, batch["image"], key)
 
     def generate(state, key, n):
-        generator, _ = make()
-        return generator.apply(state.average, rng.normal(key, n, (model.latent,)), train=False)
+        z = rng.normal(key, n, (model.latent,))
+        return game().generator.apply(state.average, z, train=False)
 
     def evaluate(state, batch, key):
         """What the discriminator makes of held-out and of generated images.
@@ -158,9 +90,8 @@ def build(config, inputs: Inputs) -> Task:
         A discriminator that tells held-out images from training ones has learnt them by heart:
         `d_real` then falls well below the training's.
         """
-        _, discriminator = make()
-        real = images.to_float(batch["image"], low=-1)
-        judge = partial(discriminator.apply, state.discriminator, train=False)
+        real = as_shown(config, batch["image"], key)
+        judge = partial(game().discriminator.apply, state.discriminator, train=False)
         logits_real, logits_fake = judge(real), judge(generate(state, key, len(real)))
         return {
             "d_loss": loss.discriminator(logits_real, logits_fake),
@@ -172,9 +103,22 @@ def build(config, inputs: Inputs) -> Task:
     def sample(state, key, n):
         return images.to_uint8(generate(state, key, n), low=-1)
 
-    return Task(init, step, batch_size, evaluate=evaluate, sample=sample)
+    images_per_step = config.n_dis * config.train.batch_size
+    return Task(init, step, images_per_step, evaluate=evaluate, sample=sample)
 
 
-def _update(optimizer, grads, optimizer_state, params):
-    updates, optimizer_state = optimizer.update(grads, optimizer_state, params)
-    return optax.apply_updates(params, updates), optimizer_state
+def _adam(config, updates: int) -> optax.GradientTransformation:
+    """Adam for a network that is updated so many times a round.
+
+    Raises:
+      UserError: the run is longer than its learning rate lasts.
+    """
+    options, rate = config.optimizer, config.optimizer.learning_rate
+    if options.linear_decay:
+        if config.train.steps > options.linear_decay:
+            raise UserError(
+                f"train.steps={config.train.steps} goes on after the learning rate is 0, at "
+                f"optimizer.linear_decay={options.linear_decay}: make them equal"
+            )
+        rate = optax.linear_schedule(rate, 0.0, options.linear_decay * updates)
+    return optax.adam(rate, b1=options.b1, b2=options.b2)

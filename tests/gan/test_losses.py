@@ -14,6 +14,8 @@ LOG2, SOFTPLUS1 = np.log(2), np.log1p(np.exp(1))
         ("non_saturating", [2 * LOG2, 2 * (SOFTPLUS1 - 1)], [LOG2, SOFTPLUS1]),
         ("minimax", [2 * LOG2, 2 * (SOFTPLUS1 - 1)], [-LOG2, 1 - SOFTPLUS1]),
         ("least_squares", [0.5, 0.5], [0.5, 2.0]),
+        ("hinge", [2.0, 0.0], [0.0, 1.0]),
+        ("wasserstein", [0.0, -2.0], [0.0, 1.0]),
     ],
 )
 def test_by_hand(name, discriminator, generator):

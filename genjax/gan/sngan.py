@@ -1,0 +1,104 @@
+"""SNGAN's plain convolutional networks: Miyato et al. 2018, arXiv:1802.05957, Table 3.
+
+At 32 px and `width` 64 they are the paper's. Each halving or doubling of the size takes away or
+adds one level, of the generator's transposed convolution and of the discriminator's pair of a
+4 x 4 convolution of stride 2 and a 3 x 3 one.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from genjax.config import choose
+from genjax.gan.shapes import check_square
+from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense
+from genjax.nn.spectral_norm import SpectralNorm
+
+_NORMAL = nn.initializers.normal(0.02)
+
+# {model.norm: (what the discriminator's kernels pass through, how they begin)}. What is divided by
+# its norm may begin at any size; without that, signals have to keep theirs through the layers
+# (He et al. 2015, arXiv:1502.01852), as in the code of WGAN-GP's authors.
+_NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
+
+
+def networks(model, shape: tuple[int, int, int], axis_name=None, dtype=jnp.float32):
+    """(Generator, Discriminator) for images of `shape`, with the config's `model.width` and `norm`.
+
+    Raises:
+      UserError: the images are not square with a power of two as side, 8 px at least; or
+        `model.norm` is unknown.
+    """
+    size, channels = check_square("SNGAN", shape)
+    choose("model.norm", model.norm, _NORMS)
+    return (
+        Generator(size, channels, model.width, axis_name, dtype),
+        Discriminator(size, model.width, model.norm, dtype),
+    )
+
+
+def _levels(size: int) -> int:
+    """How many times a 4 x 4 picture doubles to reach `size`."""
+    return size.bit_length() - 3
+
+
+class Generator(nn.Module):
+    """Latents f32[B, Z] -> images f32[B, size, size, channels] in [-1, 1].
+
+    What BatchNorm follows has no bias: it would be subtracted.
+
+    Attributes:
+      size: a power of two, at least 8 px.
+      width: features of the layer before the one to pixels; doubled at each level below.
+    """
+
+    size: int
+    channels: int
+    width: int
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, z, train: bool):
+        common = {"kernel_init": _NORMAL, "dtype": self.dtype}
+        norm = partial(BatchNorm, axis_name=self.axis_name, dtype=self.dtype)
+        levels = _levels(self.size)
+        features = self.width << levels
+        x = Dense(4 * 4 * features, use_bias=False, **common)(z).reshape(-1, 4, 4, features)
+        x = nn.relu(norm()(x, train))
+        for level in reversed(range(levels)):
+            up = ConvTranspose(
+                self.width << level, 4, stride=2, padding=1, use_bias=False, **common
+            )
+            x = nn.relu(norm()(up(x), train))
+        return jnp.tanh(Conv(self.channels, 3, padding=1, **common)(x).astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Images f32[B, size, size, C] in [-1, 1] -> logits f32[B], positive for real.
+
+    No layer mixes the examples of a batch, so that gradient penalties may be taken of it.
+
+    Attributes:
+      size: a power of two, at least 8 px.
+      width: features of the first layer; doubled at each level.
+      norm: of the kernels: "spectral", or "none" for the critic of WGAN-GP and for R1.
+    """
+
+    size: int
+    width: int
+    norm: str
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        kernel_norm, kernel_init = _NORMS[self.norm]
+        common = {"kernel_norm": kernel_norm, "kernel_init": kernel_init, "dtype": self.dtype}
+        x = nn.leaky_relu(Conv(self.width, 3, padding=1, **common)(x), 0.1)
+        for level in range(1, _levels(self.size) + 1):
+            features = self.width << level
+            x = nn.leaky_relu(Conv(features, 4, stride=2, padding=1, **common)(x), 0.1)
+            x = nn.leaky_relu(Conv(features, 3, padding=1, **common)(x), 0.1)
+        logits = Dense(1, **common)(x.reshape(x.shape[0], -1))
+        return logits.astype(jnp.float32).reshape(-1)
