@@ -56,7 +56,8 @@ def main(argv) -> int:
         return 0
     try:
         config, workdir, options = parse(argv)
-        processes = importlib.import_module("genjax.processes")  # heavy imports, once needed
+        importlib.import_module("genjax.cache").enable()  # heavy imports, once needed
+        processes = importlib.import_module("genjax.processes")
         processes.start(options.coordinator, options.processes, options.process_id)
         verb = getattr(importlib.import_module(f"genjax.{options.mode}"), options.mode)
         processes.run(verb, config, workdir)

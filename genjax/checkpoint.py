@@ -94,7 +94,7 @@ class Checkpoints:
         """
         found, damaged = _newest_whole(self._workdir, lambda saved: abstract_state)
         for step in saved_steps(self._workdir):
-            if step not in damaged:
+            if step < found.step:  # the newer ones were looked at
                 reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
                 damaged |= {step: reason} if reason else {}
         for step, reason in damaged.items():

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import Jaxpr, jaxprs_in_params
 
 from genjax import config as config_lib
-from genjax import rng, runs
+from genjax import runs
 from genjax.errors import UserError, exit_code, one_line
 from genjax.parallel import AXIS
 
@@ -49,16 +48,8 @@ def averaged(run: runs.Run) -> Averaged:
     Raises:
       NotImplementedError: the step has a collective that this module does not know how to count.
     """
-    task, size = run.task, run.task.images_per_step
-    key = rng.stream(run.config.seed, rng.Stream.STEP)
-    state = jax.eval_shape(task.init, key, task.constants)
-    batch = {}
-    if run.dataset:
-        batch = {
-            "image": jax.ShapeDtypeStruct((size, *run.dataset.shape), jnp.uint8),
-            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-            "index": jax.ShapeDtypeStruct((size,), jnp.int32),
-        }
+    task = run.task
+    state, batch, key = runs.step_shapes(run)
 
     def step(state, batch, constants, key):
         return task.step(state, batch | constants, key, AXIS)

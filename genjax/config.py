@@ -32,6 +32,7 @@ FREE_KEYS = (
     "data.placement",
     "data.resident_limit_mb",
     "data.workers",
+    "profile.steps",
 )
 
 # Pixels a side. VGG's first layer makes 69 GB of a square of these.
@@ -43,12 +44,13 @@ _RANGES = (
     (
         "at least 1",
         lambda x: x >= 1,
-        "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps",
+        "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
+        " generator_batch",
     ),
     (
         "at least 0",
         lambda x: x >= 0,
-        "every max_skipped half_life ramp weight weights tv_weight init_noise",
+        "every max_skipped half_life ramp weight weights tv_weight init_noise linear_decay",
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
@@ -87,6 +89,7 @@ def base(task: str) -> ConfigDict:
       checkpoint.keep: how many of the newest checkpoints stay.
       checkpoint.best, checkpoint.best_mode: the metric whose best checkpoint stays besides, such as
         "eval/accuracy", and "max" or "min".
+      profile.steps: (first, last) of the steps that are traced (`genjax.profile`); () for none.
     """
     return ConfigDict(
         {
@@ -104,6 +107,7 @@ def base(task: str) -> ConfigDict:
             "sample": {"every": 100, "n": 64, "seed": 0},
             "evaluate": {"every": 100},
             "checkpoint": {"every": 100, "keep": 3, "best": "", "best_mode": "max"},
+            "profile": {"steps": ()},
         }
     )
 

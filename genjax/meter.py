@@ -16,7 +16,7 @@ class Meter:
     that was never interrupted.
 
     A step with a metric that is not finite ends the run, or is left out of the means and counted
-    where such steps are skipped (`train.step_function`).
+    where such steps are skipped (`steps.step_function`).
 
     Args:
       saved: what `saved()` returned when the checkpoint was written.
@@ -32,7 +32,7 @@ class Meter:
         self._max_skipped = max_skipped
         self._before = saved["seconds"]
         self._started = self._resumed = time.monotonic()
-        self._busy, self._images = 0.0, 0
+        self._busy, self._waited, self._timed, self._images = 0.0, 0.0, 0, 0
 
     @property
     def seconds(self) -> float:
@@ -52,6 +52,10 @@ class Meter:
     def resume_clock(self):
         """Begins to count time for the speed: compilation, evaluation and the like are left out."""
         self._resumed = time.monotonic()
+
+    def wait(self, seconds: float):
+        """Adds what the host spent on a chunk's inputs: waiting for data, and placing it."""
+        self._waited += seconds
 
     def add(self, last_step: int, metrics: Mapping[str, np.ndarray], images_per_step: int):
         """Adds the steps that end with `last_step`; metrics are {name: f32[n]}.
@@ -76,6 +80,7 @@ class Meter:
                 self._sums[name] = math.fsum(total)
         self._steps += int(good.sum())
         self._skipped += int((~good).sum())
+        self._timed += len(good)
         self._images += len(good) * images_per_step
 
     def images_per_second(self) -> float:
@@ -83,7 +88,10 @@ class Meter:
         return self._images / max(self._busy, 1e-9)
 
     def take(self) -> dict[str, float]:
-        """The means since the last `take`, named `train/…`, and `perf/images_per_sec`.
+        """The means since the last `take`, named `train/…`, and what the steps took.
+
+        `perf/images_per_sec`, all devices together; `perf/step_ms` of the clock, and of these
+        `perf/input_wait_ms` in which the host was busy with a step's input.
 
         Where steps are skipped, also their number as `train/skipped`; the means are of the others,
         and missing where there is no other.
@@ -92,8 +100,10 @@ class Meter:
         if self._max_skipped is not None:
             means["train/skipped"] = self._skipped
         means["perf/images_per_sec"] = self.images_per_second()
+        means["perf/step_ms"] = 1e3 * self._busy / max(self._timed, 1)
+        means["perf/input_wait_ms"] = 1e3 * self._waited / max(self._timed, 1)
         self._sums, self._steps, self._skipped = {}, 0, 0
-        self._busy, self._images = 0.0, 0
+        self._busy, self._waited, self._timed, self._images = 0.0, 0.0, 0, 0
         return means
 
     def _describe(self, step: int, metrics: Mapping[str, float]) -> str:

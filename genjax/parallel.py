@@ -75,8 +75,8 @@ def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsd
         devices = [d for i in range(processes) for d in jax.local_devices(i)[:used]]
     if batch_size % len(devices):
         raise UserError(
-            f"train.batch_size={batch_size} does not divide over {len(devices)} devices: "
-            f"make it a multiple of {len(devices)}"
+            f"{batch_size} images a step do not divide over {len(devices)} devices: "
+            f"make train.batch_size a multiple of {len(devices)}"
         )
     return kinds[mode](devices, batch_size, state_is_batch)
 
@@ -137,7 +137,7 @@ class Jit:
         Of a batch, this process gives its `rows`; the answer comes whole to every process. The
         function's batch carries `constants` too, as those of steps do.
         """
-        compiled = jax.jit(
+        compiled = _jit(
             lambda state, constants, batch, key: function(state, batch | constants, key),
             out_shardings=self.whole,
         )
@@ -149,7 +149,7 @@ class Jit:
 
         The answer comes whole to every process.
         """
-        return jax.jit(function, out_shardings=self.whole)
+        return _jit(function, out_shardings=self.whole)
 
     def any(self, value: bool) -> jax.Array | bool:
         """Whether it is true in any process. All have to ask; the answer may be awaited later."""
@@ -192,7 +192,7 @@ class Jit:
         else:
             program = partial(_loop, step_function, capacity, None)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        return jax.jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
+        return _jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
 
     def to_global(self, state):
         """The state as checkpoints, evaluation and sampling see it."""
@@ -285,6 +285,18 @@ class Pmap(Jit):
     def _repeat(self, x):
         x = np.asarray(x)
         return jax.device_put(np.broadcast_to(x, (self._mine.num_devices, *x.shape)), self._mine)
+
+
+def _jit(function: Callable, **options) -> Callable:
+    """`jax.jit` that leaves `jax.lax.optimization_barrier` standing, on the CPU.
+
+    XLA's CPU backend takes barriers away before it fuses, and then computes what many readers share
+    once for each of them. `genjax.nn.winograd` says where that is dear. (`pmap` takes no such
+    option: the same program, slower.)
+    """
+    if jax.default_backend() == "cpu":
+        options["compiler_options"] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    return jax.jit(function, **options)
 
 
 def _place(tree, sharding: NamedSharding):

@@ -107,11 +107,6 @@ def exchange(text: str) -> list[str]:
     return [client.blocking_key_value_get(f"{topic}/{i}", patience) for i in range(count())]
 
 
-def all_true(value: bool) -> bool:
-    """Whether it is true in every process."""
-    return set(exchange(json.dumps(bool(value)))) == {"true"}
-
-
 def check_same(facts: dict) -> None:
     """Refuses to run where processes differ in what they are about to do.
 

@@ -8,6 +8,7 @@ import sys
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
@@ -55,7 +56,8 @@ def build(config: ConfigDict) -> Run:
       UserError: a value of the config is not possible, or a file that it names is missing.
     """
     config_lib.check(config)
-    processes.check_same(config_lib.flatten(config) | _code())
+    if processes.count() > 1:
+        processes.check_same(config_lib.flatten(config) | _code())
     family = config_lib.choose("task", config.task, FAMILIES)
     dataset = data.open_dataset(config.data) if "data" in config else None
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))
@@ -85,6 +87,20 @@ def abstract_state(run: Run) -> Any:
     """The shapes, types and shardings of a run's global state."""
     key = rng.stream(run.config.seed, rng.Stream.INIT)
     return run.devices.abstract(run.task.init, key, run.task.constants)
+
+
+def step_shapes(run: Run) -> tuple:
+    """(state, batch, key) of a step's arguments, all devices together, as shapes and a key."""
+    key = rng.stream(run.config.seed, rng.Stream.STEP)
+    state = jax.eval_shape(run.task.init, key, run.task.constants)
+    size, batch = run.task.images_per_step, {}
+    if run.dataset:
+        batch = {
+            "image": jax.ShapeDtypeStruct((size, *run.dataset.shape), jnp.uint8),
+            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+            "index": jax.ShapeDtypeStruct((size,), jnp.int32),
+        }
+    return state, batch, key
 
 
 def warn(line: str) -> None:

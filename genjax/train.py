@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable
+import time
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,17 +15,19 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import collectives, data, images, parallel, processes, rng, runs
+from genjax import collectives, data, images, processes, rng, runs
 from genjax import config as config_lib
 from genjax.checkpoint import Checkpoints, Restored
-from genjax.data.augment import augment
 from genjax.errors import Interrupted, NonFiniteError
 from genjax.evaluate import Evaluator
 from genjax.lock import Hold
 from genjax.meter import Meter, as_computed
+from genjax.profile import Profile
 from genjax.report import Report
 from genjax.report_page import write_page
 from genjax.silent import Silent
+from genjax.speed import Speed
+from genjax.steps import Steps, open_feed
 from genjax.stop import StopRequest
 from genjax.workdir import enter
 
@@ -64,6 +66,7 @@ class _Chunk(NamedTuple):
     last_step: int
     steps: int
     metrics: dict[str, jax.Array]  # f32[capacity] each, of which `steps` are meant
+    waited: float  # seconds, for its inputs, while the devices were busy with the chunk before it
 
 
 class _Loop:
@@ -79,16 +82,8 @@ class _Loop:
         self.run, self.config, self.devices = run, run.config, run.devices
         self.workdir, self.held, self.kept = workdir, held, kept
         self.report, self.stop = report, stop
-        self.feed = self.evaluator = self.sampler = self.pictures = None
-        if run.dataset:
-            self.feed = data.open_feed(
-                run.dataset.train,
-                self.config.data,
-                run.task.images_per_step,
-                run.devices.rows,
-                self.config.seed,
-                report.message,
-            )
+        self.evaluator = self.sampler = self.pictures = None
+        self.feed = open_feed(run, report.message)
         held_out = not run.dataset or len(run.dataset.test)
         if run.task.evaluate and held_out:
             self.evaluator = Evaluator(run)
@@ -106,10 +101,14 @@ class _Loop:
         Args:
           found: where to go on from, if anywhere. Its state is taken out of it.
         """
-        state, step, progress = self._start(found)
         options = self.config.train
+        traced = self.config.profile.steps if processes.is_first() else ()  # who can write it
+        at, say = found.step if found else 0, self.report.message
+        self.profile = Profile(traced, at, options.steps, self.workdir, say)
+        state, step, progress = self._start(found)
         limits = {"stop": None, "skip": options.max_skipped}
         self.meter = Meter(progress, limits[options.on_nonfinite])
+        self.speed = Speed(self.run)
         self._describe(state, step)
         try:
             state, step = self._steps(self.devices.from_global(state), step)
@@ -120,6 +119,7 @@ class _Loop:
             self._page(f"failed: {error}")
             raise NonFiniteError(f"{error}; {good}: {self.workdir}") from None
         finally:
+            self.profile.close()
             if self.feed:
                 self.feed.close()
         self.kept.wait()
@@ -150,42 +150,32 @@ class _Loop:
     def _steps(self, state, step: int):
         """Returns the state (as the devices hold it, then global) and step it came to."""
         steps_per_call, total = self.config.train.steps_per_call, self.config.train.steps
-        # A dimension of size 1 would be compiled away, into a program that rounds differently.
-        capacity = max(2, steps_per_call)
-        run_chunk = self.devices.chunk(step_function(self.run.task, self.config), capacity, state)
-        arrays = self.devices.place_arrays(
-            {"data": self.feed.arrays if self.feed else {}, "constants": self.run.task.constants}
-        )
+        run_chunk = Steps(self.run, self.feed, state)
         running = None
         while step < total:
             n = min(steps_per_call, self._next_event(step) - step)
-            inputs = self.devices.place_inputs(self._inputs(step, n, capacity))
+            self.profile.begin(step)
+            began = time.monotonic()
+            inputs = run_chunk.inputs(step, n)
+            waited = time.monotonic() - began if running else 0.0
             # Asked before the chunk, so that the answer is there when the one before it is done.
             asked = self.devices.any(bool(self.stop.requested))
-            state, metrics = run_chunk(state, arrays, inputs, step, n)
+            state, metrics = run_chunk(state, inputs, step, n)
             if running is None:
                 self.meter.resume_clock()
             else:
                 self._write_line(running.last_step, self._settle(running))
             step += n
-            running = _Chunk(step, n, metrics)
+            running = _Chunk(step, n, metrics, waited)
             stopping = bool(asked)
             if stopping or self._looks(step):
                 values = self._settle(running)
+                self.profile.end(step, partial(run_chunk.text, state, inputs, step, n))
                 self._look(self.devices.to_global(state), step, values, stopping)
                 running = None
             if stopping:
                 break
         return self.devices.to_global(state), step
-
-    def _inputs(self, step: int, n: int, capacity: int):
-        """The inputs of `n` steps, {name: [capacity, B, ...]}, filled up with zeros."""
-        if not self.feed:
-            return {}
-        return {
-            name: np.pad(x, [(0, capacity - n)] + [(0, 0)] * (x.ndim - 1))
-            for name, x in self.feed.chunk(step, n).items()
-        }
 
     def _every(self) -> dict[str, int]:
         config = self.config
@@ -203,18 +193,24 @@ class _Loop:
     def _next_event(self, step: int) -> int:
         """The next step at which anything is due."""
         following = (step // every * every + every for every in self._every().values() if every)
-        return min([self.config.train.steps, *following])
+        bounds = (bound for bound in self.profile.bounds if bound > step)
+        return min([self.config.train.steps, *following, *bounds])
 
     def _looks(self, step: int) -> bool:
-        return any(self._due(what, step) for what in ("sample", "evaluate", "checkpoint"))
+        due = any(self._due(what, step) for what in ("sample", "evaluate", "checkpoint"))
+        return due or step in self.profile.bounds
 
     def _settle(self, chunk: _Chunk) -> dict[str, float]:
         """Waits for a chunk's metrics; the means to write where a line is due."""
         metrics = {name: np.asarray(x)[: chunk.steps] for name, x in chunk.metrics.items()}
         self.meter.add(chunk.last_step, metrics, self.run.task.images_per_step)
+        self.meter.wait(chunk.waited)
         newest = {name: metrics[name][-1] for name in as_computed(metrics)}
         self.report.progress(chunk.last_step, self.meter.images_per_second(), newest)
-        return self.meter.take() if self._due("log", chunk.last_step) else {}
+        if not self._due("log", chunk.last_step):
+            return {}
+        values = self.meter.take()
+        return values | self.speed.metrics(values["perf/images_per_sec"])
 
     def _look(self, state, step: int, values: dict[str, float], stopping: bool):
         """Evaluates, shows and saves what is due; a checkpoint comes after what it vouches for."""
@@ -254,6 +250,7 @@ class _Loop:
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
             "collectives": collectives.describe(self.run),
+            "arithmetic": str(self.speed),
             **self.run.task.notes,
         }
         for field in dataclasses.fields(state):
@@ -298,30 +295,3 @@ def _finite(state):
     """For each leaf, whether all of it is finite; bool[]."""
     floating = partial(jnp.issubdtype, arg2=jnp.floating)
     return jax.tree.map(lambda x: jnp.isfinite(x).all() if floating(x.dtype) else True, state)
-
-
-def step_function(task, config: ConfigDict) -> Callable:
-    """(state, arrays, x, step, axis_name) -> (state, metrics): a task's step with its own input.
-
-    Args:
-      task: a `genjax.task.Task`.
-      config: of the run; `seed`, `data.flip`, `data.shift` and `train.on_nonfinite` are read. With
-        "skip", a step whose metrics are not all finite leaves the state as it was.
-    """
-    seed, options = config.seed, config.get("data")
-    skips = config.train.on_nonfinite == "skip"
-
-    def run_step(state, arrays, x, step, axis_name):
-        batch = data.select(arrays["data"], x)
-        if options:
-            key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
-            batch = augment(batch, key, options.flip, options.shift, axis_name)
-        key = jax.random.fold_in(rng.stream(seed, rng.Stream.STEP), step)
-        updated, metrics = task.step(state, batch | arrays["constants"], key, axis_name)
-        if not skips:
-            return updated, metrics
-        metrics = parallel.mean(metrics, axis_name)  # so that all devices decide alike
-        good = jnp.stack([jnp.isfinite(value) for value in metrics.values()]).all()
-        return jax.tree.map(partial(jax.lax.select, good), updated, state), metrics
-
-    return run_step

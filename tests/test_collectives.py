@@ -18,7 +18,7 @@ import pytest
 
 from genjax import collectives, rng, runs
 from genjax.collectives import Averaged, sent, size_text
-from genjax.train import step_function
+from genjax.steps import step_function
 from tests.tiny import ROOT, tiny
 
 NAMES = ("vae", "cnn", "dcgan")
@@ -47,7 +47,8 @@ def program_text(name: str, mode: str) -> str:
     arrays = {"data": {"image": images, "label": np.zeros(batch, np.int32)}, "constants": {}}
     inputs = {"index": np.zeros((capacity, batch), np.int32)}
     placed = devices.place_arrays(arrays), devices.place_inputs(inputs)
-    lowered = jax.jit(program).lower(devices.from_global(state), *placed, 0, 1)
+    lower = program.lower if mode != "pmap" else jax.jit(program).lower
+    lowered = lower(devices.from_global(state), *placed, 0, 1)
     return lowered.compile().as_text()
 
 
@@ -203,6 +204,7 @@ def _print(capsys, *arguments) -> tuple[int, str, str]:
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_tables_in_the_docs_are_what_is_printed(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     docs = (ROOT / "docs" / "cloud.md").read_text()

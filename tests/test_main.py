@@ -210,7 +210,7 @@ def test_a_batch_that_does_not_divide_names_both_numbers(tmp_path):
         text=True,
     )
     assert process.returncode == 2
-    assert process.stderr.startswith("error: train.batch_size=6 does not divide over 4 devices")
+    assert process.stderr.startswith("error: 6 images a step do not divide over 4 devices")
     assert process.stderr.count("\n") == 1
 
 

@@ -122,14 +122,14 @@ def test_skipped_steps_are_counted_and_left_out_of_the_means():
 def test_a_run_that_skips_nothing_does_not_count():
     meter = Meter()
     meter.add(1, {"loss": _f32(1)}, 8)
-    assert meter.take().keys() == {"train/loss", "perf/images_per_sec"}
+    assert "train/skipped" not in meter.take()
 
 
 def test_there_is_no_mean_of_nothing():
     meter = Meter(max_skipped=4)
     meter.add(2, {"loss": _f32(math.nan, math.inf)}, 8)
     taken = meter.take()
-    assert taken.keys() == {"train/skipped", "perf/images_per_sec"}
+    assert not any(x.startswith("train/") for x in taken.keys() - {"train/skipped"})
     assert taken["train/skipped"] == 2 and taken["perf/images_per_sec"] > 0
     meter.add(4, {"loss": _f32(math.nan, 7)}, 8)
     assert meter.take()["train/loss"] == 7

@@ -12,7 +12,7 @@ import pytest
 from etils import epath
 
 import main
-from genjax import meter, parallel, rng, runs, train
+from genjax import meter, parallel, rng, runs, steps, train
 from genjax.errors import Interrupted, UserError
 from genjax.task import Task
 from tests.tiny import STEPS, assert_same_state, command_line, metrics_of, state_of, tiny
@@ -28,9 +28,9 @@ FAMILIES = {
 SKIP = {"train.on_nonfinite": "skip", "train.max_skipped": 2}
 BAD = (3, 8, 9)  # counted from 1, as messages do
 MODES = {"jit": parallel.Jit, "pmap": parallel.Pmap}
-HEAVY = ("cnn", "pmap")  # takes as long to compile as all others
+HEAVY = {(name, "pmap") for name in ("cnn", "dcgan", "style-lbfgs")}  # long to compile
 CASES = [
-    pytest.param(*case, marks=[pytest.mark.slow] if case == HEAVY else [])
+    pytest.param(*case, marks=[pytest.mark.slow] if case in HEAVY else [])
     for case in itertools.product(FAMILIES, MODES)
 ]
 
@@ -245,7 +245,7 @@ def _counting(on_nonfinite: str):
         return updated, {"by": batch["by"], "fine": jnp.float32(0)}
 
     config = tiny("style-adam", **{"train.on_nonfinite": on_nonfinite})
-    return train.step_function(Task(init=None, step=step, images_per_step=1), config)
+    return steps.step_function(Task(init=None, step=step, images_per_step=1), config)
 
 
 def test_the_norm_of_several_pictures_is_the_mean_of_theirs(tmp_path):

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax.report import find_pictures
 from tests.disks import cannot
 from tests.test_report import board_events
-from tests.tiny import ROOT, assert_same_state, command_line, metrics_of
+from tests.tiny import ROOT, assert_same_run, command_line
 
 WORKDIR = "gs://genjax-tests/runs/vae"
 
@@ -124,12 +123,7 @@ def test_a_run_in_a_bucket(bucket, tmp_path, finished):
     assert codes == [0, 0, 0, 0, 0, 2], done.stderr
     assert "seed (0 there, 1 here)" in done.stderr.splitlines()[-1]
     assert f"{WORKDIR} is in use by process" in other
-    assert_same_state(folder, reference)
-    assert metrics_of(folder) == metrics_of(reference)
-    pictures, expected = find_pictures(folder), find_pictures(reference)
-    assert [p[:2] for p in pictures] == [p[:2] for p in expected]
-    for (_, _, ours), (_, _, theirs) in zip(pictures, expected, strict=True):
-        assert ours.read_bytes() == theirs.read_bytes()
+    assert_same_run(folder, reference)
     scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
     assert len(scores) % 2 == 0 and {score["step"] for score in scores} == {12}
     assert np.load(folder / "samples.npz")["images"].shape[0] == 8

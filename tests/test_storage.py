@@ -13,9 +13,8 @@ import pytest
 import main
 from genjax import parallel
 from genjax.checkpoint import Checkpoints
-from genjax.report import find_pictures
 from tests.disks import fill, make_read_only, small_disk
-from tests.tiny import ROOT, assert_same_state, command_line, metrics_of, state_of
+from tests.tiny import ROOT, assert_same_run, command_line, state_of
 
 FULL = "No space left on device; make room on the disk"
 
@@ -60,12 +59,6 @@ def assert_whole_lines(workdir: Path) -> list[int]:
     text = (workdir / "metrics.jsonl").read_text()
     assert text == "" or text.endswith("\n")
     return [json.loads(line)["step"] for line in text.splitlines()]
-
-
-def assert_same_run(workdir: Path, reference: Path):
-    assert_same_state(workdir, reference)
-    assert metrics_of(workdir) == metrics_of(reference)
-    assert [p[:2] for p in find_pictures(workdir)] == [p[:2] for p in find_pictures(reference)]
 
 
 # The chunks are steps 1-4, 5-6, 7-8 and 9-12; lines and pictures come at 6 and 12, checkpoints at

@@ -77,6 +77,39 @@ def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
     assert program._cache_size() == 1
 
 
+@pytest.mark.parametrize("name", ["vae", pytest.param("dcgan", marks=pytest.mark.slow)])
+def test_nothing_compiles_but_what_is_due_for_the_first_time(name, tmp_path, monkeypatch):
+    """Whatever is left over of a chunk, and in a resumed run too."""
+    at, compiled = [0], set()
+    make_chunk = train.runs.parallel.Jit.chunk
+
+    def chunk(self, step_function, capacity, state):
+        program = make_chunk(self, step_function, capacity, state)
+
+        def run(state, arrays, inputs, first, n):
+            result = program(state, arrays, inputs, first, n)
+            at[0] = first + n
+            return result
+
+        return run
+
+    def listen(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.add(at[0])
+
+    monkeypatch.setattr(train.runs.parallel.Jit, "chunk", chunk)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    every = {"log.every": 5, "sample.every": 6, "evaluate.every": 14, "checkpoint.every": 11}
+    try:
+        for first, last, due in ((0, 30, {6, 11, 14}), (30, 47, {33, 36, 42})):
+            compiled.clear()
+            changes = every | {"train.steps": last, "train.steps_per_call": 4}
+            train.train(tiny(name, **changes), epath.Path(tmp_path))
+            assert at == [last] and first in compiled <= due | {first}
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
 def test_a_line_is_the_mean_of_the_steps_since_the_line_before(tmp_path):
     """Also where nothing else is due, so that the line is written a chunk later."""
     never = {"sample.every": 0, "evaluate.every": 0, "checkpoint.every": 0, "train.steps": 9}
@@ -241,17 +274,3 @@ def test_nothing_held_out(name, tmp_path, capsys):
     assert not any(metric.startswith("eval/") for line in metrics_of(workdir) for metric in line)
     assert main.main([*command_line(name, workdir, **changes), "--mode=evaluate"]) == 2
     assert "nothing is held out" in capsys.readouterr().err
-
-
-def test_step_inputs_are_the_batch_and_the_constants():
-    """`step_function` of a task that only counts: no data set, no augmentation."""
-    config = tiny("style-adam")
-    task = Task(
-        init=None,
-        step=lambda state, batch, key, axis_name: (state + batch["by"], {"n": batch["by"]}),
-        images_per_step=1,
-    )
-    run_step = train.step_function(task, config)
-    arrays = {"data": {}, "constants": {"by": jnp.float32(3)}}
-    state, metrics = run_step(jnp.float32(1), arrays, {}, jnp.int32(0), None)
-    assert state == 4 and metrics["n"] == 3

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from genjax import config as config_lib
+from genjax.report import find_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
@@ -26,6 +27,9 @@ _STYLE = {
 # {name: (config file, ARG, overrides)}.
 VARIANTS = {
     "dcgan": ("dcgan", "size=8,width=4", {"model.latent": 8}),
+    "sngan": ("sngan", "size=8,width=4", {"model.latent": 8}),
+    "wgan-gp": ("wgan_gp", "size=8,width=4", {"model.latent": 8, "n_dis": 2}),
+    "r1": ("r1", "size=8,width=4", {"model.latent": 8}),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
@@ -93,3 +97,13 @@ def assert_same_state(workdir, reference):
     assert states[0].keys() == states[1].keys()
     different = [key for key in states[0] if states[0][key].tobytes() != states[1][key].tobytes()]
     assert not different
+
+
+def assert_same_run(workdir, reference):
+    """The newest states have the same bits, and so have all metrics and pictures."""
+    assert_same_state(workdir, reference)
+    assert metrics_of(workdir) == metrics_of(reference)
+    pictures, expected = find_pictures(workdir), find_pictures(reference)
+    assert [p[:2] for p in pictures] == [p[:2] for p in expected]
+    for (_, _, ours), (_, _, theirs) in zip(pictures, expected, strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()

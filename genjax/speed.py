@@ -1,0 +1,68 @@
+"""How fast a run is beside what its machine can do: `perf/…` metrics that take more than a clock.
+
+Where one of them cannot be known it is left out.
+"""
+
+from pathlib import Path
+
+import jax
+
+from genjax import flops, runs
+from genjax.nn.precision import compute_type
+
+
+class Speed:
+    """The arithmetic of a run's step, and what its devices reach; known before the first step."""
+
+    def __init__(self, run: runs.Run):
+        """Traces a step and measures a product of matrices: under a second, on idle devices."""
+        self._devices = run.devices.mesh.local_devices
+        self._images_per_step = run.task.images_per_step
+        self._flop = flops.model_flop(run)
+        count = run.devices.device_count
+        # Several CPU devices share the cores: what one reaches alone is no measure for them all.
+        self._rate = None
+        if count == 1 or self._devices[0].platform != "cpu":
+            self._rate = count * flops.matmul_rate(compute_type(run.config.precision))
+
+    def __str__(self) -> str:
+        """A fact for the report."""
+        text = f"{self._flop / 1e9:,.4g} model GFLOP a step"
+        if self._rate:
+            text += f"; matrix products reach {self._rate / 1e9:,.4g} GFLOP/s"
+        return text
+
+    def metrics(self, images_per_second: float) -> dict[str, float]:
+        """`perf/mfu`, from 0 to 1, and `perf/peak_memory_mb`, those that can be known."""
+        found = {}
+        if self._rate and self._flop:
+            rate = self._flop * images_per_second / self._images_per_step
+            found["perf/mfu"] = rate / self._rate
+        peak = peak_memory(self._devices)
+        if peak is not None:
+            found["perf/peak_memory_mb"] = peak / 1e6
+        return found
+
+
+def peak_memory(devices: list[jax.Device]) -> int | None:
+    """Bytes that the fullest of this process' devices ever held, or None where nobody counts.
+
+    A CPU's memory is the process' (`resident_peak`).
+    """
+    if devices[0].platform == "cpu":
+        return resident_peak()
+    counted = [device.memory_stats() or {} for device in devices]
+    peaks = [x["peak_bytes_in_use"] for x in counted if "peak_bytes_in_use" in x]
+    return max(peaks, default=None)
+
+
+def resident_peak() -> int | None:
+    """The largest resident set of this process, data and Python included; known on Linux.
+
+    Not `getrusage`'s, which on Linux begins with that of the process which started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = dict(x.split(":", 1) for x in status.read_text().splitlines())
+    return int(lines["VmHWM"].removesuffix("kB")) * 1024

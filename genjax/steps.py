@@ -1,0 +1,99 @@
+"""A run's training steps: one program for chunks of them, and the inputs that it takes."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from genjax import data, parallel, rng, runs
+from genjax.data.augment import augment
+from genjax.data.feed import Resident, Stream
+
+
+def open_feed(run: runs.Run, say: Callable[[str], None]) -> Resident | Stream | None:
+    """The batches of a run's training split (see `data.open_feed`), or None for a task without.
+
+    `say` tells people how they are held.
+    """
+    if not run.dataset:
+        return None
+    options, size = run.config, run.task.images_per_step
+    return data.open_feed(
+        run.dataset.train, options.data, size, run.devices.rows, options.seed, say
+    )
+
+
+class Steps:
+    """The compiled steps of a run, with its data and constants on the devices.
+
+    Args:
+      run: its task, config and devices.
+      feed: of `open_feed`.
+      state: as `run.devices.from_global` gives it; the program leaves it where it is.
+    """
+
+    def __init__(self, run: runs.Run, feed: Resident | Stream | None, state):
+        self._devices, self._feed = run.devices, feed
+        # A dimension of size 1 would be compiled away, into a program that rounds differently.
+        self.capacity = max(2, run.config.train.steps_per_call)
+        function = step_function(run.task, run.config)
+        self._program = run.devices.chunk(function, self.capacity, state)
+        self._arrays = run.devices.place_arrays(
+            {"data": feed.arrays if feed else {}, "constants": run.task.constants}
+        )
+
+    def inputs(self, step: int, n: int) -> dict[str, jax.Array]:
+        """What the `n` steps after `step` take, on the devices: {name: [capacity, B, ...]}."""
+        chunk = self._feed.chunk(step, n) if self._feed else {}
+        return self._devices.place_inputs(filled(chunk, self.capacity))
+
+    def __call__(self, state, inputs, step: int, n: int) -> tuple:
+        """Begins `n` steps after `step`; returns their (state, {metric: f32[capacity]}).
+
+        The state is donated; of the metrics `n` are meant.
+        """
+        return self._program(state, self._arrays, inputs, step, n)
+
+    def text(self, state, inputs, step: int, n: int) -> str:
+        """What the compiler made of the program, or nothing where JAX does not tell."""
+        if not hasattr(self._program, "lower"):  # `parallel.Pmap` has a function around it
+            return ""
+        return self._program.lower(state, self._arrays, inputs, step, n).compile().as_text()
+
+
+def filled(chunk: dict[str, np.ndarray], capacity: int) -> dict[str, np.ndarray]:
+    """{name: [n, ...]} filled up with zeros to {name: [capacity, ...]}."""
+    return {
+        name: np.pad(x, [(0, capacity - len(x))] + [(0, 0)] * (x.ndim - 1))
+        for name, x in chunk.items()
+    }
+
+
+def step_function(task, config: ConfigDict) -> Callable:
+    """(state, arrays, x, step, axis_name) -> (state, metrics): a task's step with its own input.
+
+    Args:
+      task: a `genjax.task.Task`.
+      config: of the run; `seed`, `data.flip`, `data.shift` and `train.on_nonfinite` are read. With
+        "skip", a step whose metrics are not all finite leaves the state as it was.
+    """
+    seed, options = config.seed, config.get("data")
+    skips = config.train.on_nonfinite == "skip"
+
+    def run_step(state, arrays, x, step, axis_name):
+        batch = data.select(arrays["data"], x)
+        if options:
+            key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
+            batch = augment(batch, key, options.flip, options.shift, axis_name)
+        key = jax.random.fold_in(rng.stream(seed, rng.Stream.STEP), step)
+        updated, metrics = task.step(state, batch | arrays["constants"], key, axis_name)
+        if not skips:
+            return updated, metrics
+        metrics = parallel.mean(metrics, axis_name)  # so that all devices decide alike
+        good = jnp.stack([jnp.isfinite(value) for value in metrics.values()]).all()
+        return jax.tree.map(partial(jax.lax.select, good), updated, state), metrics
+
+    return run_step
