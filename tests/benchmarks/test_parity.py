@@ -1,0 +1,61 @@
+"""Each family's tiny config: the peer computes what genjax computes."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from benchmarks import parity
+from benchmarks.trace import Account
+from genjax.errors import UserError
+from tests.tiny import arguments, tiny
+
+# What is slow has the layers or the losses of one that is not.
+NAMES = ["sngan", "vae", "cnn", "style-adam"]
+SLOW = ["dcgan", "wgan-gp", "r1", "vae-conv", "vae-gaussian", "style-lbfgs"]
+NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_gradients_and_ten_losses_agree(name):
+    errors = parity.check(tiny(name))
+    assert {quantity.split("/")[0] for quantity in errors} == {"outputs", "gradients", "losses"}
+    assert max(errors.values()) <= 1e-4, errors
+
+
+def test_relative_error():
+    assert parity.relative_error([1.0, -3.0], [1.0, -4.0]) == 0.25
+    assert parity.relative_error({"a": [1.0], "b": [2.0]}, {"a": [2.0], "b": [2.0]}) == 0.5
+    assert parity.relative_error([0.0], [0.0]) == 0
+
+
+def test_nothing_is_left_out():
+    ours = Account({"g": np.ones(2)}, {"g": {"w": np.ones(2)}}, {"loss": np.ones(10)})
+    assert parity.compare(ours, ours) == {"outputs/g": 0, "gradients/g": 0, "losses/loss": 0}
+    with pytest.raises(ValueError, match="outputs"):
+        parity.compare(ours, ours._replace(outputs={}))
+    with pytest.raises(ValueError, match="parameters"):
+        parity.compare(ours, ours._replace(gradients={"g": {}}))
+    with pytest.raises(ValueError, match="shapes"):
+        parity.compare(ours, ours._replace(losses={"loss": np.ones(9)}))
+
+
+def test_parity_is_of_float32():
+    with pytest.raises(UserError, match="bfloat16"):
+        parity.check(tiny("vae", precision="bfloat16"))
+
+
+def test_the_command_prints_one_line(capsys, monkeypatch):
+    config_file, values = arguments("vae", {})
+    monkeypatch.setattr(parity, "check", lambda config: {"latent": config.model.latent})
+    options = [f"--config.{key}={value}" for key, value in values.items()]
+    parity.main([f"--config={config_file}", *options])
+    assert json.loads(capsys.readouterr().out) == {"latent": values["model.latent"]}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--confg=x"]])
+def test_wrong_arguments(arguments):
+    with pytest.raises(UserError, match="conf"):
+        parity.main(arguments)

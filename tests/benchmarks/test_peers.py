@@ -1,0 +1,163 @@
+"""The peers train, and their variants are the same program."""
+
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import unflatten_dict
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import peers  # noqa: E402  (it imports torch)
+from benchmarks.peers import weights  # noqa: E402
+from benchmarks.peers.base import Data, ema_decay  # noqa: E402
+from benchmarks.peers.layers import SpectralNorm  # noqa: E402
+from genjax import data  # noqa: E402
+from genjax.nn import ema  # noqa: E402
+from tests.tiny import tiny  # noqa: E402
+
+VARIANTS = peers.variants("cpu", "float32")
+
+
+def _make(config, variant="eager"):
+    dataset = data.open_dataset(config.data) if "data" in config else None
+    return peers.make(config, dataset, VARIANTS[variant], "cpu")
+
+
+def _given(peer):
+    """A batch and noise of the peer's own, in numpy and NHWC."""
+    image, label, noise = peer._draw()
+    noise = {k: x.permute(0, 2, 3, 1) if x.ndim == 4 else x for k, x in noise.items()}
+    batch = {"image": image.permute(0, 2, 3, 1).numpy(), "label": label.numpy()}
+    return batch, {k: x.numpy() for k, x in noise.items()}
+
+
+def _variables(network):
+    """A network's parameters as Linen's variables, with fresh statistics."""
+    params = weights.read(network, lambda parameter: parameter)
+    stats, spectral = {}, {}
+    for name, module in weights.layers(network):
+        if isinstance(module, torch.nn.BatchNorm2d):
+            count = module.num_features
+            stats[name] = {"BatchNorm_0": {"mean": np.zeros(count), "var": np.ones(count)}}
+        if hasattr(module, "spectral"):
+            spectral[name] = {"SpectralNorm_0": {"u": module.spectral.u.numpy().copy()}}
+    return {"params": unflatten_dict(params, "/"), "batch_stats": stats, "spectral": spectral}
+
+
+@pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn"])
+def test_memory_formats_give_the_same_numbers(name):
+    fields = {
+        "generator": "generator_network",
+        "discriminator": "discriminator",
+        "average": "generator_network",
+        "encoder": "encoder",
+        "decoder": "decoder",
+        "network": "network",
+    }
+    eager, other = (_make(tiny(name), variant) for variant in ("eager", "eager channels_last"))
+    state = SimpleNamespace(
+        **{k: _variables(getattr(eager, v)) for k, v in fields.items() if hasattr(eager, v)}
+    )
+    other.load(state)
+    for batch, noise in [_given(eager), _given(eager)]:
+        ours, theirs = eager.step(batch, noise), other.step(batch, noise)
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["style-adam", "style-lbfgs"])
+def test_a_style_falls_alike_in_both_memory_formats(name):
+    losses = []
+    for variant in ("eager", "eager channels_last"):
+        peer = _make(tiny(name), variant)
+        before = peer.objective()["loss"]
+        made = peer.evaluations
+        peer.run(3)
+        assert peer.evaluations - made >= 3
+        losses.append(peer.objective()["loss"])
+        assert losses[-1] < 0.9 * before
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_lbfgs_evaluates_no_point_twice_where_a_round_ends():
+    once, thrice = (_make(tiny("style-lbfgs"), "eager") for _ in range(2))
+    once.run(3)
+    for _ in range(3):
+        thrice.run(1)
+    assert once.evaluations == thrice.evaluations > 3
+    assert once.objective()["loss"] == thrice.objective()["loss"]
+
+
+def test_a_vae_trains():
+    peer = _make(tiny("vae", **{"optimizer.learning_rate": 0.01}))
+    first = peer.step(*_given(peer))["negative_elbo"]
+    peer.run(20)
+    assert peer.step(*_given(peer))["negative_elbo"] < 0.9 * first
+
+
+def test_a_round_of_a_gan():
+    """Samples come from an average, which after the first round is the generator."""
+    config = tiny("wgan-gp")
+    peer = _make(config)
+    assert peer.images_per_step == config.n_dis * config.train.batch_size
+    peer.run(1)
+    averages, values = peer.average.state_dict(), peer.generator_network.state_dict()
+    assert all(torch.equal(averages[k], x) for k, x in values.items() if x.is_floating_point())
+    pictures = peer.sample(4)
+    assert pictures.shape == (4, 8, 8, 1) and pictures.dtype == np.uint8
+    assert peer.peak_memory_bytes() > 0
+
+
+def test_every_epoch_visits_each_example_once():
+    config = tiny("vae", **{"train.batch_size": 2250})
+    peer = _make(config)
+    batches = Data(peer, data.open_dataset(config.data), 2250)
+    epoch = torch.cat([batches.draw()[1] for _ in range(2)])
+    assert epoch.bincount().tolist() == [450] * 10
+
+
+def test_flips_and_shifts():
+    """A picture with one bright pixel: where it may go."""
+    config = tiny("vae", **{"data.flip": True, "data.shift": 1})
+    for variant in ("eager", "eager channels_last"):
+        batches = _make(config, variant)._data
+        image = torch.zeros(400, 1, 4, 6, dtype=torch.uint8)
+        image[:, :, 1, 1] = 255
+        found = batches._augment(image)
+        assert found.shape == image.shape
+        assert found.sum(dim=(1, 2, 3)).unique().tolist() == [255]
+        rows, columns = found[:, 0].nonzero()[:, 1:].T
+        assert rows.unique().tolist() == [0, 1, 2]
+        assert columns.unique().tolist() == [0, 1, 2, 3, 4, 5]  # 1 or 4, each moved by up to 1
+
+
+def test_the_average_decays_as_genjax_says():
+    for step in (0, 3, 1000):
+        average = ema.update(jnp.float32(1), jnp.float32(0), jnp.int32(step), 8, 5000.0, 0.05)
+        assert ema_decay(step, 8, 5000.0, 0.05) == pytest.approx(float(average), rel=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_spectral_norm_finds_the_largest_singular_value(layout):
+    weight = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    normalize = SpectralNorm(weight)
+    for _ in range(100):
+        normalised = normalize(weight.to(memory_format=layout))
+    assert torch.linalg.matrix_norm(normalised.flatten(1), 2) == pytest.approx(1, rel=1e-4)
+    normalize.eval()
+    assert torch.equal(normalize(weight.to(memory_format=layout)), normalised)
+
+
+def test_variants():
+    assert list(VARIANTS) == [
+        "eager",
+        "eager channels_last",
+        "compile",
+        "compile channels_last",
+    ]
+    assert not any(variant.tf32 or variant.autocast for variant in VARIANTS.values())
+    gpu = peers.variants("gpu", "float32")
+    assert {variant.compile for variant in gpu.values()} == {"", "default", "reduce-overhead"}
+    assert all(variant.tf32 for variant in gpu.values())
+    assert all(variant.autocast for variant in peers.variants("gpu", "bfloat16").values())
