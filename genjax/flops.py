@@ -4,7 +4,7 @@
 multiplication and an addition counted as two: what the networks ask for, whatever a compiler makes
 of it. Everything else (normalisations, activations, optimisers) is left out, as it is in published
 numbers. They are counted from the traced step, in which every convolution is the native operation
-(`genjax.nn.conv.native`): formulations that trade arithmetic for speed count as what they replace.
+(`genjax.nn.backend.native`): formulations that trade arithmetic for speed count as what they replace.
 
 Model FLOP a second over what the device's matrix products reach is the utilisation, MFU (Chowdhery
 et al. 2022, arXiv:2204.02311, appendix B; there the denominator is the data sheet's).
@@ -21,7 +21,7 @@ from jax.extend.core import Jaxpr, jaxprs_in_params
 from jax.interpreters import partial_eval
 
 from genjax import runs
-from genjax.nn import conv
+from genjax.nn import backend
 
 # Sides of the square matrices whose product is timed: the larger ones keep all units busy, and
 # the best counts. A GPU needs larger ones than the cores of a CPU.
@@ -41,7 +41,7 @@ def model_flop(run: runs.Run) -> float:
     def step(state, batch, constants, key):
         return run.task.step(state, batch | constants, key, None)
 
-    with conv.native():
+    with backend.native():
         return count(step, state, batch, dict(run.task.constants), key)
 
 

@@ -287,15 +287,20 @@ class Pmap(Jit):
         return jax.device_put(np.broadcast_to(x, (self._mine.num_devices, *x.shape)), self._mine)
 
 
-def _jit(function: Callable, **options) -> Callable:
-    """`jax.jit` that leaves `jax.lax.optimization_barrier` standing, on the CPU.
+# Of the CPU's compiler. It takes `jax.lax.optimization_barrier` away before it fuses, and then
+# computes what many readers share once for each of them: `genjax.nn.winograd` says where that is
+# dear. And its newer library for convolutions (YNN) takes three to five times as long as the older
+# one (Eigen) for batches, while it is as fast with products of matrices.
+_CPU_OPTIONS = {
+    "xla_disable_hlo_passes": "cse_barrier_expander",
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
 
-    XLA's CPU backend takes barriers away before it fuses, and then computes what many readers share
-    once for each of them. `genjax.nn.winograd` says where that is dear. (`pmap` takes no such
-    option: the same program, slower.)
-    """
+
+def _jit(function: Callable, **options) -> Callable:
+    """`jax.jit` with the options of this backend. (`pmap` takes none: the same program, slower.)"""
     if jax.default_backend() == "cpu":
-        options["compiler_options"] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+        options["compiler_options"] = _CPU_OPTIONS
     return jax.jit(function, **options)
 
 

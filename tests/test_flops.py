@@ -9,7 +9,7 @@ import pytest
 
 from genjax import flops, runs
 from genjax.flops import count
-from genjax.nn import conv
+from genjax.nn import backend, conv
 from tests.tiny import tiny
 
 _WHOLE = jax.sharding.PartitionSpec()
@@ -21,7 +21,7 @@ def _f32(*shape):
 
 def _native(function):
     def run(*arguments):
-        with conv.native():
+        with backend.native():
             return function(*arguments)
 
     return run
@@ -155,7 +155,7 @@ def test_as_the_compiler_counts(name):
     """XLA counts every operation: the others are few beside products and convolutions."""
     run = runs.build(tiny(name, **{"data.size": 16} if name == "cnn" else {}))
     state, batch, key = runs.step_shapes(run)
-    with conv.native():
+    with backend.native():
         step = jax.jit(lambda state, batch, key: run.task.step(state, batch, key, None))
         counted = step.lower(state, batch, key).cost_analysis()["flops"]
     ours = flops.model_flop(run)
@@ -184,7 +184,7 @@ def test_counting_leaves_the_programs_alone():
     flop, before = flops.model_flop(run), traced()
     assert flops.model_flop(run) == flop
     assert traced() == before
-    with conv.native():
+    with backend.native():
         assert traced() != before
 
 

@@ -47,7 +47,7 @@ def load(network: nn.Module, variables: Mapping) -> None:
     for name, module in layers(network):
         values = params.pop(name)
         if isinstance(module, nn.BatchNorm2d):
-            values, moving = values["BatchNorm_0"], stats[name]["BatchNorm_0"]
+            moving = stats[name]
             _copy(module.weight, values["scale"])
             _copy(module.running_mean, moving["mean"])
             _copy(module.running_var, moving["var"])
@@ -83,8 +83,7 @@ def read(network: nn.Module, value: Callable) -> dict[str, np.ndarray]:
     for name, module in layers(network):
         weight = _numpy(value(module.weight))
         if isinstance(module, nn.BatchNorm2d):
-            found[f"{name}/BatchNorm_0/scale"] = weight
-            name = f"{name}/BatchNorm_0"
+            found[f"{name}/scale"] = weight
         else:
             found[f"{name}/kernel"] = _kernel_to_linen(module, weight)
         if module.bias is not None:

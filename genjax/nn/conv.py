@@ -9,12 +9,10 @@ transposed one the adjoint of that, followed by depth-to-space (Shi et al. 2016,
 All images are f[B, H, W, C]; all kernels f[kh, kw, Cin, Cout]; padding is in pixels.
 """
 
-import contextlib
-import contextvars
-
 import jax
 import jax.numpy as jnp
 
+from genjax.nn.backend import spelled_out
 from genjax.nn.correlation import correlate, correlate_adjoint
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), never negative
@@ -31,27 +29,6 @@ def _native(x, kernel, stride: int, padding: Padding, dilation: int = 1):
         lhs_dilation=(dilation, dilation),
         dimension_numbers=_DIMENSIONS,
     )
-
-
-_native_only: contextvars.ContextVar = contextvars.ContextVar("native_only", default=False)
-
-
-@contextlib.contextmanager
-def native():
-    """Within it, programs are traced with the native operations on every backend.
-
-    For counting a network's own arithmetic, and for comparing values.
-    """
-    token = _native_only.set(True)
-    try:
-        yield
-    finally:
-        _native_only.reset(token)
-
-
-def spelled_out() -> bool:
-    """Whether the backend that will run the program needs its operations spelled out."""
-    return jax.default_backend() == "cpu" and not _native_only.get()
 
 
 def conv(x, kernel, stride: int = 1, padding: Padding = ((0, 0), (0, 0))):

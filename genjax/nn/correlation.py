@@ -19,11 +19,12 @@ import numpy as np
 from genjax.nn import winograd
 
 # In multiply-adds of a large product of matrices, which runs near the peak: what one of a direct
-# convolution costs, and what it costs to read or write a number in between: of images, and of
-# kernels, whose transforms leave the cache. Measured on x86 cores; good for choosing only.
-_DIRECT = 1.5
-_MOVED = 10
-_KERNEL_MOVED = 15
+# convolution costs, for the value and for the gradients; and what it costs to read or write a
+# number in between: of images, and of kernels, whose transforms leave the cache. Measured on x86
+# cores, of which the faster ones have the dearer memory. Good for choosing only.
+_DIRECT = {"value": 1.1, "image": 1.3, "kernel": 1.4}
+_MOVED = 6
+_KERNEL_MOVED = 9
 
 _THIN = 4  # as many channels as a picture has, at most
 
@@ -31,63 +32,80 @@ _THIN = 4  # as many channels as a picture has, at most
 @jax.custom_vjp
 def correlate(x, kernel):
     m = tile(x.shape, kernel.shape, x.dtype)
-    if m:
-        return winograd.correlate(x, kernel, m)
-    if kernel.shape[:2] == (1, 1):
-        return x @ kernel[0, 0]
-    return _native(x, kernel)
+    return winograd.correlate(x, kernel, m) if m else _directly(x, kernel)
 
 
 @jax.custom_vjp
 def correlate_adjoint(g, kernel):
-    kh, kw, cin, cout = kernel.shape
+    kh, kw, cin, _ = kernel.shape
     (b, h, w), (top, left) = g.shape[:3], (kh - 1, kw - 1)
-    m = tile((b, h + top, w + left, cin), kernel.shape, g.dtype)
+    m = tile((b, h + top, w + left, cin), kernel.shape, g.dtype, of="image")
     if m:
         return winograd.correlate_adjoint(g, kernel, m)
-    if cin * 4 > cout and kernel.shape[:2] != (1, 1):
-        full = jnp.pad(g, ((0, 0), (top, top), (left, left), (0, 0)))
-        return _native(full, kernel[::-1, ::-1].swapaxes(2, 3))
-    # Few input channels: one product for all taps, whose results are small enough to add up.
-    taps = (g.reshape(-1, cout) @ kernel.reshape(-1, cout).T).reshape(b, h, w, kh, kw, cin)
-    return sum(
-        jnp.pad(taps[:, :, :, i, j], ((0, 0), (i, top - i), (j, left - j), (0, 0)))
-        for i in range(kh)
-        for j in range(kw)
-    )
+    full = jnp.pad(g, ((0, 0), (top, top), (left, left), (0, 0)))
+    return _directly(full, kernel[::-1, ::-1].swapaxes(2, 3))
 
 
 @jax.custom_vjp
 def kernel_gradient(x, g):
     (_, h, w, cout), cin = g.shape, x.shape[-1]
     kh, kw = x.shape[1] - h + 1, x.shape[2] - w + 1
-    m = tile(x.shape, (kh, kw, cin, cout), x.dtype)
+    m = tile(x.shape, (kh, kw, cin, cout), x.dtype, of="kernel")
     if m:
         return winograd.kernel_gradient(x, g, m)
-    # A thin side goes in all its positions into one product: matrices of a few columns are slow.
-    if cout <= _THIN < cin:
-        full = jnp.pad(g, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
-        places = jnp.concatenate(_taps(full, kh, kw)[::-1], axis=-1)
-        products = x.reshape(-1, cin).T @ places.reshape(-1, kh * kw * cout)
-        return products.reshape(cin, kh, kw, cout).transpose(1, 2, 0, 3)
-    taps, flat = _taps(x, kh, kw), g.reshape(-1, cout)
     if cin <= _THIN:
-        products = jnp.concatenate(taps, axis=-1).reshape(-1, kh * kw * cin).T @ flat
-    else:
-        products = jnp.stack([tap.reshape(-1, cin).T @ flat for tap in taps])
-    return products.reshape(kh, kw, cin, cout)
+        return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
+    if 4 * cout <= cin:  # the other way round, so that the thin side is the one that is read often
+        full = jnp.pad(g, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
+        return _native(*_examples_as_channels(full, x))[:, ::-1, ::-1].transpose(1, 2, 3, 0)
+    return _native(*_examples_as_channels(x, g)).transpose(1, 2, 0, 3)
 
 
-def _taps(x, kh: int, kw: int) -> list:
-    """What each tap of a kernel sees of `x`, in reading order."""
+def _directly(x, kernel):
+    """`correlate` without minimal filtering."""
+    kh, kw, cin, cout = kernel.shape
+    b, h, w = x.shape[0], x.shape[1] - kh + 1, x.shape[2] - kw + 1
+    if (kh, kw) == (1, 1):
+        return x @ kernel[0, 0]
+    # The native operation is slow with few channels on either side.
+    if cin <= _THIN:
+        return (_columns(x, kh, kw) @ kernel.reshape(-1, cout)).reshape(b, h, w, cout)
+    if 4 * cout <= cin:  # one product for all taps, whose results are small enough to add up
+        products = x.reshape(-1, cin) @ kernel.transpose(2, 0, 1, 3).reshape(cin, -1)
+        products = products.reshape(*x.shape[:3], kh, kw, cout)
+        return sum(products[:, i : i + h, j : j + w, i, j] for i in range(kh) for j in range(kw))
+    return _native(x, kernel)
+
+
+def _native(x, kernel):
+    """Fast where dimensions come in this order, and is no loop of a program's gradients."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _columns(x, kh: int, kw: int):
+    """f[B h w, kh kw C]: all that a kernel sees of `x` at each place, its taps in reading order."""
     h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-    return [x[:, i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
+    taps = [x[:, i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
+    return jnp.concatenate(taps, axis=-1).reshape(-1, kh * kw * x.shape[-1])
 
 
-def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype) -> int:
+def _examples_as_channels(x, g):
+    """f[B, H, W, C], f[B, h, w, D] -> f[C, H, W, B], f[h, w, B, D].
+
+    The correlation of these sums over examples and places: a kernel's gradient f[C, kh, kw, D].
+    """
+    return x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)
+
+
+def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "value") -> int:
     """The tile size of the cheapest way for an image and a kernel of these shapes; 0 for direct.
 
     Minimal filtering is for float32 and wider: in bfloat16 its sums would lose what is left.
+
+    Args:
+      of: what is computed: "value", or the gradient with respect to the "image" or the "kernel".
     """
     kh, kw, cin, cout = kernel
     if kh != kw or kh not in winograd.TILES or jnp.dtype(dtype).itemsize < 4:
@@ -108,15 +126,11 @@ def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype) -> int:
         multiplied = n * n * tiles * cin * cout
         return multiplied + _MOVED * moved + _KERNEL_MOVED * kernels_moved
 
-    direct = _DIRECT * b * h * w * kh * kw * cin * cout
+    # A correlation has a product a tap for each pixel that it makes.
+    pixels = image[1] * image[2] if of == "image" else h * w
+    direct = _DIRECT[of] * b * pixels * kh * kw * cin * cout
     costs = {m: cost(m) for m in winograd.TILES[kh]} | {0: direct}
     return min(costs, key=costs.get)
-
-
-def _native(x, kernel):
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
 
 
 correlate.defvjp(

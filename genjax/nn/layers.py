@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from genjax.nn import conv as convolution
+from genjax.nn.backend import spelled_out
+from genjax.nn.sums import spread, total
+from genjax.parallel import mean
 
 # Parameters, statistics and norms stay float32; `dtype` is the type of the arithmetic.
 
@@ -24,7 +27,7 @@ def _with_bias(module: nn.Module, y):
     if not module.use_bias:
         return y
     bias = module.param("bias", nn.initializers.zeros, (module.features,)).astype(module.dtype)
-    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+    return y + spread(bias, y.shape)
 
 
 class _Convolution(nn.Module):
@@ -105,31 +108,84 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool):
-        if convolution.spelled_out():
-            # XLA would divide a mean over the pieces that a convolution puts together into one for
-            # each piece, and add those up again for every pixel.
-            x = jax.lax.optimization_barrier(x)
-        return nn.BatchNorm(
-            use_running_average=not train,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            scale_init=self.scale_init,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-        )(x)
+        features = x.shape[-1:]
+        scale = self.param("scale", self.scale_init, features)
+        bias = self.param("bias", nn.initializers.zeros, features)
+        running = {
+            "mean": self.variable("batch_stats", "mean", jnp.zeros, features),
+            "var": self.variable("batch_stats", "var", jnp.ones, features),
+        }
+        # The pieces of which a convolution is put together, and those of the layer above's gradient,
+        # are put together once: XLA would do it again for every sum.
+        x = _once(x).astype(jnp.float32)
+        if train:
+            n = x.size // x.shape[-1]
+            moments = mean((total(x) / n, total(jnp.square(x)) / n), self.axis_name)
+            found = {"mean": moments[0], "var": nn.relu(moments[1] - jnp.square(moments[0]))}
+            if not self.is_initializing():
+                for name, variable in running.items():
+                    kept = self.momentum * variable.value
+                    variable.value = kept + (1 - self.momentum) * found[name]
+        else:
+            found = {name: variable.value for name, variable in running.items()}
+        scale *= jax.lax.rsqrt(found["var"] + self.epsilon)
+        y = x * spread(scale, x.shape) + spread(bias - found["mean"] * scale, x.shape)
+        return _once_back(y.astype(self.dtype))
 
 
+def _once(x):
+    """`x`, to be computed before it is used, where the compiler has to be told."""
+    return jax.lax.optimization_barrier(x) if spelled_out() else x
+
+
+@jax.custom_vjp
+def _once_back(x):
+    """`x`, with a gradient that is computed before it is used."""
+    return x
+
+
+_once_back.defvjp(lambda x: (x, None), lambda _, g: (_once(g),))
+
+
+@jax.custom_vjp
 def max_pool(x):
     """Maximum over windows of 2 x 2 pixels, f[B, H, W, C] -> f[B, H // 2, W // 2, C].
 
     Its gradient goes to the window's first maximum in reading order, as the native operation's
-    does. Written as comparisons of strided slices because XLA's CPU backend runs the native
-    gradient (select-and-scatter) as a naive loop.
+    does. Spelled out because XLA's CPU backend runs the native gradient (select-and-scatter) as a
+    naive loop.
     """
+    return _max_pool(x)[0]
+
+
+def _max_pool(x):
+    """(maxima, their places 0 to 3 in the windows in reading order), i8[B, H // 2, W // 2, C]."""
     h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    top = _first_larger(x[:, :h:2, :w:2], x[:, :h:2, 1:w:2])
-    bottom = _first_larger(x[:, 1:h:2, :w:2], x[:, 1:h:2, 1:w:2])
+    top = _first_larger((x[:, :h:2, :w:2], 0), (x[:, :h:2, 1:w:2], 1))
+    bottom = _first_larger((x[:, 1:h:2, :w:2], 2), (x[:, 1:h:2, 1:w:2], 3))
     return _first_larger(top, bottom)
+
+
+def _first_larger(a, b):
+    first = a[0] >= b[0]
+    return jnp.where(first, a[0], b[0]), jnp.where(first, jnp.int8(a[1]), jnp.int8(b[1]))
+
+
+def _max_pool_forward(x):
+    y, places = _max_pool(x)
+    return y, (places, x.shape)
+
+
+def _max_pool_backward(saved, g):
+    places, (b, h, w, c) = saved
+    windows = (b, h // 2, 2, w // 2, 2, c)
+    own = jnp.arange(4, dtype=jnp.int8).reshape(1, 1, 2, 1, 2, 1)
+    places, g = (jnp.broadcast_to(x[:, :, None, :, None], windows) for x in (places, g))
+    x = jnp.where(places == own, g, 0).reshape(b, h // 2 * 2, w // 2 * 2, c)
+    return (jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0))),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def average_pool(x):
@@ -137,7 +193,3 @@ def average_pool(x):
     b, h, w, c = x.shape
     h, w = h // 2, w // 2
     return x[:, : 2 * h, : 2 * w].reshape(b, h, 2, w, 2, c).mean((2, 4))
-
-
-def _first_larger(a, b):
-    return jnp.where(a >= b, a, b)

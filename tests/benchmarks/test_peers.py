@@ -40,7 +40,7 @@ def _variables(network):
     for name, module in weights.layers(network):
         if isinstance(module, torch.nn.BatchNorm2d):
             count = module.num_features
-            stats[name] = {"BatchNorm_0": {"mean": np.zeros(count), "var": np.ones(count)}}
+            stats[name] = {"mean": np.zeros(count), "var": np.ones(count)}
         if hasattr(module, "spectral"):
             spectral[name] = {"SpectralNorm_0": {"u": module.spectral.u.numpy().copy()}}
     return {"params": unflatten_dict(params, "/"), "batch_stats": stats, "spectral": spectral}

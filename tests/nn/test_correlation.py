@@ -18,6 +18,7 @@ SHAPES = [
     (2, 5, 4, 1, 8, 6, 0),
     (2, 7, 7, 5, 4, 6, 0),
     (2, 5, 5, 2, 5, 24, 0),
+    (2, 6, 7, 3, 24, 5, 0),
 ]
 
 
@@ -30,7 +31,7 @@ def _native(x, kernel):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_values_gradients_and_second_derivatives(shape, monkeypatch):
     b, height, width, size, cin, cout, tile = shape
-    monkeypatch.setattr(correlation, "tile", lambda *shapes: tile)
+    monkeypatch.setattr(correlation, "tile", lambda *shapes, of="value": tile)
     random = np.random.default_rng(0)
     x = jnp.asarray(random.normal(size=(b, height, width, cin)), jnp.float32)
     kernel = jnp.asarray(random.normal(size=(size, size, cin, cout)), jnp.float32)
@@ -64,10 +65,12 @@ def test_values_gradients_and_second_derivatives(shape, monkeypatch):
         ((1, 66, 66, 256), (3, 3, 256, 256), (2, 4)),  # inside VGG16
         ((64, 17, 17, 12), (2, 2, 12, 64), (0,)),  # three colours, in cells of 2 x 2
         ((1, 258, 258, 3), (3, 3, 3, 64), (0,)),
+        ((64, 30, 30, 16), (3, 3, 16, 16), (0,)),  # the classifier's widest pictures
         ((64, 8, 8, 256), (1, 1, 256, 256), (0,)),
         ((64, 9, 9, 256), (2, 3, 256, 128), (0,)),
     ],
 )
-def test_the_way_is_chosen_by_the_shapes(image, kernel, tiles):
-    assert correlation.tile(image, kernel, jnp.float32) in tiles
-    assert correlation.tile(image, kernel, jnp.bfloat16) == 0
+@pytest.mark.parametrize("of", ["value", "image", "kernel"])
+def test_the_way_is_chosen_by_the_shapes(image, kernel, tiles, of):
+    assert correlation.tile(image, kernel, jnp.float32, of=of) in tiles
+    assert correlation.tile(image, kernel, jnp.bfloat16, of=of) == 0

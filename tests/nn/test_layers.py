@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.nn import layers, sums
 from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, average_pool, max_pool
 
 
@@ -43,7 +44,7 @@ def test_batch_norm_by_hand():
     variables = norm.init(jax.random.key(0), x, True)
     y, updated = norm.apply(variables, x, True, mutable=["batch_stats"])
     np.testing.assert_allclose(y, [[-1.0], [1.0]], rtol=1e-6)
-    (stats,) = updated["batch_stats"].values()
+    stats = updated["batch_stats"]
     np.testing.assert_allclose(stats["mean"], [0.1], rtol=1e-6)  # 0.9 * 0 + 0.1 * 1
     np.testing.assert_allclose(stats["var"], [1.0], rtol=1e-6)  # 0.9 * 1 + 0.1 * 1
 
@@ -53,6 +54,35 @@ def test_batch_norm_uses_running_averages_when_not_training():
     norm = BatchNorm(epsilon=0.0)
     variables = norm.init(jax.random.key(0), x, True)  # mean 0, variance 1
     np.testing.assert_allclose(norm.apply(variables, x, False), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("spelled_out", [True, False])
+@pytest.mark.parametrize("shape", [(6, 3), (4, 5, 6, 3)])
+def test_batch_norm_equals_linen_to_the_second_derivative(shape, spelled_out, monkeypatch):
+    for module in (layers, sums):
+        monkeypatch.setattr(module, "spelled_out", lambda: spelled_out)
+    x, weight = 2 * _normal(*shape) + 1, _normal(*shape)[::-1]
+    ours, theirs = BatchNorm(), nn.BatchNorm(use_running_average=False, momentum=0.9)
+    params = {"scale": jnp.array([0.5, 1.0, 2.0]), "bias": jnp.array([-1.0, 0.0, 3.0])}
+    stats = {"mean": jnp.ones(3), "var": 2 * jnp.ones(3)}
+
+    def everything(apply):
+        def output(params, x):
+            y, updated = apply({"params": params, "batch_stats": stats}, x)
+            return jnp.sum(jnp.tanh(y) * weight), (y, updated)
+
+        slopes = jax.grad(output, (0, 1), has_aux=True)
+
+        def penalty(params, x):
+            return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(slopes(params, x)[0]))
+
+        return slopes(params, x), jax.grad(penalty, (0, 1))(params, x)
+
+    found = everything(lambda v, x: ours.apply(v, x, True, mutable=["batch_stats"]))
+    expected = everything(lambda v, x: theirs.apply(v, x, mutable=["batch_stats"]))
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()))
 
 
 def test_batch_norm_over_a_mapped_axis_is_that_of_the_whole_batch():
@@ -81,6 +111,18 @@ def test_max_pool_is_native_in_value_and_gradient(shape):
 
     np.testing.assert_array_equal(max_pool(x), native(x))
     np.testing.assert_array_equal(jax.grad(total(max_pool))(x), jax.grad(total(native))(x))
+
+
+def test_max_pool_passes_second_derivatives_on():
+    """The slope at each maximum, 2 y w, squared and summed: its own slope there is 8 y w²."""
+    x, weight = _normal(1, 4, 4, 2), _normal(1, 2, 2, 2)
+
+    def slopes(x):
+        return jax.grad(lambda x: jnp.sum(max_pool(x) ** 2 * weight))(x)
+
+    found = jax.grad(lambda x: jnp.sum(slopes(x) ** 2))(x)
+    (expected,) = jax.vjp(max_pool, x)[1](8 * max_pool(x) * weight**2)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_average_pool_by_hand():
