@@ -9,7 +9,7 @@ SUITES = ("quick", "full", "smoke")
 
 TRAIN, SAMPLE, INPUT, LOOP, START = KINDS = ("train", "sample", "input", "loop", "start")
 
-# What the issue asks of the ratio to the fastest PyTorch variant.
+# The goals of docs/benchmarks.md: ratios to the fastest PyTorch variant.
 CPU_TRAINING, CPU_STYLE = 1.2, 1.1
 GPU_PAPER, GPU_LARGE = 1.5, 1.0
 # What a loop may cost over the bare step, by the step's length; and a warm start in seconds.

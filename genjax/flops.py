@@ -4,7 +4,7 @@
 multiplication and an addition counted as two: what the networks ask for, whatever a compiler makes
 of it. Everything else (normalisations, activations, optimisers) is left out, as it is in published
 numbers. They are counted from the traced step, in which every convolution is the native operation
-(`genjax.nn.backend.native`): formulations that trade arithmetic for speed count as what they replace.
+(`genjax.nn.backend`): formulations that trade arithmetic for speed count as what they replace.
 
 Model FLOP a second over what the device's matrix products reach is the utilisation, MFU (Chowdhery
 et al. 2022, arXiv:2204.02311, appendix B; there the denominator is the data sheet's).

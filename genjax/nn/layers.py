@@ -115,8 +115,8 @@ class BatchNorm(nn.Module):
             "mean": self.variable("batch_stats", "mean", jnp.zeros, features),
             "var": self.variable("batch_stats", "var", jnp.ones, features),
         }
-        # The pieces of which a convolution is put together, and those of the layer above's gradient,
-        # are put together once: XLA would do it again for every sum.
+        # What a convolution's pieces make, and those of the gradient from above, is made once: XLA
+        # would make it again for every sum.
         x = _once(x).astype(jnp.float32)
         if train:
             n = x.size // x.shape[-1]
