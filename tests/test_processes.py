@@ -29,12 +29,15 @@ from tests.tiny import (
 )
 
 DEFAULT = ("dcgan-jit", "vae-pmap", *OTHERS)  # of 2 processes x 2 devices
-# Of `r1`, `wgan-gp` has all; what is new in it and in `sngan` does not know of the mode. Four
-# processes compile everything four times: fewer runs for them.
+# Each network in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
+# longest has one mode: on one machine test_devices.py compares all in both. Four processes compile
+# everything four times: fewer runs for them.
 MODES = {name: ("jit", "pmap") for name in VARIANTS} | {
     "sngan": ("jit",),
     "wgan-gp": ("pmap",),
     "r1": (),
+    "vae-conv": ("jit",),
+    "vae-gaussian": ("pmap",),
 }
 EVERY = tuple(f"{name}-{mode}" for name in VARIANTS for mode in MODES[name])
 FEWER = ("dcgan-jit", "vae-pmap", "cnn-jit", "style-lbfgs-jit", "style-adam-pmap")
