@@ -111,7 +111,7 @@ class Jit:
     def init(self, init: Callable, key, constants):
         """The initial global state `init(key, constants)`, made where it will live."""
         shardings = self._shardings(jax.eval_shape(init, key, constants))
-        return jax.jit(init, out_shardings=shardings)(key, constants)
+        return jit(init, out_shardings=shardings)(key, constants)
 
     def abstract(self, init: Callable, key, constants):
         """The shapes, types and shardings of the global state, for a restore."""
@@ -137,7 +137,7 @@ class Jit:
         Of a batch, this process gives its `rows`; the answer comes whole to every process. The
         function's batch carries `constants` too, as those of steps do.
         """
-        compiled = _jit(
+        compiled = jit(
             lambda state, constants, batch, key: function(state, batch | constants, key),
             out_shardings=self.whole,
         )
@@ -149,7 +149,7 @@ class Jit:
 
         The answer comes whole to every process.
         """
-        return _jit(function, out_shardings=self.whole)
+        return jit(function, out_shardings=self.whole)
 
     def any(self, value: bool) -> jax.Array | bool:
         """Whether it is true in any process. All have to ask; the answer may be awaited later."""
@@ -192,7 +192,7 @@ class Jit:
         else:
             program = partial(_loop, step_function, capacity, None)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        return _jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
+        return jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
 
     def to_global(self, state):
         """The state as checkpoints, evaluation and sampling see it."""
@@ -297,8 +297,11 @@ _CPU_OPTIONS = {
 }
 
 
-def _jit(function: Callable, **options) -> Callable:
-    """`jax.jit` with the options of this backend. (`pmap` takes none: the same program, slower.)"""
+def jit(function: Callable, **options) -> Callable:
+    """`jax.jit` with the options of this backend: for all that a network computes.
+
+    (`pmap` takes none: the same program, slower.)
+    """
     if jax.default_backend() == "cpu":
         options["compiler_options"] = _CPU_OPTIONS
     return jax.jit(function, **options)

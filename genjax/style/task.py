@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import images
+from genjax import images, parallel
 from genjax.cnn import features
 from genjax.config import choose
 from genjax.nn.precision import compute_type
@@ -52,7 +52,7 @@ def build(config, inputs: Inputs) -> Task:
     pictures = style_inputs.load(config, inputs.read_picture)
     as_float = partial(images.to_float, low=0)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
-    style_target = jax.jit(objective.style_target)(net.weights, styles)
+    style_target = parallel.jit(objective.style_target)(net.weights, styles)
     constants = {
         "weights": net.weights,
         "style_target": jax.tree.map(np.asarray, style_target),
