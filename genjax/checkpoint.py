@@ -14,6 +14,7 @@ import functools
 import json
 import logging
 import math
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -31,9 +32,11 @@ from genjax.fingerprint import fingerprints
 DAMAGED_FOLDER = "damaged-checkpoints"
 
 # What matters is raised, and told in one line; Orbax logs it in forty besides, and so does asyncio
-# when it forgets the tasks that read beside the one that failed.
+# when it forgets the tasks that read beside the one that failed, and Python when those that would
+# have written after it are dropped.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 @dataclasses.dataclass

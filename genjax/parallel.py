@@ -336,15 +336,19 @@ def _loop(step_function, capacity, axis_name, state, arrays, inputs, first, n):
       The state and {name: f32[capacity]}, the metrics of each step; zeros beyond n.
     """
 
-    def one(i, state):
-        x = jax.tree.map(lambda leaf: leaf[i], inputs)
-        state, metrics = step_function(state, arrays, x, first + i, axis_name)
+    @partial(jax.jit, inline=True)  # traced once, for the names of its metrics and for the loop
+    def one(state, arrays, x, step):
+        state, metrics = step_function(state, arrays, x, step, axis_name)
         return state, mean(metrics, axis_name)
+
+    def arguments(i, state):
+        x = jax.tree.map(lambda leaf: leaf[i], inputs)
+        return state, arrays, x, jnp.asarray(first + i, jnp.int32)
 
     def body(i, carry):
         state, collected = carry
-        state, metrics = one(i, state)
+        state, metrics = one(*arguments(i, state))
         return state, {name: collected[name].at[i].set(metrics[name]) for name in collected}
 
-    names = jax.eval_shape(one, jnp.int32(0), state)[1]
+    names = jax.eval_shape(one, *arguments(0, state))[1]
     return jax.lax.fori_loop(0, n, body, (state, {name: jnp.zeros(capacity) for name in names}))

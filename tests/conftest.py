@@ -1,14 +1,16 @@
 """What every test runs under: rank promotion raises, and so does a NaN.
 
-Both are set in the environment, so that processes which tests start have them too. So is a
-compilation cache for the session: many tests run the same tiny programs, and compiling is nearly
-all of their cost.
+Both are set in the environment, so that processes which tests start have them too. Compiling is
+nearly all of the tests' cost: there is a compilation cache for the session, since many tests run
+the same tiny programs, and machine code is made without optimisations. Tests of what those might
+break, that different programs give the same bits, run processes `as_shipped`.
 """
 
 import functools
 import os
 import tempfile
 
+UNOPTIMIZED = "--xla_backend_optimization_level=0"
 _CACHE = tempfile.TemporaryDirectory(prefix="genjax-tests-", ignore_cleanup_errors=True)
 os.environ.update(
     JAX_NUMPY_RANK_PROMOTION="raise",
@@ -17,6 +19,7 @@ os.environ.update(
     JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {UNOPTIMIZED}".strip()
 
 import jax  # noqa: E402  (it reads the environment when it is first imported)
 import pytest  # noqa: E402
@@ -37,6 +40,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="write tests/golden/ anew: only where a change of the numbers is intended",
     )
+
+
+@pytest.fixture
+def as_shipped(monkeypatch):
+    """Processes that the test starts optimise their machine code, as users' do."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(UNOPTIMIZED, ""))
 
 
 @pytest.fixture(scope="session")

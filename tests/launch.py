@@ -115,7 +115,7 @@ def environment(devices: int) -> dict[str, str]:
     Without `debug_nans` states are donated, as they are in real runs.
     """
     count = f"--xla_force_host_platform_device_count={devices}"
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {count}"
+    flags = f"{os.environ['XLA_FLAGS']} {count}"
     others = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     return {k: v for k, v in os.environ.items() if k != "JAX_DEBUG_NANS"} | others
 

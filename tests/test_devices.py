@@ -32,7 +32,7 @@ def eight(request, tmp_path_factory):
     options = "--xla_force_host_platform_device_count=8"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {options}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {options}",
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, ROOT / "tests" / "eight_devices.py", folder, *sorted(selected)]

@@ -38,6 +38,10 @@ _POINTS = {
 TILES = {r: tuple(m for m, taps in _POINTS if taps == r) for r in (2, 3)}  # {taps: tile sizes}
 
 
+# Layers of equal shapes share a trace; nothing of it is seen in the program.
+_traced_once = functools.partial(jax.jit, static_argnames="m", inline=True)
+
+
 class Matrices(NamedTuple):
     """Of one dimension: y = output (kernel k ⊙ window d).
 
@@ -73,6 +77,7 @@ def matrices(m: int, r: int) -> Matrices:
     )
 
 
+@_traced_once
 def correlate(x, kernel, m: int):
     """`correlation.correlate` with tiles of m x m outputs."""
     r, channels = kernel.shape[0], kernel.shape[-1]
@@ -87,6 +92,7 @@ def correlate(x, kernel, m: int):
     return y.reshape(len(x), tiled[1] * m, tiled[2] * m, channels)[:, :h, :w]
 
 
+@_traced_once
 def correlate_adjoint(g, kernel, m: int):
     """`correlation.correlate_adjoint` with tiles of m x m pixels of `g`."""
     r, channels = kernel.shape[0], kernel.shape[2]
@@ -97,11 +103,12 @@ def correlate_adjoint(g, kernel, m: int):
         [(tiles[p][q] @ kernels[p][q].T).reshape(tiled) for q in range(n)] for p in range(n)
     ]
     back = matrices(m, r).window.T
-    columns = [_overlap([_combine(row, each) for row in back], m, r, 2) for each in products]
-    x = _overlap([_combine(row, columns) for row in back], m, r, 1)
+    columns = [_overlap(_combine(back, each), m, r, 2) for each in products]
+    x = _overlap(_combine(back, columns), m, r, 1)
     return x[:, : h + r - 1, : w + r - 1]
 
 
+@_traced_once
 def kernel_gradient(x, g, m: int):
     """`correlation.kernel_gradient` of a kernel of 2 x 2 or 3 x 3, with tiles of m x m outputs."""
     r = x.shape[1] - g.shape[1] + 1
@@ -122,10 +129,10 @@ def _windows(x, m: int, r: int) -> list[list]:
     x = jnp.pad(x, ((0, 0), (0, th * m - h), (0, tw * m - w), (0, 0)))
     rows = [x[:, i : i + (th - 1) * m + 1 : m] for i in range(n)]
     matrix, found = matrices(m, r).window, []
-    for p in range(n):
-        row = jax.lax.optimization_barrier(_combine(matrix[p], rows))
+    for row in _combine(matrix, rows):
+        row = jax.lax.optimization_barrier(row)
         columns = [row[:, :, j : j + (tw - 1) * m + 1 : m] for j in range(n)]
-        found.append([_combine(each, columns).reshape(-1, x.shape[-1]) for each in matrix])
+        found.append([each.reshape(-1, x.shape[-1]) for each in _combine(matrix, columns)])
     return found
 
 
@@ -146,20 +153,33 @@ def _kernels(kernel, m: int) -> list[list]:
 
 def _transform(matrix: np.ndarray, pieces: Sequence[Sequence]) -> list[list]:
     """matrix @ pieces @ matrix.T, of a square array whose elements are arrays."""
-    columns = zip(*pieces, strict=True)
-    half = [[_combine(row, column) for row in matrix] for column in columns]
+    half = [_combine(matrix, column) for column in zip(*pieces, strict=True)]
     half = jax.lax.optimization_barrier(half)
-    return [[_combine(row, each) for row in matrix] for each in zip(*half, strict=True)]
+    return [_combine(matrix, row) for row in zip(*half, strict=True)]
 
 
-def _combine(coefficients: np.ndarray, arrays: Sequence):
-    """The sum of coefficient times array, without those that are zero."""
-    terms = [
-        array if c == 1 else c.astype(array.dtype) * array
-        for c, array in zip(np.round(coefficients, 12), arrays, strict=True)
-        if c
-    ]
-    return functools.reduce(jnp.add, terms)
+def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
+    """matrix @ arrays, of a vector whose elements are arrays.
+
+    A step has hundreds of these: their operations are few, and not `jax.numpy`'s, so that tracing
+    them takes no seconds.
+    """
+    factor = functools.cache(lambda c: jax.lax.full_like(arrays[0], c))
+    scaled = functools.cache(lambda c, j: jax.lax.mul(arrays[j], factor(c)))
+
+    def combined(row):
+        terms = [(j, c) for j, c in enumerate(row) if c]
+        terms.sort(key=lambda term: term[1] < 0)  # begin with one that is not subtracted
+        total = None
+        for j, c in terms:
+            term = arrays[j] if abs(c) == 1 else scaled(abs(c), j)
+            if total is None:
+                total = term if c > 0 else jax.lax.neg(term)
+            else:
+                total = jax.lax.add(total, term) if c > 0 else jax.lax.sub(total, term)
+        return total
+
+    return [combined(row) for row in np.round(matrix, 12)]
 
 
 def _overlap(parts: list, m: int, r: int, axis: int):
