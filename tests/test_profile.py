@@ -77,7 +77,7 @@ def test_a_profiled_run(tmp_path, finished, capfd):
     assert len(rows) == 11 and "others" in rows[-1]
     assert 0 < float(everything[0]) <= clock
     assert sum(float(row[0]) for row in rows) == pytest.approx(float(everything[0]), abs=0.01)
-    assert any("encoder" in row[-1].lower() for row in rows)
+    assert any("/" in row[-1] for row in rows)  # functions of the program, as its text names them
 
 
 def test_a_run_that_ends_within_writes_none(tmp_path):
