@@ -129,6 +129,12 @@ def test_a_full_disk_is_one_line_for_a_person(disk):
     assert "ERROR" not in done.stderr  # which is how logged errors begin
 
 
+def test_writers_dropped_after_the_one_that_failed_say_nothing():
+    """Python would have a second last line for each of Orbax's, after the one for a person."""
+    done = run_python("-c", "import genjax.checkpoint\nasync def write(): pass\nwrite()")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("mode", ["train", "evaluate", "sample"])
 def test_a_read_only_workdir(mode, disk, finished, capsys):
     workdir = disk / "run"
