@@ -12,7 +12,8 @@ _native_only: contextvars.ContextVar = contextvars.ContextVar("native_only", def
 def native():
     """Within it, programs are traced with the native operations on every backend.
 
-    For counting a network's own arithmetic, and for comparing values.
+    For counting a network's own arithmetic, for comparing values, and for what runs so seldom that
+    compiling is most of its cost.
     """
     token = _native_only.set(True)
     try:
