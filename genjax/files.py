@@ -72,6 +72,23 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
         _sync(path.parent)
 
 
+def create(path: epath.PathLike, content: str) -> None:
+    """Makes the local file at `path`. Of several that do so at once one does; readers may see half.
+
+    Raises:
+      FileExistsError: it is there already.
+      OSError: the place cannot be written to; nothing is left over.
+    """
+    path = epath.Path(path)
+    with _naming(path), open(path, "xb") as file:
+        try:
+            file.write(content.encode())
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
 def partial_name(path: epath.Path, process: int | str | None = None) -> epath.Path:
     """Where `path` is while this process (or `process`; "*" for any) writes it."""
     return path.parent / f".{path.name}.{process or os.getpid()}.partial"

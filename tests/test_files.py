@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from genjax import files
-from genjax.files import append_durably, growing, is_local, write_atomically
+from genjax.files import append_durably, create, growing, is_local, write_atomically
 from tests.disks import fill, make_read_only, small_disk
 
 
@@ -49,6 +49,21 @@ def test_readers_see_the_old_file_until_the_new_one_is_complete(tmp_path, monkey
     write_atomically(path, "new")
     # The bytes are on the disk before the name is, and the name before the call returns.
     assert seen == [("old", "file"), ("new", "folder")]
+
+
+def test_create_makes_what_is_not_there(tmp_path):
+    create(tmp_path / "file", "é\n")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "file", "other")
+    assert (tmp_path / "file").read_text() == "é\n"
+
+
+def test_create_on_a_full_disk_leaves_nothing(disk):
+    ballast = fill(disk)
+    with pytest.raises(OSError) as error:
+        create(disk / "file", "x" * 100_000)
+    assert error.value.errno == errno.ENOSPC and error.value.filename == str(disk / "file")
+    assert os.listdir(disk) == [ballast.name]
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(disk):

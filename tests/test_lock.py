@@ -1,5 +1,6 @@
 """The lock of a workdir, against real second processes."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -17,7 +18,9 @@ from etils import epath
 
 from genjax import lock
 from genjax.errors import UserError
+from genjax.files import partial_name
 from genjax.lock import hold
+from tests.rivals import rivals
 from tests.tiny import ROOT
 
 # Holds the workdir until it is killed. With "fork" it leaves a child behind, which prints its
@@ -67,8 +70,7 @@ def holder(workdir):
 
 @pytest.fixture
 def lease(monkeypatch):
-    """A file system without locks, and no waiting for others that are not there."""
-    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0)
+    """A file system without locks, where a lease is renewed often."""
     monkeypatch.setattr(lock, "RENEW_SECONDS", 0.01)
 
     def lockf(*_):
@@ -142,19 +144,25 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def write_lease(workdir, **changes):
     process = {"host": "elsewhere", "pid": 1, "since": "long ago", "token": "theirs"}
     workdir.mkdir(exist_ok=True)
-    (workdir / lock.LOCK_FILE).write_text(json.dumps(process | {"renewed": time.time()} | changes))
+    (workdir / lock.LEASE_FILE).write_text(json.dumps(process | {"renewed": time.time()} | changes))
+
+
+def until_renewed(workdir):
+    path = workdir / lock.LEASE_FILE
+    before = os.stat(path).st_mtime_ns
+    while os.stat(path).st_mtime_ns == before:
+        time.sleep(0.01)
 
 
 def test_a_lease_is_renewed_and_given_back(workdir, lease):
-    path = workdir / lock.LOCK_FILE
     with hold(workdir) as held:
-        first = json.loads(path.read_text())
-        while json.loads(path.read_text())["renewed"] == first["renewed"]:
-            time.sleep(0.01)
+        until_renewed(workdir)
+        record = json.loads((workdir / lock.LEASE_FILE).read_text())
+        assert record["pid"] == os.getpid() and time.time() - record["renewed"] < 10
         held.check()
         with pytest.raises(UserError, match="in use"), hold(workdir):
             pass
-    assert not path.exists()
+    assert not [path.name for path in workdir.iterdir() if path.name != lock.LOCK_FILE]
 
 
 def test_the_lease_of_another_host_is_respected_until_it_is_stale(workdir, lease):
@@ -181,36 +189,101 @@ def test_the_lease_of_a_dead_process_of_this_host_does_not_wait(workdir, lease):
 
 def test_a_lost_lease_is_noticed_and_left_to_its_new_owner(workdir, lease):
     with hold(workdir) as held:
+        (workdir / lock.LEASE_FILE).unlink()
         write_lease(workdir)
         with pytest.raises(UserError, match="in use by process 1 on elsewhere"):
             held.check()
-    assert json.loads((workdir / lock.LOCK_FILE).read_text())["token"] == "theirs"
+    assert json.loads((workdir / lock.LEASE_FILE).read_text())["token"] == "theirs"
 
 
-def test_of_two_that_take_a_lease_at_once_one_wins(workdir, lease, monkeypatch):
-    """Both have seen that it is free before either writes; this one writes first."""
+@pytest.mark.parametrize("before", ["none", "stale"])
+def test_of_two_that_find_no_lease_or_the_same_stale_one_one_wins(
+    workdir, lease, before, monkeypatch
+):
+    """Both have seen that they may; then the other takes it first."""
+    workdir.mkdir()
+    if before == "stale":
+        write_lease(workdir, renewed=0)
+    is_alive = lock._is_alive
+    with contextlib.ExitStack() as stack:
 
-    def the_other_writes(_):
-        write_lease(workdir)
+        def the_other_takes_it(found):
+            monkeypatch.setattr(lock, "_is_alive", is_alive)
+            assert not is_alive(found)
+            stack.enter_context(other)
+            return False
 
-    monkeypatch.setattr(lock.time, "sleep", the_other_writes)
-    with pytest.raises(UserError, match="in use by process 1 on elsewhere"), hold(workdir):
+        other = lock._Lease(workdir / lock.LEASE_FILE)
+        monkeypatch.setattr(lock, "_is_alive", the_other_takes_it)
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()}"), hold(workdir):
+            pass
+        other.check()
+        until_renewed(workdir)
+        other.check()
+    assert not [path.name for path in workdir.iterdir() if path.name != lock.LOCK_FILE]
+
+
+@pytest.mark.parametrize("before", ["none", "stale"])
+def test_of_two_processes_at_once_one_wins(workdir, before):
+    with rivals(workdir) as race:
+        for _ in range(20):
+            if before == "stale":
+                write_lease(workdir, renewed=0)
+            assert race() < 1  # second: nobody waits to see who came last
+
+
+def test_a_lease_that_is_being_written_is_nobodys_to_take(workdir, lease):
+    workdir.mkdir()
+    (workdir / lock.LEASE_FILE).write_text("")
+    with pytest.raises(UserError, match="in use by another process"), hold(workdir):
         pass
+    os.utime(workdir / lock.LEASE_FILE, (0, 0))  # its process died, long ago
+    with hold(workdir):
+        pass
+
+
+@pytest.mark.parametrize("found", ["nothing", "another's"])
+def test_who_lost_the_lease_between_looking_and_renewing_leaves_the_place_alone(workdir, found):
+    """The worst moment: it has just read that the lease is its own."""
+    workdir.mkdir()
+    path = workdir / lock.LEASE_FILE
+    write_lease(workdir)
+    file = lock._File(path)
+    record, seen = file.read()
+    path.unlink()
+    if found == "another's":
+        write_lease(workdir, token="another's")
+    there = path.read_bytes() if path.exists() else None
+    for act in (lambda: file.renew(record, seen), lambda: file.drop(seen)):
+        with contextlib.suppress(FileNotFoundError):
+            act()
+        assert (path.read_bytes() if path.exists() else None) == there
+    assert not file.take(record, seen)
+    assert [each.name for each in workdir.iterdir()] == [path.name] * bool(there)
+
+
+def test_who_died_while_it_replaced_a_stale_lease_is_not_in_the_way(workdir, lease):
+    write_lease(workdir, renewed=0)
+    heir = partial_name(workdir / lock.LEASE_FILE, "heir")
+    heir.write_text("")
+    with pytest.raises(UserError, match="in use"), hold(workdir):
+        pass
+    os.utime(heir, (0, 0))
+    with hold(workdir) as held:
+        held.check()
+        assert not heir.exists()
 
 
 def test_a_store_that_fails_for_a_while_does_not_end_the_renewing(workdir, lease, monkeypatch):
     failed = threading.Event()
-    write = lock.write_atomically
+    renew = lock._File.renew
 
     def fail(*_):
         failed.set()
         raise ConnectionError
 
     with hold(workdir):
-        monkeypatch.setattr(lock, "write_atomically", fail)
+        monkeypatch.setattr(lock._File, "renew", fail)
         failed.wait()
-        monkeypatch.setattr(lock, "write_atomically", write)
-        path = workdir / lock.LOCK_FILE
-        before = json.loads(path.read_text())["renewed"]
-        while json.loads(path.read_text())["renewed"] == before:
-            time.sleep(0.01)
+        monkeypatch.setattr(lock._File, "renew", renew)
+        until_renewed(workdir)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.disks import cannot
+from tests.rivals import rivals
 from tests.test_report import board_events
 from tests.tiny import ROOT, assert_same_run, command_line
 
@@ -51,9 +52,8 @@ def bucket(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    options = ("--port", str(port), "--in-memory", "--default-bucket", "genjax-tests")
     server = subprocess.Popen(
-        [sys.executable, "-m", "gcp_storage_emulator", "start", *options],
+        [sys.executable, ROOT / "tests" / "bucket.py", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=tmp_path,
@@ -98,6 +98,50 @@ def test_places_that_cannot_be_used(bucket, tmp_path):
         assert done.returncode == 2 and message in done.stderr.splitlines()[-1], done.stderr
 
 
+# Leaves the lease of a process of another host, which has not renewed it for a minute.
+_STALE = f"""
+import json, time, fsspec
+from genjax import lock
+record = {{"host": "elsewhere", "token": "theirs", "renewed": time.time() - 61}}
+lease = f"{WORKDIR}/{{lock.LEASE_FILE}}"
+fsspec.filesystem("gs").pipe_file(lease, json.dumps(record).encode())
+"""
+
+
+@pytest.mark.parametrize("before", ["", _STALE], ids=["none", "stale"])
+def test_of_two_that_start_at_once_one_gets_the_bucket(bucket, before):
+    subprocess.run([sys.executable, "-c", before], env=bucket, cwd=ROOT, check=True)
+    with rivals(WORKDIR, env=bucket) as race:
+        assert min(race() for _ in range(5)) < 1  # second: nobody waits to see who came last
+
+
+# What two do that have seen the same, in a folder whose name means something in a URL.
+_TWO = """
+from etils import epath
+from genjax import lock
+path = epath.Path("gs://genjax-tests/50% of/run.lease")
+ours, theirs = lock._Object(path), lock._Object(path)
+_, none = theirs.read()
+assert ours.take({"token": "ours"}, none)
+assert not theirs.take({"token": "theirs"}, none)
+_, first = theirs.read()
+ours.renew({"token": "ours", "renewed": 1}, first)
+theirs.renew({"token": "theirs"}, first)
+theirs.drop(first)
+assert path.read_text() == '{"token": "ours", "renewed": 1}'
+_, second = theirs.read()
+ours.drop(second)
+for each in (theirs.renew, theirs.take):
+    assert not each({"token": "theirs"}, second)
+theirs.drop(second)
+assert theirs.read() == ({}, none) and not path.exists()
+"""
+
+
+def test_a_lease_in_a_bucket_is_changed_by_who_saw_what_is_there(bucket):
+    subprocess.run([sys.executable, "-c", _TWO], env=bucket, cwd=ROOT, check=True)
+
+
 @pytest.mark.slow
 def test_a_run_in_a_bucket(bucket, tmp_path, finished):
     """Trained in two pieces, evaluated and sampled; equal to a run in a local folder."""
@@ -131,4 +175,4 @@ def test_a_run_in_a_bucket(bucket, tmp_path, finished):
     assert "done: 12 steps" in (folder / "report.html").read_text()
     assert {step for step, _, _ in board_events(folder)} >= {6, 12}
     left = {path.name for path in folder.iterdir()}
-    assert "run.lock" not in left and not [name for name in left if "partial" in name]
+    assert "run.lease" not in left and not [name for name in left if "partial" in name]
