@@ -58,7 +58,7 @@ def averaged(run: runs.Run) -> Averaged:
         state, batch, dict(task.constants), key
     )
     bytes_in = {True: 0, False: 0}
-    for count, scope in _averages(program.jaxpr, ""):
+    for count, scope in _averages(program, ""):
         bytes_in[bool(scope)] += count
     # Gradients are averaged by the task, outside all networks; a network's own have its name.
     return Averaged(

@@ -51,7 +51,8 @@ def count(function, *arguments) -> float:
     Args:
       arguments: trees of arrays or of their shapes.
     """
-    program = jax.make_jaxpr(function)(*arguments).jaxpr
+    # JAX 0.10 wraps the program, 0.12 does not; this finds it in both.
+    (program,) = jaxprs_in_params({"program": jax.make_jaxpr(function)(*arguments)})
     # What was traced and is used by nobody, such as gradients of data, no compiler computes.
     needed, _ = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
     return float(_flop(needed))

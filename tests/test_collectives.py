@@ -169,7 +169,7 @@ def _in_a_loop(kind):
         return jax.lax.all_gather(x, "data")
 
     function = {"scan": scan, "while": until, "all_gather": other}[kind]
-    return jax.make_jaxpr(function, axis_env=[("data", 2)])(np.zeros(3, np.float32)).jaxpr
+    return jax.make_jaxpr(function, axis_env=[("data", 2)])(np.zeros(3, np.float32))
 
 
 def test_averages_in_loops_count_each_time():

@@ -92,6 +92,15 @@ def test_only_parallel_knows_the_devices():
             ), module
 
 
+def test_programs_are_read_without_the_accessor_that_jax_will_delete():
+    """`.jaxpr` of a traced program; since JAX 0.12 it is the program itself."""
+    for path in [*FILES, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        nodes = ast.walk(ast.parse(path.read_text()))
+        assert not [
+            x.lineno for x in nodes if isinstance(x, ast.Attribute) and x.attr == "jaxpr"
+        ], path
+
+
 def test_files_are_short():
     for path in FILES:
         assert len(path.read_text().splitlines()) <= 400, path
