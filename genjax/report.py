@@ -122,12 +122,14 @@ class Report:
         self._metrics.flush()
         self._board.flush()
 
-    def close(self) -> None:
-        """Ends the progress line and flushes. Safe to call twice."""
-        if self._progress:
-            self._progress.close()
-            self._progress = None
+    def close(self, last: str = "") -> None:
+        """Ends the progress line, flushes, and prints the `last` line. Safe to call twice."""
+        progress, self._progress = self._progress, None
+        if progress:
+            progress.close()
         self.flush()
+        if progress and last:
+            progress.message(last)
 
     def __enter__(self) -> Self:
         return self

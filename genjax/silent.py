@@ -22,6 +22,9 @@ class Silent:
     def flush(self):
         """As `Report.flush`."""
 
+    def close(self, *_):
+        """As `Report.close`."""
+
     def __enter__(self):
         return self
 

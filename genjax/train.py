@@ -135,7 +135,7 @@ class _Loop:
                 f"; best {self.config.checkpoint.best} {best[1]:.5g} at step {best[0]:,}, kept"
             )
         self._page(status)
-        self.report.message(f"{status}: {self.workdir}/report.html")
+        self.report.close(f"{status}: {self.workdir}/report.html")
 
     def _start(self, found: Restored | None) -> tuple[Any, int, dict | None]:
         """The global state to begin with, its step, and what its checkpoint says of progress."""

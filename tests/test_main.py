@@ -12,6 +12,7 @@ from etils import epath
 from PIL import Image
 
 import main
+from tests.tiny import STEPS, command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 GAN = "--config=configs/dcgan.py:size=8,width=2"
@@ -212,6 +213,14 @@ def test_a_batch_that_does_not_divide_names_both_numbers(tmp_path):
     assert process.returncode == 2
     assert process.stderr.startswith("error: 6 images a step do not divide over 4 devices")
     assert process.stderr.count("\n") == 1
+
+
+def test_the_last_line_says_that_it_is_done(tmp_path, capsys):
+    assert main.main(command_line("vae", tmp_path)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith(f"done: {STEPS} steps in ")
+    assert lines[-1].endswith(f": {tmp_path}/report.html")
+    assert lines[-2].startswith(f"step {STEPS}/{STEPS} ")
 
 
 def test_where_several_processes_meet(capsys):

@@ -230,6 +230,17 @@ def test_live_progress_is_one_line_and_messages_stand_above_it(monkeypatch):
     assert text.rstrip().endswith("step 10/10  0s left  200 images/s  loss 1.25")
 
 
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "pipe"])
+def test_nothing_comes_after_the_last_line(workdir, monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Report(workdir, step=0, total_steps=2) as r:
+        r.progress(1, 10.0, {})
+        r.progress(2, 10.0, {})  # not printed yet where lines come every ten seconds
+        r.close("done: 2 steps")
+    lines = stream.getvalue().splitlines()
+    assert lines[-1].strip() == "done: 2 steps" and "step 2/2" in lines[-2]
+
+
 def test_quiet_prints_nothing(workdir, monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
