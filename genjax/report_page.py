@@ -1,6 +1,5 @@
 """report.html: what a run did, in one page that needs nothing else to be read anywhere."""
 
-import base64
 import io
 import json
 import math
@@ -10,23 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
-from PIL import Image, UnidentifiedImageError
 
 from genjax.errors import UserError
 from genjax.files import write_atomically
-from genjax.report import (
-    find_pictures,
-    format_duration,
-    format_number,
-    read_metrics,
-)
+from genjax.report import format_duration, format_number, read_metrics
+from genjax.report_pictures import pictures
 
 MAX_POINTS = 2000  # a curve
-MAX_HISTORY = 12  # pictures in a strip
-LARGE_BYTES = 2_000_000  # all large pictures together, before base64
-HISTORY_BYTES = 800_000  # all strips together, before base64
-LARGE_SIDE = 1600  # pixels
-HISTORY_SIDE = 320
 SMOOTHING_POINTS = 200  # a longer curve, where noisy, gets a running mean drawn over it
 
 # Matplotlib writes colours as hexadecimal numbers; the page replaces these by its CSS variables, so
@@ -57,13 +46,6 @@ class Plot(NamedTuple):
     svg: str
 
 
-class Picture(NamedTuple):
-    caption: str
-    uri: str  # "" where the file cannot be read
-    width: int  # CSS pixels at which it is shown where there is room
-    pixelated: bool
-
-
 def write_page(
     workdir: epath.Path, *, title: str, status: str, facts: Mapping[str, str]
 ) -> epath.Path:
@@ -86,7 +68,7 @@ def write_page(
     metrics = read_metrics(workdir)
     last_step = metrics[-1]["step"] if metrics else 0
     plots = [_plot(name, group, last_step) for name, group in _groups(metrics).items()]
-    results, newest, history = _pictures(workdir)
+    results, newest, history = pictures(workdir)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("genjax", ""),
         autoescape=True,
@@ -268,77 +250,6 @@ def _page_svg(svg: str) -> str:
     for number, css in _CSS_COLOURS.items():
         rest = rest.replace(number, css)
     return f'<svg {view_box} role="img">{rest}'
-
-
-# Pictures ----------------------------------------------------------------------------------------
-
-
-def spread(items: Sequence[Any], limit: int) -> list[Any]:
-    """At most `limit` of the items, evenly over the sequence, first and last included."""
-    if len(items) <= limit:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
-
-
-def _pictures(
-    workdir: epath.Path,
-) -> tuple[list[Picture], list[Picture], dict[str, list[Picture]]]:
-    """The results, the newest picture of each name, and each name's history."""
-    results = sorted(workdir.glob("result*.png"), key=lambda path: path.stem)
-    by_name: dict[str, list[tuple[int, epath.Path]]] = {}
-    for name, step, path in find_pictures(workdir):
-        by_name.setdefault(name, []).append((step, path))
-    strips = {name: spread(found, MAX_HISTORY) for name, found in by_name.items() if len(found) > 1}
-    large = LARGE_BYTES // max(1, len(results) + len(by_name))
-    small = HISTORY_BYTES // max(1, sum(map(len, strips.values())))
-    newest = []
-    for name, found in by_name.items():
-        step, path = found[-1]
-        caption = f"{name or 'samples'} at step {step:,}"
-        newest.append(_picture(path, caption, LARGE_SIDE, large))
-    history = {
-        name or "samples": [
-            _picture(path, f"{step:,}", HISTORY_SIDE, small) for step, path in found
-        ]
-        for name, found in strips.items()
-    }
-    return [_picture(p, p.name, LARGE_SIDE, large) for p in results], newest, history
-
-
-def _picture(path: epath.Path, caption: str, side: int, budget: int) -> Picture:
-    """The picture as a data URI of at most about `budget` bytes before base64."""
-    try:
-        with Image.open(io.BytesIO(path.read_bytes())) as file:
-            image = file.convert("RGBA" if "A" in file.getbands() else "RGB")
-    except (UnidentifiedImageError, OSError):
-        # A picture cut short by a crash must not take the page with it; the page says so.
-        return Picture(f"{caption}: the file cannot be read", "", 0, False)
-    width = image.width
-    kind, data = _encode(image, side, budget)
-    # Small pictures are enlarged by whole factors, with their pixels as they are.
-    factor = max(1, 640 // width)
-    encoded = base64.b64encode(data).decode("ascii")
-    return Picture(caption, f"data:image/{kind};base64,{encoded}", width * factor, factor > 1)
-
-
-def _encode(image: Image.Image, side: int, budget: int) -> tuple[str, bytes]:
-    """(format, bytes): PNG where it fits into `budget`, else JPEG as large as does."""
-    image = image.copy()
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    data = _saved(image, "png")
-    if len(data) <= budget:
-        return "png", data
-    image = image.convert("RGB")
-    while len(data := _saved(image, "jpeg")) > budget and max(image.size) > 64:
-        image.thumbnail((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
-    return "jpeg", data
-
-
-def _saved(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    options = {"quality": 88} if kind == "jpeg" else {"optimize": True}
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 # Config ------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ FLOORS = [
         "checkpoint",
         "report",
         "report_page",
+        "report_pictures",
         "workdir",
         "cache",
         "profile",

@@ -9,8 +9,10 @@ import pytest
 from etils import epath
 from PIL import Image
 
+from genjax import images
 from genjax.errors import UserError
-from genjax.report_page import spread, thin, write_page
+from genjax.report_page import thin, write_page
+from genjax.report_pictures import spread
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_the_page_needs_nothing_else(workdir):
     write_metrics(workdir, records)
     write_picture(workdir / "samples" / "00000001.png", 8, 8)
     write_picture(workdir / "samples" / "00000002.png", 8, 8)
-    write_picture(workdir / "result.png", 8, 8)
+    write_picture(workdir / "result.png", 8, 9)
     text = page(workdir)
     parser = References()
     parser.feed(text)
@@ -149,6 +151,39 @@ def test_history_is_spread_over_time(workdir):
     assert text.count("<img") == 1 + 12
     assert "samples at step 30" in text
     assert spread(range(100), 12)[0] == 0 and spread(range(100), 12)[-1] == 99
+
+
+def captions(workdir):
+    """What stands below the pictures of the page, without those of the strips."""
+    large = page(workdir).split(">Pictures over time<")[0]
+    return re.findall(r"<figcaption>(.*?)</figcaption>", large)
+
+
+def test_a_result_that_is_the_newest_picture_too_is_shown_once(workdir):
+    write_picture(workdir / "samples" / "00000001.png", 8, 8)
+    write_picture(workdir / "samples" / "00000002.png", 8, 8, noise=True)
+    write_picture(workdir / "samples" / "00000002-other.png", 8, 8)
+    Image.open(workdir / "samples" / "00000002.png").save(workdir / "result.png", compress_level=0)
+    assert captions(workdir) == ["result.png", "other at step 2"]
+    write_picture(workdir / "result.png", 9, 9)  # later than the newest sample, or another thing
+    assert captions(workdir) == ["result.png", "samples at step 2", "other at step 2"]
+
+
+@pytest.mark.parametrize("count", [2, 11])
+def test_of_several_results_and_their_grid_each_is_shown_once(workdir, count):
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 6, 8, 3), np.uint8)
+    names = [f"result_{i}.png" for i in range(1, count + 1)]
+    for name, picture in zip(names, pictures, strict=True):
+        images.write(workdir / name, picture)
+    (workdir / "samples").mkdir()
+    for name in ("result.png", "samples/00000007.png"):
+        images.write(workdir / name, images.grid(pictures))
+    assert captions(workdir) == names
+    # One of which nothing is left but the grid: that is not a grid of the others then.
+    (workdir / names[0]).unlink()
+    assert captions(workdir) == ["result.png", *names[1:]]
+    (workdir / names[1]).write_bytes(b"")
+    assert captions(workdir)[1] == f"{names[1]}: the file cannot be read"
 
 
 def test_incompressible_pictures_do_not_make_the_page_large(workdir):

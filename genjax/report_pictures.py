@@ -1,0 +1,137 @@
+"""The pictures of report.html: each once, and small enough for a page that holds them all."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+from PIL import Image, UnidentifiedImageError
+
+from genjax.images import grid
+from genjax.report import find_pictures
+
+MAX_HISTORY = 12  # pictures in a strip
+LARGE_BYTES = 2_000_000  # all large pictures together, before base64
+HISTORY_BYTES = 800_000  # all strips together, before base64
+LARGE_SIDE = 1600  # pixels
+HISTORY_SIDE = 320
+
+
+class Picture(NamedTuple):
+    caption: str
+    uri: str  # "" where the file cannot be read
+    width: int  # CSS pixels at which it is shown where there is room
+    pixelated: bool
+
+
+def spread(items: Sequence[Any], limit: int) -> list[Any]:
+    """At most `limit` of the items, evenly over the sequence, first and last included."""
+    if len(items) <= limit:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def pictures(
+    workdir: epath.Path,
+) -> tuple[list[Picture], list[Picture], dict[str, list[Picture]]]:
+    """What lies in the run's folder: results, the newest samples of each name, and their history.
+
+    Results and newest samples that are the same, to the pixel, are there once.
+    """
+    results = {path.name: _read(path) for path in sorted(workdir.glob("result*.png"), key=_order)}
+    by_name: dict[str, list[tuple[int, epath.Path]]] = {}
+    for name, step, path in find_pictures(workdir):
+        by_name.setdefault(name, []).append((step, path))
+    newest = {}
+    for name, found in by_name.items():
+        step, path = found[-1]
+        newest[f"{name or 'samples'} at step {step:,}"] = _read(path)
+    shown = _once(results, newest)
+    strips = {name: spread(found, MAX_HISTORY) for name, found in by_name.items() if len(found) > 1}
+    large = LARGE_BYTES // max(1, len(shown))
+    small = HISTORY_BYTES // max(1, sum(map(len, strips.values())))
+    encoded = {x: _picture(image, x, LARGE_SIDE, large) for x, image in shown.items()}
+    history = {
+        name or "samples": [
+            _picture(_read(path), f"{step:,}", HISTORY_SIDE, small) for step, path in found
+        ]
+        for name, found in strips.items()
+    }
+    return (
+        [picture for x, picture in encoded.items() if x in results],
+        [picture for x, picture in encoded.items() if x in newest],
+        history,
+    )
+
+
+def _order(path: epath.Path) -> list[str | int]:
+    """By name, `result_10` after `result_9`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
+
+
+def _read(path: epath.Path) -> Image.Image | None:
+    """The picture in a file; None where it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(path.read_bytes())) as file:
+            return file.convert("RGBA" if "A" in file.getbands() else "RGB")
+    except (UnidentifiedImageError, OSError):
+        # A picture cut short by a crash must not take the page with it; the page says so.
+        return None
+
+
+def _once(
+    results: dict[str, Image.Image | None], newest: dict[str, Image.Image | None]
+) -> dict[str, Image.Image | None]:
+    """Both, without what is to the pixel an earlier one, and without a grid of all other results.
+
+    A file that cannot be read is like no other.
+    """
+    pixels = {name: np.asarray(image) for name, image in (results | newest).items() if image}
+    again, seen = set(), []
+    for name, own in pixels.items():
+        others = [pixels[other] for other in results if other in pixels.keys() - {name}]
+        if any(np.array_equal(own, earlier) for earlier in seen) or _is_grid(own, others):
+            again.add(name)
+        seen.append(own)
+    return {name: image for name, image in (results | newest).items() if name not in again}
+
+
+def _is_grid(sheet: np.ndarray, parts: Sequence[np.ndarray]) -> bool:
+    several = len(parts) > 1 and len({part.shape for part in parts}) == 1
+    # To lay them out takes long, and only the grid itself has room for all.
+    fits = sheet.size > sum(part.size for part in parts)
+    return several and fits and np.array_equal(sheet, grid(np.stack(parts)))
+
+
+def _picture(image: Image.Image | None, caption: str, side: int, budget: int) -> Picture:
+    """The picture as a data URI of at most about `budget` bytes before base64."""
+    if image is None:
+        return Picture(f"{caption}: the file cannot be read", "", 0, False)
+    kind, data = _encode(image, side, budget)
+    # Small pictures are enlarged by whole factors, with their pixels as they are.
+    factor = max(1, 640 // image.width)
+    encoded = base64.b64encode(data).decode("ascii")
+    return Picture(caption, f"data:image/{kind};base64,{encoded}", image.width * factor, factor > 1)
+
+
+def _encode(image: Image.Image, side: int, budget: int) -> tuple[str, bytes]:
+    """(format, bytes): PNG where it fits into `budget`, else JPEG as large as does."""
+    image = image.copy()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    data = _saved(image, "png")
+    if len(data) <= budget:
+        return "png", data
+    image = image.convert("RGB")
+    while len(data := _saved(image, "jpeg")) > budget and max(image.size) > 64:
+        image.thumbnail((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
+    return "jpeg", data
+
+
+def _saved(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"quality": 88} if kind == "jpeg" else {"optimize": True}
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
