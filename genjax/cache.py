@@ -38,10 +38,7 @@ def enable() -> None:
         return
     if jax.config.jax_compilation_cache_dir is None:
         try:
-            root = place()
-            folder = root / _host()
-            folder.mkdir(parents=True, exist_ok=True)
-            _prune(root, LIMIT_BYTES)
+            folder = prepare(place())
         except (OSError, RuntimeError) as error:  # the latter: there is no home
             _say(f"no compilation cache ({error}): every start compiles anew")
             return
@@ -53,6 +50,14 @@ def place() -> Path:
     """The folder of all hosts' programs: to be deleted at any time."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "genjax" / "jax"
+
+
+def prepare(root: Path) -> Path:
+    """The folder below `root` of the programs that this process can run, made, with room in it."""
+    folder = root / _host()
+    folder.mkdir(parents=True, exist_ok=True)
+    _prune(root, LIMIT_BYTES)
+    return folder
 
 
 def _host() -> str:

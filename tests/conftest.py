@@ -1,32 +1,39 @@
 """What every test runs under: rank promotion raises, and so does a NaN.
 
 Both are set in the environment, so that processes which tests start have them too. Compiling is
-nearly all of the tests' cost: there is a compilation cache for the session, since many tests run
-the same tiny programs, and machine code is made without optimisations. Tests of what those might
-break, that different programs give the same bits, run processes `as_shipped`.
+nearly all of the tests' cost, so compiled programs are kept, within a session and for the next one,
+and machine code is made without optimisations. Tests of what that might break, that different
+programs give the same bits, run processes `as_shipped`.
 """
 
-import functools
+import json
 import os
-import tempfile
+import re
 
 UNOPTIMIZED = "--xla_backend_optimization_level=0"
-_CACHE = tempfile.TemporaryDirectory(prefix="genjax-tests-", ignore_cleanup_errors=True)
 os.environ.update(
     JAX_NUMPY_RANK_PROMOTION="raise",
     JAX_DEBUG_NANS="true",
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
 )
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {UNOPTIMIZED}".strip()
+if UNOPTIMIZED not in os.environ.get("XLA_FLAGS", ""):  # pytest-xdist's processes inherit it
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {UNOPTIMIZED}".strip()
 
 import jax  # noqa: E402  (it reads the environment when it is first imported)
 import pytest  # noqa: E402
 from etils import epath  # noqa: E402
 
+from genjax import cache  # noqa: E402
 from genjax.train import train  # noqa: E402
+from tests import reading, rounding  # noqa: E402
+from tests.once import once, session_folder  # noqa: E402
 from tests.tiny import tiny  # noqa: E402
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    programs = str(cache.prepare(cache.place().parent / "tests"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
+    jax.config.update("jax_compilation_cache_dir", programs)
 
 
 def pytest_configure(config):
@@ -40,6 +47,26 @@ def pytest_addoption(parser):
         action="store_true",
         help="write tests/golden/ anew: only where a change of the numbers is intended",
     )
+    parser.addoption(
+        "--part",
+        metavar="K/N",
+        help="of the selected tests of each file, every N-th from number K on (0 <= K < N)",
+    )
+
+
+@pytest.hookimpl(trylast=True)  # once -m and -k have selected
+def pytest_collection_modifyitems(config, items):
+    if not (part := config.getoption("--part")):
+        return
+    if not (match := re.fullmatch(r"(\d+)/(\d+)", part)) or int(match[1]) >= int(match[2]):
+        raise pytest.UsageError(f"--part={part} is not K/N with K < N")
+    k, n = int(match[1]), int(match[2])
+    seen, kept, others = {}, [], []
+    for item in items:
+        seen[item.path] = seen.get(item.path, -1) + 1
+        (kept if seen[item.path] % n == k else others).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture
@@ -49,16 +76,47 @@ def as_shipped(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """`finished(name)`: the workdir of the tiny run `name`, trained to its end once a session.
+def shared(tmp_path_factory):
+    """`shared(name, make)`: a folder that `make(folder)` has filled, once a session."""
+    return lambda name, make: once(session_folder(tmp_path_factory) / name, make)
+
+
+@pytest.fixture(scope="session")
+def finished(shared):
+    """`finished(name, **overrides)`: the workdir of a tiny run, trained to its end once a session.
 
     A test that writes into it takes a copy.
     """
 
-    @functools.cache
-    def run(name: str) -> epath.Path:
-        workdir = epath.Path(tmp_path_factory.mktemp("finished") / name)
-        train(tiny(name), workdir)
-        return workdir
+    def make(folder, config):
+        with reading.recorded() as found:
+            train(config, epath.Path(folder) / "run")
+        (folder / "unread.json").write_text(json.dumps(list(reading.unread(config, found))))
+
+    def run(name: str, **overrides) -> epath.Path:
+        config = tiny(name, **overrides)
+        folder = shared(_slug("finished", name, overrides), lambda folder: make(folder, config))
+        return epath.Path(folder) / "run"
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bound(shared):
+    """`bound(name, **overrides)`: by how much another way to compute a tiny run may differ."""
+
+    def measured(name: str, **overrides) -> rounding.Bound:
+        config = tiny(name, **overrides)
+
+        def make(folder):
+            (folder / "bound.json").write_text(json.dumps(rounding.bound(config)._asdict()))
+
+        folder = shared(_slug("bound", name, overrides), make)
+        return rounding.Bound(**json.loads((folder / "bound.json").read_text()))
+
+    return measured
+
+
+def _slug(kind: str, name: str, overrides: dict) -> str:
+    more = "-".join(f"{key}-{value}" for key, value in sorted(overrides.items()))
+    return re.sub(r"[^\w.-]+", "_", f"{kind}-{name}-{more}".rstrip("-"))

@@ -1,20 +1,25 @@
 """Tiny runs on all the devices that there are; test_devices.py runs it where there are eight.
 
-python tests/eight_devices.py FOLDER NAME [NAME ...]
+python tests/eight_devices.py FOLDER RUN [RUN ...]
+
+RUN is NAME-MODE, or one of `OTHERS`.
 """
 
 import json
 import sys
 import traceback
+from functools import partial
+from unittest import mock
 
 import jax
 from etils import epath
 
 from genjax import parallel, rng
+from genjax.data import Resident
 from genjax.errors import UserError
 from genjax.runs import abstract_state, build
 from genjax.train import train
-from tests.tiny import tiny
+from tests.tiny import STEPS, tiny
 
 # Where pictures are the batch: one for each device, of one shape.
 EIGHT_CONTENTS = {
@@ -23,7 +28,7 @@ EIGHT_CONTENTS = {
 }
 THREE_CONTENTS = {"content": "coffee,astronaut,cat", "content_fit": "crop"}
 MODES = ("jit", "pmap", "fsdp")
-CHANGES = (("jit", "pmap"), ("pmap", "jit"), ("fsdp", "jit"), ("jit", "fsdp"))
+CHAIN = ("jit", "pmap", "fsdp", "jit")  # of one run, which changes its mode three times
 
 
 def overrides(name: str) -> dict:
@@ -38,20 +43,64 @@ def overrides(name: str) -> dict:
     return EIGHT_CONTENTS if name.startswith("style") else {}
 
 
-def runs(folder: epath.Path, name: str):
-    """The run `name` in every mode; one of them also begun in one mode and ended in another."""
-    for mode in MODES:
-        train(tiny(name, **overrides(name), parallel=mode), folder / f"{name}-{mode}")
-    if name == "vae":
-        for first, last in CHANGES:
-            workdir = folder / f"{name}-{first}-{last}"
-            train(tiny(name, parallel=first, **{"train.steps": 6}), workdir)
-            train(tiny(name, parallel=last), workdir)
-    if name == "dcgan":
-        sizes = {mode: bytes_per_device(name, mode) for mode in MODES}
-        (folder / f"{name}-bytes").write_text(json.dumps(sizes))
-    if name == "style-adam":  # three pictures, which no more than one device can share evenly
-        train(tiny(name, **THREE_CONTENTS), folder / f"{name}-three")
+def _twice():
+    """The first example of each batch stands in the second one's place."""
+    chunk = Resident.chunk
+
+    def wrong(self, start_step, n):
+        inputs = chunk(self, start_step, n)
+        inputs["index"][:, 1] = inputs["index"][:, 0]
+        return inputs
+
+    return mock.patch.object(Resident, "chunk", wrong)
+
+
+def _summed():
+    """Devices add up what they should average."""
+    return mock.patch.object(jax.lax, "pmean", jax.lax.psum)
+
+
+def _unaveraged():
+    """Each device goes by its own examples."""
+    return mock.patch.object(jax.lax, "pmean", lambda tree, axis_name: tree)
+
+
+# {error: (mode, makes it)}: what the comparison of runs is there to find.
+ERRORS = {
+    "twice": ("jit", _twice),
+    "summed": ("pmap", _summed),
+    "unaveraged": ("pmap", _unaveraged),
+}
+
+
+def with_error(folder: epath.Path, error: str):
+    """The first half of a run that goes wrong."""
+    mode, wrong = ERRORS[error]
+    with wrong():
+        train(tiny("vae", parallel=mode, **{"train.steps": STEPS // 2}), folder / error)
+
+
+def changed(folder: epath.Path):
+    for i, mode in enumerate(CHAIN, start=1):
+        steps = i * STEPS // len(CHAIN)
+        train(tiny("vae", parallel=mode, **{"train.steps": steps}), folder / "changed")
+
+
+def three(folder: epath.Path):
+    """Three pictures, which no more than one device can share evenly."""
+    train(tiny("style-adam", **THREE_CONTENTS), folder / "three")
+
+
+def sizes(folder: epath.Path):
+    (folder / "sizes").write_text(json.dumps({x: bytes_per_device("dcgan", x) for x in MODES}))
+
+
+def refused(folder: epath.Path):
+    (folder / "refused").write_text("\n".join(refusals()))
+
+
+OTHERS = {f.__name__: f for f in (changed, three, sizes, refused)}
+OTHERS |= {error: partial(with_error, error=error) for error in ERRORS}
 
 
 def bytes_per_device(name: str, mode: str) -> int:
@@ -75,12 +124,19 @@ def refusals() -> list[str]:
     return told
 
 
+def make(folder: epath.Path, run: str):
+    if run in OTHERS:
+        OTHERS[run](folder)
+    else:
+        name, _, mode = run.rpartition("-")
+        train(tiny(name, **overrides(name), parallel=mode), folder / run)
+
+
 if __name__ == "__main__":
     out = epath.Path(sys.argv[1])
     (out / "devices").write_text(str(len(jax.devices())))
-    (out / "refusals").write_text("\n".join(refusals()))
     for each in sys.argv[2:]:
         try:
-            runs(out, each)
+            make(out, each)
         except Exception:  # the test of this run fails, with this; the others go on
             (out / f"{each}.failed").write_text(traceback.format_exc())

@@ -22,11 +22,16 @@ from tests.tiny import STEPS, tiny
 HALF = {"train.steps": STEPS // 2}
 
 
-def on_pictures(pictures, placement: str):
-    """The config of a run on a folder of pictures, which are all in the first five batches."""
-    data = {"data.name": f"folder:{pictures}", "data.size": 8, "data.channels": 1}
-    quiet = {"evaluate.every": 0, "sample.every": 0}
-    return tiny("vae", **data, **quiet, **{"data.placement": placement})
+def on_pictures(pictures, placement: str) -> dict:
+    """What a run on a folder of pictures changes, which are all in the first five batches."""
+    return {
+        "data.name": f"folder:{pictures}",
+        "data.size": 8,
+        "data.channels": 1,
+        "data.placement": placement,
+        "evaluate.every": 0,
+        "sample.every": 0,
+    }
 
 
 def streamed(folder: epath.Path, pictures: str):
@@ -40,7 +45,7 @@ def streamed(folder: epath.Path, pictures: str):
 
     feed._Batches.__getitem__ = look
     try:
-        train(on_pictures(pictures, "stream"), folder / "streamed")
+        train(tiny("vae", **on_pictures(pictures, "stream")), folder / "streamed")
     finally:
         feed._Batches.__getitem__ = read
     read = [seen[step] for step in range(STEPS)]

@@ -13,7 +13,7 @@ from genjax.checkpoint import saved_steps
 from tests.launch import PATIENCE, Process, finish, run
 from tests.tiny import assert_same_state, command_line, metrics_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_shipped")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.usefixtures("as_shipped")]
 
 # Checkpoints are written most of the time, so that what is killed is often one of them.
 EVENTS = {

@@ -15,7 +15,16 @@ import main
 from genjax import meter, parallel, rng, runs, steps, train
 from genjax.errors import Interrupted, UserError
 from genjax.task import Task
-from tests.tiny import STEPS, assert_same_state, command_line, metrics_of, state_of, tiny
+from tests.rounding import assert_within, lines_excess
+from tests.tiny import (
+    STEPS,
+    assert_same_state,
+    command_line,
+    kinds_first,
+    metrics_of,
+    state_of,
+    tiny,
+)
 
 # Which metric is named for each, and what goes bad. An infinite target makes a loss infinite.
 FAMILIES = {
@@ -26,11 +35,11 @@ FAMILIES = {
     "style-adam": ("loss", math.inf),
 }
 SKIP = {"train.on_nonfinite": "skip", "train.max_skipped": 2}
+SLOW = [pytest.mark.slow]
 BAD = (3, 8, 9)  # counted from 1, as messages do
 MODES = {"jit": parallel.Jit, "pmap": parallel.Pmap}
-HEAVY = {(name, "pmap") for name in ("cnn", "dcgan", "style-lbfgs")}  # long to compile
 CASES = [
-    pytest.param(*case, marks=[pytest.mark.slow] if case in HEAVY else [])
+    pytest.param(*case, marks=[] if case in {("vae", "pmap"), ("dcgan", "jit")} else SLOW)
     for case in itertools.product(FAMILIES, MODES)
 ]
 
@@ -77,7 +86,7 @@ def _train(workdir, name: str, **overrides) -> epath.Path:
     return workdir
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", kinds_first(FAMILIES))
 def test_the_first_bad_number_stops_the_run(name, tmp_path, poison, capsys):
     metric, value = FAMILIES[name]
     poison(11, value=value)
@@ -121,13 +130,10 @@ def test_a_skipped_step_is_as_if_it_had_not_been(name, mode, tmp_path, poison, m
     assert all(np.isfinite(x).all() for x in state_of(skipped).values())
 
 
-def test_skipping_changes_nothing_where_all_is_well(tmp_path, finished):
+def test_skipping_changes_nothing_where_all_is_well(tmp_path, finished, bound):
     lines = metrics_of(_train(tmp_path, "vae", **SKIP))
-    for line, expected in zip(lines, metrics_of(finished("vae")), strict=True):
-        assert line.pop("train/skipped") == 0
-        assert line.keys() == expected.keys()
-        for name, value in line.items():
-            np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
+    assert [line.pop("train/skipped") for line in lines] == [0, 0]
+    assert_within(lines_excess(bound("vae"), lines, metrics_of(finished("vae"))))
 
 
 def test_an_interrupted_run_with_skips_ends_as_one_that_was_not(tmp_path, poison, monkeypatch):
@@ -251,7 +257,7 @@ def _counting(on_nonfinite: str):
 def test_the_norm_of_several_pictures_is_the_mean_of_theirs(tmp_path):
     pictures = {"content": "coffee,astronaut", "content_fit": "crop"}
     workdir = _train(tmp_path, "style-adam", **pictures, **{"train.steps": 1})
-    gradient = state_of(workdir)["['at']['gradient']"]
+    gradient = state_of(workdir)["at/gradient"]
     norms = [np.linalg.norm(each.ravel()) for each in gradient]
     (line,) = metrics_of(workdir)
     np.testing.assert_allclose(line["train/grad_norm"], np.mean(norms), rtol=1e-5)

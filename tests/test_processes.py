@@ -1,6 +1,5 @@
 """Several processes equal one, stop and go on together, and none waits for one that is gone."""
 
-import functools
 import json
 import shutil
 import signal
@@ -14,10 +13,10 @@ from etils import epath
 import main
 from genjax import processes
 from genjax.train import train
-from tests.close import assert_close
 from tests.eight_devices import overrides
 from tests.launch import PATIENCE, finish, free_port, launched, run
 from tests.many_processes import OTHERS, on_pictures
+from tests.rounding import assert_close
 from tests.tiny import (
     ROOT,
     STEPS,
@@ -28,7 +27,7 @@ from tests.tiny import (
     tiny,
 )
 
-DEFAULT = ("dcgan-jit", "vae-pmap", *OTHERS)  # of 2 processes x 2 devices
+DEFAULT = ("vae-jit", "dcgan-pmap", "style-adam-jit", *OTHERS)  # of 2 processes x 2 devices
 # Each network in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
 # longest has one mode: on one machine test_devices.py compares all in both. Four processes compile
 # everything four times: fewer runs for them.
@@ -39,39 +38,44 @@ MODES = {name: ("jit", "pmap") for name in VARIANTS} | {
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
 }
-EVERY = tuple(f"{name}-{mode}" for name in VARIANTS for mode in MODES[name])
-FEWER = ("dcgan-jit", "vae-pmap", "cnn-jit", "style-lbfgs-jit", "style-adam-pmap")
+EVERY = [(f"{name}-{mode}", 2, 2) for name in VARIANTS for mode in MODES[name]]
+EVERY += [
+    (run, 4, 1)
+    for run in ("dcgan-jit", "vae-pmap", "cnn-jit", "style-lbfgs-jit", "style-adam-pmap")
+]
 ENDLESS = {"train.steps": 1_000_000}
 QUICK = "processes.SILENCE_SECONDS = 8; "
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def pictures(shared):
     """A folder of small pictures."""
-    folder, numbers = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for i in range(40):
-        pixels = numbers.integers(0, 256, (9, 9), np.uint8)
-        PIL.Image.fromarray(pixels).save(folder / f"{i:02}.png")
-    return folder
+
+    def draw(folder):
+        numbers = np.random.default_rng(0)
+        for i in range(40):
+            pixels = numbers.integers(0, 256, (9, 9), np.uint8)
+            PIL.Image.fromarray(pixels).save(folder / f"{i:02}.png")
+
+    return shared("pictures", draw)
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory, pictures):
+def many(shared, pictures):
     """`many(count, devices, runs)`: the folder of what `many_processes.py` made of the runs."""
 
-    @functools.cache
-    def make(count: int, devices: int, runs: tuple[str, ...]) -> epath.Path:
-        folder = epath.Path(tmp_path_factory.mktemp(f"{count}x{devices}"))
+    def make(folder, count: int, devices: int, runs: tuple[str, ...]):
         program, place = ROOT / "tests" / "many_processes.py", f"127.0.0.1:{free_port()}"
         commands = [[program, folder, pictures, place, count, i, *runs] for i in range(count)]
         with launched(commands, folder / "processes", devices) as started:
             for process in started:
                 assert process.wait(4 * PATIENCE) == 0, process.errors()
         (folder / "said").write_text("\n".join(process.output() for process in started[1:]))
-        return folder
 
     def made(*arguments):
-        folder = make(*arguments)
+        count, devices, runs = arguments
+        name = f"{count}x{devices}-{'default' if runs == DEFAULT else len(runs)}"
+        folder = epath.Path(shared(name, lambda folder: make(folder, *arguments)))
         failed = list(folder.glob("*.failed-*"))
         assert not failed, failed[0].read_text()
         return folder
@@ -79,43 +83,31 @@ def many(tmp_path_factory, pictures):
     return made
 
 
-@pytest.fixture(scope="module")
-def one(finished, tmp_path_factory):
-    """`one(name)`: the run of one process with one device."""
-
-    @functools.cache
-    def make(name: str) -> epath.Path:
-        changed = overrides(name)
-        if not changed:
-            return finished(name)
-        workdir = epath.Path(tmp_path_factory.mktemp("one")) / name
-        train(tiny(name, **changed), workdir)
-        return workdir
-
-    return make
+@pytest.mark.parametrize("made", DEFAULT[:3])
+def test_two_processes_equal_one(made, many, finished, bound):
+    _assert_equal(made, many(2, 2, DEFAULT), finished, bound)
 
 
-@pytest.mark.parametrize("made", DEFAULT[:2])
-def test_two_processes_equal_one(made, many, one):
+def _assert_equal(made: str, folder, finished, bound):
     name = made.rpartition("-")[0]
-    assert_close(name, many(2, 2, DEFAULT) / made, one(name))
+    same = overrides(name)
+    assert_close(bound(name, **same), folder / made, finished(name, **same))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "made, count, devices, runs",
-    [(made, 2, 2, EVERY) for made in EVERY] + [(made, 4, 1, FEWER) for made in FEWER],
-)
-def test_every_task_in_either_mode(made, count, devices, runs, many, one):
-    name = made.rpartition("-")[0]
-    assert_close(name, many(count, devices, runs) / made, one(name))
+@pytest.mark.parametrize("made, count, devices", EVERY)
+def test_every_task_in_either_mode(made, count, devices, many, finished, bound, request):
+    """Those of one topology are made together, as many of them as are asked for."""
+    every = [x for x in request.session.items if x.originalname == request.node.originalname]
+    asked = [x.callspec.params for x in every]
+    runs = [x["made"] for x in asked if (x["count"], x["devices"]) == (count, devices)]
+    _assert_equal(made, many(count, devices, tuple(runs)), finished, bound)
 
 
-def test_streamed_pictures_are_read_once(many, pictures, tmp_path):
+def test_streamed_pictures_are_read_once(many, pictures, finished, bound):
     """Each process reads its half of each batch; the numbers are those of one with all on hand."""
-    folder, reference = many(2, 2, DEFAULT), epath.Path(tmp_path) / "resident"
-    train(on_pictures(pictures, "resident"), reference)
-    assert_close("vae", folder / "streamed", reference)
+    folder, same = many(2, 2, DEFAULT), on_pictures(pictures, "resident")
+    assert_close(bound("vae", **same), folder / "streamed", finished("vae", **same))
     first, second = (json.loads((folder / f"read-by-{i}.json").read_text()) for i in range(2))
     assert len(first) == len(second) == STEPS
     for ours, theirs in zip(first, second, strict=True):
@@ -123,18 +115,18 @@ def test_streamed_pictures_are_read_once(many, pictures, tmp_path):
         assert len({*ours, *theirs}) >= 7  # an epoch may end within the batch, and begin anew
 
 
-def test_begun_by_two_processes_and_ended_by_one(many, finished, tmp_path):
+def test_begun_by_two_processes_and_ended_by_one(many, finished, bound, tmp_path):
     workdir = _copy(many(2, 2, DEFAULT) / "half", tmp_path)
     train(tiny("vae"), workdir)
-    assert_close("vae", workdir, finished("vae"))
+    assert_close(bound("vae"), workdir, finished("vae"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count, devices", [(1, 1), (1, 8), (4, 2)])
-def test_goes_on_with_other_processes_and_devices(count, devices, many, finished, tmp_path):
+def test_goes_on_with_other_processes_and_devices(count, devices, many, finished, bound, tmp_path):
     workdir = _copy(many(2, 4, ("half",)) / "half", tmp_path)
     finish(command_line("vae", workdir)[1:], tmp_path, count, devices)
-    assert_close("vae", workdir, finished("vae"))
+    assert_close(bound("vae"), workdir, finished("vae"))
 
 
 def test_only_the_first_writes_scores_and_samples(many):
@@ -150,7 +142,7 @@ def test_only_the_first_writes_scores_and_samples(many):
 
 def test_a_signal_to_any_process_saves_in_all(many, tmp_path):
     workdir, options = tmp_path / "run", {"processes": 2, "devices": 2}
-    arguments = command_line("dcgan", workdir)[1:]
+    arguments = command_line("vae", workdir)[1:]
 
     def change(i):
         return "at_chunk(2, lambda: os.kill(os.getpid(), signal.SIGTERM))" if i == 1 else "pass"
@@ -163,7 +155,7 @@ def test_a_signal_to_any_process_saves_in_all(many, tmp_path):
     assert words == [f"stopped with another process: {status}", f"SIGTERM: {status}"]
     assert max(int(path.name) for path in (workdir / "checkpoints").iterdir()) == 6
     finish(arguments, tmp_path / "second", **options)
-    reference = many(2, 2, DEFAULT) / "dcgan-jit"
+    reference = many(2, 2, DEFAULT) / "vae-jit"
     assert_same_state(workdir, reference)
     assert metrics_of(workdir) == metrics_of(reference)
 

@@ -66,7 +66,7 @@ def test_generate_then_stylise(finished, tmp_path):
     train(config, epath.Path(tmp_path))
     assert metrics_of(tmp_path)[-1]["images"] == 2 * runs.RUN_PICTURES
     for i in range(1, runs.RUN_PICTURES + 1):
-        assert images.load(str(tmp_path / f"result_{i}.png")).shape == (24, 24, 3)
+        assert images.load(str(tmp_path / f"result_{i}.png")).shape == (16, 16, 3)
     assert (tmp_path / "result.png").exists()
 
 

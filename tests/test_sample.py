@@ -9,10 +9,12 @@ from etils import epath
 
 import main
 from genjax import runs
-from tests.tiny import VARIANTS, command_line, tiny
+from tests.tiny import VARIANTS, command_line, kinds_first, tiny
 
 
-@pytest.mark.parametrize("name", [n for n in VARIANTS if n.startswith(("dcgan", "vae"))])
+@pytest.mark.parametrize(
+    "name", kinds_first([n for n in VARIANTS if n.startswith(("dcgan", "vae"))])
+)
 def test_fewer_samples_are_the_first_of_more(name, finished):
     trained = runs.open_trained(tiny(name), finished(name))
     many, few = runs.draw(trained, 8, seed=0), runs.draw(trained, 3, seed=0)

@@ -87,7 +87,7 @@ def test_a_disk_that_fills_up(chunk, leave, disk, at_chunk, finished, capsys):
         line = last_line(capsys.readouterr().err)
         assert line.startswith("error: ") and line.endswith(FULL), line
         assert assert_whole_lines(workdir) in ([], [6], [6, 12])
-        assert state_of(workdir)["['step']"] == 4
+        assert state_of(workdir)["step"] == 4
     (disk / "ballast").unlink()
     assert main.main(command) == 0
     assert_same_run(workdir, finished("vae"))

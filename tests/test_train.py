@@ -14,17 +14,15 @@ from genjax import runs, train
 from genjax.data import order
 from genjax.errors import NonFiniteError
 from genjax.task import Task
+from tests.rounding import assert_within, lines_excess
 from tests.tiny import ROOT, VARIANTS, command_line, metrics_of, state_of, tiny
 
 GOLDEN = ROOT / "tests" / "golden"
-# Between versions of JAX and processors the last bits differ; see test_devices.py.
-GOLDEN_TOLERANCE = dict.fromkeys(VARIANTS, 1e-3) | {"style-lbfgs": 1e-2}
-SHARES = ("accuracy", "d_real", "d_fake")  # of examples on one side of a border: a few may cross
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_golden_metrics(name, finished, request):
-    """Twelve steps of each task.
+def test_golden_metrics(name, finished, bound, request):
+    """Twelve steps of each task, whatever the processor and the version of JAX.
 
     Where a change of the numbers is intended, and only there, write them anew:
     `pytest tests/test_train.py --update-golden`, and say in the commit why they changed.
@@ -33,18 +31,7 @@ def test_golden_metrics(name, finished, request):
     if request.config.getoption("--update-golden"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(lines, indent=1) + "\n")
-    expected = json.loads(path.read_text())
-    assert [line.keys() for line in lines] == [line.keys() for line in expected]
-    for line, golden in zip(lines, expected, strict=True):
-        for metric, value in line.items():
-            share = metric.rpartition("/")[2] in SHARES
-            np.testing.assert_allclose(
-                value,
-                golden[metric],
-                rtol=GOLDEN_TOLERANCE[name],
-                atol=0.05 if share else 1e-6,
-                err_msg=f"{metric} at step {line['step']}",
-            )
+    assert_within(lines_excess(bound(name), lines, json.loads(path.read_text())))
 
 
 def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
@@ -161,8 +148,8 @@ def test_batches_are_a_function_of_seed_and_step(tmp_path, monkeypatch):
 
 
 def test_streamed_run_equals_a_resident_one(tmp_path, finished):
-    train.train(tiny("cnn", **{"data.placement": "stream"}), epath.Path(tmp_path))
-    assert metrics_of(tmp_path) == metrics_of(finished("cnn"))
+    train.train(tiny("vae", **{"data.placement": "stream"}), epath.Path(tmp_path))
+    assert metrics_of(tmp_path) == metrics_of(finished("vae"))
 
 
 def test_bfloat16_keeps_float32_parameters_and_learns_the_same(tmp_path, finished):
@@ -209,7 +196,7 @@ def test_nan_stops_the_run_and_keeps_what_was_good(tmp_path, finished, broken_fr
     message = str(error.value)
     assert "train/kl is inf at step 11" in message and "checkpoint 8 is good" in message
     assert sorted(p.name for p in (tmp_path / "checkpoints").glob("[0-9]*")) == ["4", "8"]
-    assert all(map(math.isfinite, state_of(tmp_path)["['optimizer'][0]['count']"].ravel()))
+    assert all(map(math.isfinite, state_of(tmp_path)["optimizer/0/count"].ravel()))
     assert [line["step"] for line in metrics_of(tmp_path)] == [6]
     page = (tmp_path / "report.html").read_text()
     assert "failed: train/kl is inf at step 11" in page
@@ -263,7 +250,7 @@ def test_whole_numbers_of_parameters_are_reported(tmp_path, capsys):
     assert (tmp_path / "samples" / "00000001.png").exists()
 
 
-@pytest.mark.parametrize("name", ["vae", "cnn"])
+@pytest.mark.parametrize("name", ["vae", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_nothing_held_out(name, tmp_path, capsys):
     """Such a run trains and samples; there is nothing to score, nor to draw pictures of."""
     rng, workdir = np.random.default_rng(0), epath.Path(tmp_path / "run")

@@ -13,6 +13,8 @@ _MAX_CLASSES = 10**6  # ImageNet's whole hierarchy has 21,841; a network has an 
 class Arrays(Split):
     """A split that lies in memory: images u8[N, h, w, c] and labels i32[N]."""
 
+    decodes = False
+
     def __init__(self, name: str, images, labels, size: int, channels: int):
         self.name = name
         self._images, self._labels = images, labels

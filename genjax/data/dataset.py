@@ -23,11 +23,13 @@ class Split:
       name: what messages call it, such as `folder:PATH`.
       shape: (H, W, C) of every image.
       max_corrupt: how many examples may be unreadable before the run stops.
+      decodes: whether reading an example is work that threads can share.
     """
 
     name: str
     shape: tuple[int, int, int]
     max_corrupt: int = 0
+    decodes: bool = True
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -101,6 +103,7 @@ class Subset(Split):
 
     def __init__(self, split: Split, examples: np.ndarray):
         self.name, self.shape, self.max_corrupt = split.name, split.shape, split.max_corrupt
+        self.decodes = split.decodes
         self._split, self._examples = split, examples
 
     def __len__(self) -> int:

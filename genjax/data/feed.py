@@ -50,7 +50,9 @@ class Resident:
         image, label = np.empty((count, *split.shape), np.uint8), np.empty(count, np.int32)
         self._found, skipped = np.empty(count, np.int32), np.empty(count, np.int32)
         with ThreadPoolExecutor(_THREADS) as pool:
-            records = pool.map(split.read, range(count))
+            # Where nothing is decoded, threads would only wait for each other.
+            read = pool.map if split.decodes else map
+            records = read(split.read, range(count))
             for i, record in enumerate(tqdm(records, split.name, count, delay=_PATIENCE)):
                 image[i], label[i] = record["image"], record["label"]
                 self._found[i], skipped[i] = record["index"], record["skipped"]

@@ -91,12 +91,17 @@ def build(config, inputs: Inputs) -> Task:
         return jax.lax.map(one, given)
 
     def init(key, constants):
-        contents = as_float(constants["contents"])
-        with backend.native():
-            target = objective.content_target(constants["weights"], contents)
-            unchanged = objective.pieces(
-                constants["weights"], contents, target, constants["style_target"]
+        def as_given(content):
+            content = content[None]
+            target = objective.content_target(constants["weights"], content)
+            pieces = objective.pieces(
+                constants["weights"], content, target, constants["style_target"]
             )
+            return jax.tree.map(lambda x: x[0], (target, pieces))
+
+        with backend.native():
+            # One by one, so that none rounds otherwise because of who shares its device.
+            target, unchanged = jax.lax.map(as_given, as_float(constants["contents"]))
         with backend.native() if alone else contextlib.nullcontext():
             at = each(optimizer.init, constants["start"], target, constants)
         return StyleState(at, target, unchanged)

@@ -9,6 +9,7 @@ from configs import style as style_config
 from genjax import images
 from genjax.cnn import features, vgg
 from genjax.errors import UserError
+from genjax.nn import backend
 from genjax.style import objective as style_objective
 
 
@@ -25,6 +26,7 @@ def _pieces(config, net, styles=("coffee",), picture="cat"):
     objective = style_objective.make(config, net)
 
     @jax.jit
+    @backend.native()  # this is about the losses, and compiles in a tenth of the time
     def run(weights, contents, styles, picture):
         content = objective.content_target(weights, contents)
         style = objective.style_target(weights, styles)
@@ -39,7 +41,7 @@ def _by_hand(net, gram_divides_by_channels, scale):
     """The unweighted losses with numpy: {layer: mean squared Gram error}, content error."""
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu4_2")
     cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
-    run = jax.jit(lambda w, x: vgg.apply(w, x, layers))
+    run = jax.jit(backend.native()(lambda w, x: vgg.apply(w, x, layers)))
     found = [
         {k: scale * np.float64(v[0]) for k, v in run(net.weights, x).items()}
         for x in (cat, _photograph("coffee"), _photograph("astronaut"))

@@ -1,0 +1,173 @@
+"""How far two ways to compute the same run may end apart: as far as rounding takes them.
+
+Sums in another order, a compiler's other instructions, another kind of processor: each changes the
+last bits, and the steps of a run make more of it, how much more depends on the task and grows with
+its steps. So the bound is measured where it is used. The same steps, with the same program, are run
+again from a state whose parameters are moved by one unit in the last place, up or down at random,
+before every step. Another way to compute the run may differ from it by `MULTIPLE` of what these
+moves changed.
+
+An update is itself a sum of many roundings and is thousands of times smaller than the parameter
+that it is added to: moving parameters by a last place is more than reordering the sums of a step.
+An error of another kind (an example counted twice, a sum for a mean, one device's gradient for the
+average of all) changes updates by parts of themselves, which is hundreds of times more;
+`test_rounding.py` makes such errors.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from genjax import rng, runs
+from genjax.evaluate import Evaluator
+from genjax.steps import Steps, open_feed
+from tests.tiny import metrics_of, state_of
+
+MOVED = 4  # runs from moved states
+MULTIPLE = 8
+# Beside it, in units of float32's precision: results are themselves rounded, sums of metrics too.
+FLOOR = 16
+# Metrics that count examples on one side of a border, which `CROSSING` of them may cross.
+SHARES = ("accuracy", "d_real", "d_fake")
+CROSSING = 2
+
+_EPSILON = float(np.finfo(np.float32).eps)
+_COMPARED = ("params", "image", "average")
+
+
+class Bound(NamedTuple):
+    """By how much another way may differ.
+
+    Attributes:
+      lines: {metric: bound} for each line of metrics.jsonl.
+      arrays: {path in the state: bound} of parameters, averages of them, and pictures.
+    """
+
+    lines: list[dict[str, float]]
+    arrays: dict[str, float]
+
+
+def bound(config) -> Bound:
+    """The bound for the run of a config, measured on this machine."""
+    with jax.debug_nans(True):  # states are then not donated
+        run = runs.build(config)
+        key = rng.stream(config.seed, rng.Stream.INIT)
+        first = run.devices.init(run.task.init, key, run.task.constants)
+        follow = _follower(run, first)
+        lines, arrays = follow(lambda state: state)
+        moved = [follow(mover(np.random.default_rng(i))) for i in range(MOVED)]
+
+    def limit(value, others: list) -> float:
+        changes = [np.abs(np.asarray(x, np.float64) - value).max() for x in others]
+        return allowed(changes, np.abs(value).max())
+
+    return Bound(
+        [
+            {
+                name: limit(value, [others[i][name] for others, _ in moved])
+                + _crossing(name, run, config)
+                for name, value in line.items()
+            }
+            for i, line in enumerate(lines)
+        ],
+        {name: limit(x, [others[name] for _, others in moved]) for name, x in arrays.items()},
+    )
+
+
+def allowed(changes: list[float], size: float) -> float:
+    """The bound for numbers of that size, from what each run from moved states changed."""
+    return float(MULTIPLE * max(changes) + FLOOR * _EPSILON * size)
+
+
+def moved_by_a_last_place(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Every number of `x`, up or down by one unit in the last place."""
+    towards = np.where(random.random(x.shape) < 0.5, -np.inf, np.inf).astype(x.dtype)
+    return np.nextafter(x, towards)
+
+
+def is_compared(path: str) -> bool:
+    return any(word in path for word in _COMPARED)
+
+
+def mover(random: np.random.Generator) -> Callable:
+    """`move(state)`: the state, its parameters moved by a last place each."""
+
+    def move(path, x):
+        if not is_compared(jax.tree_util.keystr(path)):
+            return x
+        return jax.device_put(moved_by_a_last_place(np.asarray(x), random), x.sharding)
+
+    return lambda state: jax.tree_util.tree_map_with_path(move, state)
+
+
+def _follower(run: runs.Run, first) -> Callable:
+    """`follow(move) -> (lines, arrays)`: the run from `first`, moved before each step."""
+    config, devices = run.config, run.devices
+    steps = Steps(run, open_feed(run, lambda line: None), devices.from_global(first))
+    evaluator = Evaluator(run)
+
+    def follow(move: Callable) -> tuple[list[dict], dict]:
+        state, lines, since = first, [], []
+        for t in range(config.train.steps):
+            at = devices.from_global(move(state))
+            at, metrics = steps(at, steps.inputs(t, 1), t, 1)
+            state = devices.to_global(at)
+            since.append({name: float(x[0]) for name, x in metrics.items()})
+            if (t + 1) % config.log.every == 0 or t + 1 == config.train.steps:
+                means = {f"train/{k}": np.mean([x[k] for x in since]) for k in since[0]}
+                due = config.evaluate.every and (t + 1) % config.evaluate.every == 0
+                last = t + 1 == config.train.steps
+                lines.append(means | (evaluator(state) if due or last else {}))
+                since = []
+        found = jax.tree_util.tree_leaves_with_path(state)
+        arrays = {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in found}
+        return lines, {k: np.asarray(x) for k, x in arrays.items() if is_compared(k)}
+
+    return follow
+
+
+def _crossing(metric: str, run: runs.Run, config) -> float:
+    """What examples on the other side of a border make of a share of them."""
+    kind, _, name = metric.partition("/")
+    if name not in SHARES:
+        return 0.0
+    trained = config.log.every * run.task.images_per_step
+    return CROSSING / (len(run.dataset.test) if kind == "eval" else trained)
+
+
+def state_excess(bound: Bound, workdir, reference) -> dict[str, float]:
+    """{array: difference over its bound} of the newest parameters and pictures of two runs."""
+    ours, theirs = state_of(workdir), state_of(reference)
+    assert ours.keys() == theirs.keys()
+    return {
+        k: _ratio(np.abs(ours[k] - theirs[k]).max(), limit) for k, limit in bound.arrays.items()
+    }
+
+
+def lines_excess(bound: Bound, ours: list[dict], theirs: list[dict]) -> dict[str, float]:
+    """{metric: difference over its bound} of lines of the same steps and metrics."""
+    assert [line.keys() for line in ours] == [line.keys() for line in theirs]
+    found = {}
+    for line, expected, limits in zip(ours, theirs, bound.lines, strict=True):
+        assert (line["step"], line["images"]) == (expected["step"], expected["images"])
+        for name, limit in limits.items():
+            difference = abs(line[name] - expected[name])
+            found[f"{name} at step {line['step']}"] = _ratio(difference, limit)
+    return found
+
+
+def _ratio(difference: float, limit: float) -> float:
+    return float(difference / limit) if limit else float(np.inf if difference else 0)
+
+
+def assert_close(bound: Bound, workdir, reference) -> None:
+    """Two runs, made in two ways, differ by rounding at most."""
+    assert_within(lines_excess(bound, metrics_of(workdir), metrics_of(reference)))
+    assert_within(state_excess(bound, workdir, reference))
+
+
+def assert_within(found: dict[str, float]) -> None:
+    beyond = {what: f"{ratio:.3g} x its bound" for what, ratio in found.items() if not ratio <= 1}
+    assert not beyond, beyond
