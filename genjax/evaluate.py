@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 
 import jax
 import numpy as np
@@ -12,6 +13,11 @@ import genjax
 from genjax import data, processes, rng, runs
 from genjax.errors import UserError
 from genjax.files import append_durably
+
+# An evaluation takes several training batches at once while they are small: calls cost time, and
+# scores need no memory for gradients.
+_EXAMPLES = 64
+_BYTES = 2**20  # of uint8 pixels
 
 
 class Evaluator:
@@ -47,10 +53,12 @@ class Evaluator:
         return {f"eval/{name}": float(value / total) for name, value in sums.items()}
 
     def _batches(self):
-        rows = self._run.devices.rows
-        if self._run.dataset is None:
-            return [{"weight": np.ones(len(rows), np.float32)}]
-        return data.evaluation_batches(self._run.dataset.test, self._run.task.images_per_step, rows)
+        devices, dataset = self._run.devices, self._run.dataset
+        if dataset is None:
+            return [{"weight": np.ones(len(devices.rows), np.float32)}]
+        size = self._run.task.images_per_step
+        size *= max(1, min(_EXAMPLES // size, _BYTES // (size * math.prod(dataset.shape))))
+        return data.evaluation_batches(dataset.test, size, devices.rows_of(size))
 
 
 def evaluate(config: ConfigDict, workdir: epath.Path):

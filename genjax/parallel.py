@@ -85,7 +85,8 @@ class Jit:
     """Programs for the global batch, partitioned by the compiler.
 
     Attributes:
-      rows: i64[b], the rows of a global batch that this process supplies, in order.
+      rows: i64[b], the rows of a global batch that this process supplies, in order; those of a
+        step. `rows_of` has them for other batches.
     """
 
     def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
@@ -93,10 +94,15 @@ class Jit:
         self.whole = NamedSharding(self.mesh, PartitionSpec())
         self.divided = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self.state_is_batch = state_is_batch
-        shares = self.divided.addressable_devices_indices_map((batch_size,)).values()
-        self.rows = np.sort(np.concatenate([np.arange(batch_size)[share] for share in shares]))
-        self._flags = np.zeros(len(shares), bool)  # one for each device of this process
+        self.rows = self.rows_of(batch_size)
+        mine = self.divided.addressable_devices_indices_map((self.mesh.size,))
+        self._flags = np.zeros(len(mine), bool)  # one for each device of this process
         self._any = jax.jit(jnp.any, out_shardings=self.whole)
+
+    def rows_of(self, batch_size: int) -> np.ndarray:
+        """i64[b]: which rows of a global batch this process supplies, in order."""
+        shares = self.divided.addressable_devices_indices_map((batch_size,)).values()
+        return np.sort(np.concatenate([np.arange(batch_size)[share] for share in shares]))
 
     @property
     def device_count(self) -> int:

@@ -6,6 +6,7 @@ and machine code is made without optimisations. Tests of what that might break, 
 programs give the same bits, run processes `as_shipped`.
 """
 
+import gc
 import json
 import os
 import re
@@ -24,16 +25,21 @@ import jax  # noqa: E402  (it reads the environment when it is first imported)
 import pytest  # noqa: E402
 from etils import epath  # noqa: E402
 
-from genjax import cache  # noqa: E402
+from genjax import cache, report_page  # noqa: E402
 from genjax.train import train  # noqa: E402
 from tests import reading, rounding  # noqa: E402
 from tests.once import once, session_folder  # noqa: E402
-from tests.tiny import tiny  # noqa: E402
+from tests.tiny import tiny, without_curves  # noqa: E402
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     programs = str(cache.prepare(cache.place().parent / "tests"))
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
     jax.config.update("jax_compilation_cache_dir", programs)
+
+
+# Tracing makes many objects that live long; looking for cycles among them takes its time.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_configure(config):
@@ -67,6 +73,21 @@ def pytest_collection_modifyitems(config, items):
         (kept if seen[item.path] % n == k else others).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture(autouse=True)
+def plain_pages(request, monkeypatch):
+    """Curves are drawn where they are looked at."""
+    if not request.module.__name__.endswith("test_report_page"):
+        monkeypatch.setattr(report_page, "_svg", report_page._svg)  # back at the end
+        without_curves()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_memory_of_programs():
+    """Tests do not share programs in memory; the traces of hundreds take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

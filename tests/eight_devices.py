@@ -19,7 +19,7 @@ from genjax.data import Resident
 from genjax.errors import UserError
 from genjax.runs import abstract_state, build
 from genjax.train import train
-from tests.tiny import STEPS, tiny
+from tests.tiny import STEPS, tiny, without_curves
 
 # Where pictures are the batch: one for each device, of one shape.
 EIGHT_CONTENTS = {
@@ -133,6 +133,7 @@ def make(folder: epath.Path, run: str):
 
 
 if __name__ == "__main__":
+    without_curves()
     out = epath.Path(sys.argv[1])
     (out / "devices").write_text(str(len(jax.devices())))
     for each in sys.argv[2:]:

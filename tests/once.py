@@ -1,4 +1,4 @@
-"""What is dear to make is made once a session, by whichever of pytest's processes needs it first."""
+"""What is dear to make is made once a session, by whichever process needs it first."""
 
 import fcntl
 from collections.abc import Callable

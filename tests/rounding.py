@@ -25,7 +25,7 @@ from genjax.evaluate import Evaluator
 from genjax.steps import Steps, open_feed
 from tests.tiny import metrics_of, state_of
 
-MOVED = 4  # runs from moved states
+MOVED = 3  # runs from moved states
 MULTIPLE = 8
 # Beside it, in units of float32's precision: results are themselves rounded, sums of metrics too.
 FLOOR = 16

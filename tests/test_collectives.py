@@ -1,7 +1,7 @@
 """What a step is said to average is what its compiled programs do; this file also compiles them.
 
-python tests/test_collectives.py FOLDER: compiles tiny steps for all the devices that there are, and
-leaves the programs in FOLDER/NAME-MODE.
+python tests/test_collectives.py FOLDER NAME [NAME ...]: compiles tiny steps for all the devices
+that there are, and leaves the programs in FOLDER/NAME-MODE.
 """
 
 import math
@@ -19,7 +19,7 @@ import pytest
 from genjax import collectives, rng, runs
 from genjax.collectives import Averaged, sent, size_text
 from genjax.steps import step_function
-from tests.tiny import ROOT, tiny
+from tests.tiny import ROOT, kinds_first, tiny
 
 NAMES = ("vae", "cnn", "dcgan")
 MODES = ("jit", "pmap", "fsdp")
@@ -63,31 +63,39 @@ def _moved(text: str, operation: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
+def compiled(request, shared):
     """`compiled(name, mode)`: bytes that the program for eight devices averages a step.
 
     With a third argument, those that another collective moves.
     """
-    folder = tmp_path_factory.mktemp("collectives")
+    selected = {
+        item.callspec.params["name"]
+        for item in request.session.items
+        if item.path == request.path and "compiled" in item.fixturenames
+    }
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, __file__, folder]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+
+    def make(folder):
+        command = [sys.executable, __file__, folder, *sorted(selected)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    folder = shared("collectives", make)
     return lambda name, mode, operation="all-reduce": _moved(
         (folder / f"{name}-{mode}").read_text(), operation
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", kinds_first(NAMES))
 def test_pmap_averages_what_is_said_to_the_byte(name, compiled):
     assert compiled(name, "pmap") == collectives.averaged(runs.build(tiny(name))).total
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", kinds_first(NAMES))
 def test_jit_averages_the_same_but_for_what_its_compiler_does(name, compiled):
     run = runs.build(tiny(name))
     what, state = collectives.averaged(run), _state(run)
@@ -103,7 +111,7 @@ def test_jit_averages_the_same_but_for_what_its_compiler_does(name, compiled):
     assert expected <= compiled(name, "jit") <= expected + what.metrics
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", kinds_first(NAMES))
 def test_fsdp_gathers_parameters_and_moves_no_activations(name, compiled):
     """Beside what `jit` averages, the divided parameters: once, or more often where used again."""
     run = runs.build(tiny(name))
@@ -232,6 +240,6 @@ def test_mistakes_are_one_line(arguments, line, capsys, monkeypatch):
 
 
 if __name__ == "__main__":
-    for each in NAMES:
+    for each in sys.argv[2:]:
         for way in MODES:
             Path(sys.argv[1], f"{each}-{way}").write_text(program_text(each, way))

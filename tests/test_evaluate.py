@@ -25,7 +25,7 @@ def counting(monkeypatch):
             return {
                 "label": batch["label"].astype(np.float32),
                 "brightness": batch["image"].astype(np.float32).mean(axis=(1, 2, 3)),
-                "state": state * np.ones(batch_size, np.float32),
+                "state": state * np.ones(len(batch["label"]), np.float32),
             }
 
         return run._replace(task=run.task._replace(evaluate=score))
@@ -70,6 +70,23 @@ def test_another_batch_size_scores_the_same_classifier_the_same(finished):
     scores = Evaluator(other)(trained.state)
     for name, value in scores.items():
         np.testing.assert_allclose(metrics_of(finished("cnn"))[-1][name], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "size", "together"),
+    [(8, 28, 64), (24, 28, 48), (64, 28, 64), (100, 28, 100), (8, 256, 16), (8, 1024, 8)],
+)
+def test_small_batches_are_taken_together(batch_size, size, together, counting, monkeypatch):
+    run = counting(batch_size)
+    run = run._replace(dataset=run.dataset._replace(shape=(size, size, 1)))
+    asked = []
+    monkeypatch.setattr(
+        evaluate_module.data,
+        "evaluation_batches",
+        lambda split, n, rows: asked.append((n, len(rows))),
+    )
+    Evaluator(run)._batches()
+    assert asked == [(together, together)]
 
 
 def test_a_task_without_scores_says_so(finished, tmp_path, monkeypatch):

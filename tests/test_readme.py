@@ -38,7 +38,7 @@ def test_the_two_commands():
     assert "\npip install -e . && python main.py --config=configs/dcgan.py\n" in readme
     test_command = 'pip install -e ".[test]" && pytest'
     assert f"\n{test_command}\n" in readme
-    assert f"\n{test_command}\n" in (ROOT / ".ci" / "run").read_text()
+    assert f"\n  {test_command}\n" in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.suffix == ".md"], ids=lambda p: p.name)

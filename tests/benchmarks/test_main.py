@@ -17,6 +17,7 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 def test_the_whole_command(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--suite=smoke", "--peer=none", f"--out={tmp_path}"],

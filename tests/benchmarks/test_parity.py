@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks import parity
+from benchmarks import parity, peers
 from benchmarks.trace import Account, record
 from genjax import parallel
 from genjax.errors import UserError
@@ -23,14 +23,14 @@ NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_gradients_and_ten_losses_agree(name, monkeypatch):
     """As far as rounding lets them: by as much as initial parameters at the next number would."""
-    errors = parity.check(tiny(name))
+    run, trace = record(tiny(name))
+    errors = parity.compare(trace.account, parity.follow(run, trace, peers.EAGER))
     assert {quantity.split("/")[0] for quantity in errors} == {"outputs", "gradients", "losses"}
-    account = record(tiny(name))[1].account
     start, moved = parallel.Jit.init, []
     for i in range(rounding.MOVED):
         move = rounding.mover(np.random.default_rng(i))
         monkeypatch.setattr(parallel.Jit, "init", lambda *a, move=move: move(start(*a)))
-        moved.append(parity.compare(record(tiny(name))[1].account, account))
+        moved.append(parity.compare(record(tiny(name))[1].account, trace.account))
     rounding.assert_within(
         {
             k: e / rounding.allowed([changes[k] for changes in moved], size=1)

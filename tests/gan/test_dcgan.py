@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -23,18 +25,23 @@ def test_parameter_counts_of_the_specification():
 @pytest.mark.parametrize("size", [8, 16, 32])
 def test_one_level_less_for_half_the_size(size):
     generator, discriminator = dcgan.networks(ConfigDict({"width": 2}), (size, size, 1))
-    fake, variables = generator.init_with_output(jax.random.key(0), jnp.ones((2, 10)), train=True)
+
+    def begin(key):
+        fake, variables = generator.init_with_output(key, jnp.ones((2, 10)), train=True)
+        return fake, variables, discriminator.init_with_output(key, fake, train=True)[0]
+
+    fake, variables, logits = jax.jit(begin)(jax.random.key(0))
     assert fake.shape == (2, size, size, 1)
     assert jnp.abs(fake).max() <= 1
     convolutions = [name for name in variables["params"] if "Conv" in name]
     assert len(convolutions) == {8: 3 - 1, 16: 3, 32: 4}[size]
-    logits, _ = discriminator.init_with_output(jax.random.key(0), fake, train=True)
     assert logits.shape == (2,)
 
 
 def test_initial_values():
     generator, _ = dcgan.networks(ConfigDict({"width": 64}), (16, 16, 3))
-    params = generator.init(jax.random.key(0), jnp.zeros((1, 100)), train=True)["params"]
+    init = jax.jit(partial(generator.init, train=True))
+    params = init(jax.random.key(0), jnp.zeros((1, 100)))["params"]
     assert abs(params["ConvTranspose_0"]["kernel"].std() - 0.02) < 1e-3
     scale = params["BatchNorm_0"]["scale"]
     assert abs(scale.mean() - 1) < 0.01
