@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from genjax import config as config_lib
 from genjax.errors import UserError
 from tests import reading
-from tests.tiny import CONFIGS, VARIANTS, tiny
+from tests.tiny import CONFIGS, VARIANTS, kinds_first, tiny
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_best_mode_is_one_of_two(config):
         config_lib.check(with_values(config, **{"checkpoint.best_mode": "maxx"}))
 
 
-@pytest.mark.parametrize("file", CONFIGS)
+@pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - {"r1"}))  # wgan_gp's keys
 def test_every_key_is_read_by_something(file, finished):
     keys, read = set(), set()
     for name, (of, *_) in VARIANTS.items():

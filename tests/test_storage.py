@@ -66,8 +66,10 @@ def assert_whole_lines(workdir: Path) -> list[int]:
 @pytest.mark.parametrize(
     ("chunk", "leave"),
     [
-        pytest.param(2, 0, id="not even the line of step 6 fits"),
-        pytest.param(2, 4096, id="the line fits, but not what TensorBoard has of it"),
+        pytest.param(2, 0, id="not even the line of step 6 fits", marks=pytest.mark.slow),
+        pytest.param(
+            2, 4096, id="the line fits, but not what TensorBoard has of it", marks=pytest.mark.slow
+        ),
         pytest.param(2, 8192, id="the pictures of step 6 do not fit"),
         pytest.param(3, 0, id="no file of checkpoint 8 fits"),
         pytest.param(3, 65536, id="the arrays of checkpoint 8 do not fit"),

@@ -39,7 +39,7 @@ def _direct(x, kernel):
     )
 
 
-@pytest.mark.parametrize("size", [(9, 9), (7, 10)], ids=str)
+@pytest.mark.parametrize("size", [pytest.param((9, 9), marks=pytest.mark.slow), (7, 10)], ids=str)
 @pytest.mark.parametrize(("m", "r"), CASES)
 def test_values_and_both_gradients_round_as_documented(m, r, size):
     """At most 3 times the error of a direct sum for tiles of 2, and 12 times for tiles of 4.

@@ -94,6 +94,8 @@ def test_the_content_itself_has_no_content_loss(net):
 
 def test_several_styles_are_a_weighted_mean(net):
     config = style_config.get_config()
+    config.style_loss.layers, config.style_loss.weights = ("relu1_1", "relu2_1"), (1.0, 2.0)
+    config.content_loss.layers = ("relu2_1",)
     coffee, china = (_pieces(config, net, [name])["style"] for name in ("coffee", "china"))
     equal = _pieces(config, net, ["coffee", "china"])["style"]
     np.testing.assert_allclose(equal, 0.5 * coffee + 0.5 * china, rtol=1e-4)
