@@ -11,7 +11,7 @@ import json
 import os
 import re
 
-UNOPTIMIZED = "--xla_backend_optimization_level=0"
+UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 os.environ.update(
     JAX_NUMPY_RANK_PROMOTION="raise",
     JAX_DEBUG_NANS="true",

@@ -11,7 +11,7 @@ An update is itself a sum of many roundings and is thousands of times smaller th
 that it is added to: moving parameters by a last place is more than reordering the sums of a step.
 An error of another kind (an example counted twice, a sum for a mean, one device's gradient for the
 average of all) changes updates by parts of themselves, which is hundreds of times more;
-`test_rounding.py` makes such errors.
+`test_devices.py` makes such errors.
 """
 
 from collections.abc import Callable
@@ -53,9 +53,7 @@ def bound(config) -> Bound:
     """The bound for the run of a config, measured on this machine."""
     with jax.debug_nans(True):  # states are then not donated
         run = runs.build(config)
-        key = rng.stream(config.seed, rng.Stream.INIT)
-        first = run.devices.init(run.task.init, key, run.task.constants)
-        follow = _follower(run, first)
+        follow = follower(run)
         lines, arrays = follow(lambda state: state)
         moved = [follow(mover(np.random.default_rng(i))) for i in range(MOVED)]
 
@@ -102,9 +100,14 @@ def mover(random: np.random.Generator) -> Callable:
     return lambda state: jax.tree_util.tree_map_with_path(move, state)
 
 
-def _follower(run: runs.Run, first) -> Callable:
-    """`follow(move) -> (lines, arrays)`: the run from `first`, moved before each step."""
+def follower(run: runs.Run) -> Callable:
+    """`follow(move) -> (lines, arrays)`: the steps of a run, with its state moved before each.
+
+    Nothing is written; the lines are those of metrics.jsonl, without step and images.
+    """
     config, devices = run.config, run.devices
+    key = rng.stream(config.seed, rng.Stream.INIT)
+    first = devices.init(run.task.init, key, run.task.constants)
     steps = Steps(run, open_feed(run, lambda line: None), devices.from_global(first))
     evaluator = Evaluator(run)
 

@@ -44,7 +44,7 @@ EVERY += [
     for run in ("dcgan-jit", "vae-pmap", "cnn-jit", "style-lbfgs-jit", "style-adam-pmap")
 ]
 ENDLESS = {"train.steps": 1_000_000}
-QUICK = "processes.SILENCE_SECONDS = 8; "
+QUICK = "processes.SILENCE_SECONDS = 5; "
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_the_others_end_with_one_that_is_killed(tmp_path):
     code, words = _kill(1, tmp_path)
     assert code == 1
     assert words == (
-        "error: process 1 of this run is gone: no sign of life for 8 s; start all processes again "
+        "error: process 1 of this run is gone: no sign of life for 5 s; start all processes again "
         "to go on from the newest checkpoint"
     )
 

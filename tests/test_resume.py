@@ -88,7 +88,9 @@ def test_resume_draws_the_noise_of_its_own_steps(finished, tmp_path):
     assert any((x != reference[key]).any() for key, x in state_of(other).items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_exits_75(number, tmp_path, finished, signal_at_chunk, capsys):
     command = command_line("vae", tmp_path)
     signal_at_chunk(number, 3)  # of steps 7 and 8
