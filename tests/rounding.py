@@ -14,6 +14,7 @@ average of all) changes updates by parts of themselves, which is hundreds of tim
 `test_devices.py` makes such errors.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -74,9 +75,14 @@ def bound(config) -> Bound:
     )
 
 
-def allowed(changes: list[float], size: float) -> float:
-    """The bound for numbers of that size, from what each run from moved states changed."""
-    return float(MULTIPLE * max(changes) + FLOOR * _EPSILON * size)
+def allowed(changes: list[float], size: float, terms: int = 1) -> float:
+    """The bound for numbers of that size, from what each run from moved states changed.
+
+    Args:
+      terms: how many numbers are added up one after the other, where it is known: their roundings
+        make about the root of it.
+    """
+    return float(MULTIPLE * max(changes) + max(FLOOR, math.sqrt(terms)) * _EPSILON * size)
 
 
 def moved_by_a_last_place(x: np.ndarray, random: np.random.Generator) -> np.ndarray:

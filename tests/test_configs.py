@@ -12,7 +12,7 @@ import main
 from genjax.errors import UserError
 from genjax.evaluate import evaluate
 from genjax.sample import sample
-from tests.tiny import CONFIGS, ROOT, STEPS, VARIANTS, kinds_first, metrics_of, tiny
+from tests.tiny import CONFIGS, KINDS, ROOT, STEPS, VARIANTS, kinds_first, metrics_of, tiny
 
 WITHOUT_PICTURES_OF_ITS_OWN = ("cnn",)
 
@@ -29,7 +29,7 @@ def test_defaults_are_complete_locked_and_json(file):
 
 
 # One of each family by default; the others' networks differ, and what they have below.
-@pytest.fixture(params=kinds_first(VARIANTS, ("dcgan", "vae", "cnn", "style-adam")))
+@pytest.fixture(params=kinds_first(VARIANTS, (*KINDS, "cnn")))
 def run(request, finished, tmp_path):
     """(config, a copy of the workdir) of a finished run."""
     workdir = epath.Path(shutil.copytree(finished(request.param), tmp_path / "run"))

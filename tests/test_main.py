@@ -215,6 +215,7 @@ def test_a_batch_that_does_not_divide_names_both_numbers(tmp_path):
     assert process.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_last_line_says_that_it_is_done(tmp_path, capsys):
     assert main.main(command_line("vae", tmp_path)) == 0
     lines = capsys.readouterr().err.splitlines()

@@ -86,7 +86,7 @@ def _train(workdir, name: str, **overrides) -> epath.Path:
     return workdir
 
 
-@pytest.mark.parametrize("name", kinds_first(FAMILIES, ("dcgan", "vae", "style-adam")))
+@pytest.mark.parametrize("name", kinds_first(FAMILIES))
 def test_the_first_bad_number_stops_the_run(name, tmp_path, poison, capsys):
     metric, value = FAMILIES[name]
     poison(11, value=value)
@@ -136,6 +136,7 @@ def test_skipping_changes_nothing_where_all_is_well(tmp_path, finished, bound):
     assert_within(lines_excess(bound("vae"), lines, metrics_of(finished("vae"))))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_with_skips_ends_as_one_that_was_not(tmp_path, poison, monkeypatch):
     """Stopped at step 8, between two lines and in the middle of the row of skipped steps."""
     poison(*BAD)

@@ -123,6 +123,7 @@ def run_python(*arguments):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_for_a_person(disk):
     """Also where threads of Orbax and TensorStore find it full."""
     done = run_python("-c", _FILLED, *command_line("vae", disk / "run")[1:], disk)

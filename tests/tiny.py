@@ -54,8 +54,8 @@ VARIANTS = {
 }
 
 # One variant for each kind of state, for what is proven of the loop with any state: networks with
-# statistics, averages and an optimiser each; networks alone; pictures with a search of their own.
-KINDS = ("dcgan", "vae", "style-lbfgs")
+# statistics, averages and an optimiser each; networks alone; pictures, each with its optimiser.
+KINDS = ("dcgan", "vae", "style-adam")
 
 # What is due falls on different steps: chunks of at most 5 are 4, 2, 2 and 4 steps long.
 STEPS = 12
