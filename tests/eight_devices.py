@@ -29,7 +29,7 @@ EIGHT_CONTENTS = {
 }
 THREE_CONTENTS = {"content": "coffee,astronaut,cat", "content_fit": "crop"}
 MODES = ("jit", "pmap", "fsdp")
-CHAIN = ("fsdp", "jit", "pmap")  # of one run, which changes its mode twice
+CHAIN = ("jit", "pmap", "jit", "fsdp", "jit")  # of one run: every change between jit and another
 
 
 def overrides(name: str) -> dict:
