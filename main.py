@@ -19,32 +19,23 @@ import importlib
 import sys
 
 from genjax import config as config_lib
-from genjax.errors import UserError, tell
+from genjax.errors import OptionParser, UserError, tell
 from genjax.files import place
 
 MODES = ("train", "evaluate", "sample")
 OPTIONS = dict(config=str, workdir=str, mode=str, coordinator=str, processes=int, process_id=int)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message} (see --help)")
-
-
 def parse(argv):
     """(config, workdir, the other options) of a command line."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = OptionParser()
     for name, kind in OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind)
     options, others = parser.parse_known_args(argv[1:], argparse.Namespace(mode="train"))
     config_lib.choose("--mode", options.mode, dict.fromkeys(MODES))
     if not options.config:
         raise UserError("--config is missing: try --config=configs/dcgan.py, or --help")
-    for other in others:
-        if not (other.startswith("--config.") and "=" in other):
-            raise UserError(f"argument {other!r} is not understood: --KEY=VALUE is (see --help)")
-    overrides = dict(other.removeprefix("--config.").split("=", 1) for other in others)
-    config = config_lib.read(options.config, overrides)
+    config = config_lib.read(options.config, others)
     workdir = options.workdir or config_lib.default_workdir(options.config)
     return config, place(workdir), options
 
@@ -56,8 +47,8 @@ def main(argv) -> int:
         return 0
     try:
         config, workdir, options = parse(argv)
-        importlib.import_module("genjax.cache").enable()  # heavy imports, once needed
-        processes = importlib.import_module("genjax.processes")
+        importlib.import_module("genjax.devices.cache").enable()  # heavy imports, once needed
+        processes = importlib.import_module("genjax.devices.processes")
         processes.start(options.coordinator, options.processes, options.process_id)
         verb = getattr(importlib.import_module(f"genjax.{options.mode}"), options.mode)
         processes.run(verb, config, workdir)

@@ -16,15 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import machine, report, suite, workloads
-from genjax.errors import Interrupted, UserError, tell
+from genjax.errors import Interrupted, OptionParser, UserError, tell
 from genjax.files import write_atomically
 
 PEERS = ("torch", "none")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"{message} (see --help)")
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[workloads.Workload]]:
@@ -33,7 +28,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[workloads.Workload]
     Raises:
       UserError: an option or a value is unknown, or PyTorch is wanted and not installed.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = OptionParser()
     parser.add_argument("--suite", default="quick")
     parser.add_argument("--only", default="")
     parser.add_argument("--peer", default="torch")

@@ -31,7 +31,7 @@ def environment(place: str, folder: str) -> dict[str, str]:
     variables = {
         "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache",
         "TMPDIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as genjax.cache has it
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as genjax.devices.cache has it
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     if place == "gpu":

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from genjax import config as config_lib
+from benchmarks import workloads
 from genjax import data, images
 from genjax.steps import filled
 
@@ -43,7 +43,7 @@ class Feed:
     """
 
     def __init__(self, config: str, overrides: Mapping[str, str]):
-        options = config_lib.read(config, overrides)
+        options = workloads.read(config, overrides)
         self.images_per_step = options.train.batch_size
         split = data.open_dataset(options.data).train
         rows = np.arange(self.images_per_step)
@@ -82,7 +82,7 @@ class Loader:
     def __init__(self, config: str, overrides: Mapping[str, str], device: str):
         import torch
 
-        options = config_lib.read(config, overrides)
+        options = workloads.read(config, overrides)
         self.images_per_step = options.train.batch_size
         self._device = torch.device("cuda" if device == "gpu" else "cpu")
         self._torch = torch

@@ -5,7 +5,7 @@ import sys
 
 import jax
 
-from genjax import speed
+from genjax.speed import speed
 
 
 def peak_bytes() -> int:

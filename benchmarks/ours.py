@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from etils import epath
 
+from benchmarks import workloads
 from benchmarks.timing import Round
-from genjax import config as config_lib
 from genjax import rng, runs
 from genjax.steps import Steps, open_feed
 from genjax.train import train
@@ -29,7 +29,7 @@ class Training:
     """
 
     def __init__(self, config: str, overrides: Mapping[str, str], prepared: bool = False):
-        self.built = runs.build(config_lib.read(config, overrides))
+        self.built = runs.build(workloads.read(config, overrides))
         run = self.built
         self.images_per_step = run.task.images_per_step
         key = rng.stream(run.config.seed, rng.Stream.INIT)
@@ -59,11 +59,11 @@ class Samples:
     """
 
     def __init__(self, config: str, overrides: Mapping[str, str]):
-        run = runs.build(config_lib.read(config, overrides))
+        run = runs.build(workloads.read(config, overrides))
         self.images_per_step = run.config.train.batch_size
         key = rng.stream(run.config.seed, rng.Stream.INIT)
         self._state = run.devices.init(run.task.init, key, run.task.constants)
-        self._draw = run.devices.on_whole(
+        self._draw = run.devices.on_state(
             lambda state, key: run.task.sample(state, key, self.images_per_step)
         )
         self._key, self._drawn = rng.stream(run.config.seed, rng.Stream.SAMPLE), 0
@@ -86,7 +86,7 @@ class Loop:
     def __init__(self, config: str, overrides: Mapping[str, str]):
         never = {f"{what}.every": "0" for what in ("sample", "evaluate", "checkpoint")}
         self._config, self._overrides = config, dict(overrides) | never
-        options = config_lib.read(config, overrides)
+        options = workloads.read(config, overrides)
         self._every = options.train.steps_per_call
         self._overrides["log.every"] = str(self._every)
         self.images_per_step = options.train.batch_size
@@ -100,7 +100,7 @@ class Loop:
         first, last = self._step + self._every, self._step + self._every + counted
         self._step = last + self._every
         train(
-            config_lib.read(self._config, self._overrides | {"train.steps": str(self._step)}),
+            workloads.read(self._config, self._overrides | {"train.steps": str(self._step)}),
             self._workdir,
         )
         lines = map(json.loads, (self._workdir / "metrics.jsonl").read_text().splitlines())

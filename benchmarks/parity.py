@@ -33,9 +33,8 @@ import jax
 import numpy as np
 import torch
 
-from benchmarks import peers
+from benchmarks import peers, workloads
 from benchmarks.trace import Account, Trace, record
-from genjax import config as config_lib
 from genjax import runs
 from genjax.errors import UserError
 
@@ -138,7 +137,7 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"{argument} is no option: see python -m pydoc benchmarks.parity")
     if not config_file:
         raise UserError("no config: give --config=FILE[:ARG]")
-    config = config_lib.read(config_file, overrides)
+    config = workloads.read(config_file, overrides)
     print(json.dumps(check(config) | ({"float64": witness(config)} if exact else {})))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks import plots, workloads
 from benchmarks.parts import Cell, Section, Table
 from benchmarks.texts import DASH, flop_rate, percent, ranged, ratio_text, seconds
-from genjax.collectives import size_text
+from genjax.speed.collectives import size_text
 
 PARITY_GOAL = 1e-4
 NOT_MEASURED = "not measured"

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks import peers
-from genjax import config as config_lib
+from benchmarks import peers, workloads
 from genjax import data
 
 
@@ -31,7 +30,7 @@ class Samples:
 
 
 def _make(config: str, overrides: Mapping[str, str], variant: str, device: str):
-    options = config_lib.read(config, overrides)
+    options = workloads.read(config, overrides)
     dataset = data.open_dataset(options.data) if "data" in options else None
     found = peers.variants(device, options.precision)[variant]
     return peers.make(options, dataset, found, device)

@@ -55,14 +55,14 @@ class Server:
 
     def model_flop(self) -> dict:
         """FLOP of a step of the opened run, and over how many devices it is divided."""
-        from genjax import flops
+        from genjax.speed import flops
 
         run = self._side.built
         return {"flop": flops.model_flop(run), "devices": run.devices.device_count}
 
     def sent(self) -> dict:
         """What each device sends a step, in bytes."""
-        from genjax import collectives
+        from genjax.speed import collectives
 
         run = self._side.built
         count, mode = run.devices.device_count, run.config.parallel
@@ -81,7 +81,7 @@ class Server:
 
     def matmul_rate(self, precision: str) -> dict:
         """FLOP/s of one device in matrix products of this type."""
-        from genjax import flops
+        from genjax.speed import flops
 
         return {"rate": flops.matmul_rate(precision)}
 

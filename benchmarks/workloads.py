@@ -1,7 +1,11 @@
 """What is measured: one table of workloads, each a real config at sizes for CPU and for GPU."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
+from genjax import config as config_lib
 from genjax.config import nearest
 from genjax.errors import UserError
 
@@ -276,6 +280,11 @@ def overrides(workload: Workload, setting: Setting) -> dict[str, str]:
     """{dotted key: text} of a row: the workload's, and the setting's batch and precision."""
     batch = {} if setting.batch is None else {"train.batch_size": str(setting.batch)}
     return workload.overrides | batch | {"precision": setting.precision}
+
+
+def read(config: str, overrides: Mapping[str, str]) -> ConfigDict:
+    """The config that `main.py` would read, with {dotted key: text}."""
+    return config_lib.read(config, [f"--config.{key}={text}" for key, text in overrides.items()])
 
 
 def row_name(workload: Workload, setting: Setting) -> str:

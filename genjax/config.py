@@ -5,7 +5,7 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -75,7 +75,7 @@ def base(task: str) -> ConfigDict:
     Keys:
       task: the family whose task this is.
       seed: of everything random; a run is a function of its config.
-      parallel: "jit" or "pmap" (see `genjax.parallel`).
+      parallel: "jit" or "pmap" (see `genjax.devices.parallel`).
       precision: "float32" or "bfloat16", the type of the arithmetic; parameters, norms, losses and
         statistics are float32 in either.
       train.steps: optimiser rounds in all.
@@ -89,7 +89,8 @@ def base(task: str) -> ConfigDict:
       checkpoint.keep: how many of the newest checkpoints stay.
       checkpoint.best, checkpoint.best_mode: the metric whose best checkpoint stays besides, such as
         "eval/accuracy", and "max" or "min".
-      profile.steps: (first, last) of the steps that are traced (`genjax.profile`); () for none.
+      profile.steps: (first, last) of the steps that are traced (`genjax.speed.profile`); () for
+        none.
     """
     return ConfigDict(
         {
@@ -142,20 +143,25 @@ def dataset(name: str, size: int) -> ConfigDict:
     )
 
 
-def read(name: str, overrides: Mapping[str, str]) -> ConfigDict:
+def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     """The locked config that a command line describes.
 
     An exception of the file's own code is passed on: its traceback says more than a line could.
 
     Args:
       name: `FILE[:ARG]`, a Python file whose `get_config(ARG)` returns the config.
-      overrides: {dotted key: the text of its value}. A tuple is written with commas, `1.0,2.0` or
-        `(1.0, 2.0)`.
+      arguments: `--config.KEY=VALUE` each, of dotted keys. A tuple is written with commas,
+        `1.0,2.0` or `(1.0, 2.0)`.
 
     Raises:
-      UserError: there is no such file, it has no `get_config` that returns a ConfigDict, a key is
-        unknown (the nearest known one is named), or a value is of another type.
+      UserError: an argument is something else, there is no such file, it has no `get_config` that
+        returns a ConfigDict, a key is unknown (the nearest known one is named), or a value is of
+        another type.
     """
+    for argument in arguments:
+        if not (argument.startswith("--config.") and "=" in argument):
+            raise UserError(f"argument {argument!r} is not understood: --KEY=VALUE is (see --help)")
+    overrides = dict(argument.removeprefix("--config.").split("=", 1) for argument in arguments)
     path, colon, arg = name.partition(":")
     file = epath.Path(path)
     if not file.is_file() or file.suffix != ".py":

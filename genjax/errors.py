@@ -1,5 +1,6 @@
 """The ways a run ends early, and the exit code each one has."""
 
+import argparse
 import errno
 import os
 import re
@@ -10,6 +11,19 @@ class UserError(Exception):
     """Something that the user can mend; the message is one line that says what to change."""
 
     exit_code = 2
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Command-line options, of which a wrong one is a UserError and not argparse's own exit.
+
+    Names may not be shortened, and `--help` is left to the program.
+    """
+
+    def __init__(self, **options):
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+
+    def error(self, message):
+        raise UserError(f"{message} (see --help)")
 
 
 class Interrupted(Exception):  # noqa: N818  (a request that was honoured, not an error)

@@ -10,7 +10,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import data, processes, rng, runs
+from genjax import data, rng, runs
+from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.files import append_durably
 

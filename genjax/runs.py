@@ -14,18 +14,19 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import checkpoint, data, images, parallel, processes, rng
 from genjax import config as config_lib
-from genjax.checkpoint import Checkpoints
+from genjax import data, images, rng
+from genjax.devices import parallel, processes
 from genjax.errors import UserError
 from genjax.task import Inputs, Task
+from genjax.workdir import Checkpoints, checkpoint
 
 # The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
 FAMILIES = {
-    "gan": "genjax.gan.task",
-    "vae": "genjax.vae.task",
-    "cnn": "genjax.cnn.task",
-    "style": "genjax.style.task",
+    "gan": "genjax.gan",
+    "vae": "genjax.vae",
+    "cnn": "genjax.cnn",
+    "style": "genjax.style",
 }
 
 RUN_PREFIX = "run:"
@@ -142,7 +143,7 @@ class Sampler:
 
     def __init__(self, run: Run, n: int, seed: int):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
-        self._compiled = run.devices.on_whole(lambda state, key: run.task.sample(state, key, n))
+        self._compiled = run.devices.on_state(lambda state, key: run.task.sample(state, key, n))
 
     def __call__(self, state) -> np.ndarray:
         return np.asarray(self._compiled(state, self._key))

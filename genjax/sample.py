@@ -6,7 +6,8 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import images, processes, runs
+from genjax import images, runs
+from genjax.devices import processes
 from genjax.files import write_atomically
 
 

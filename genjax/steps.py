@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax import data, parallel, rng, runs
+from genjax import data, rng, runs
 from genjax.data.augment import augment
 from genjax.data.feed import Resident, Stream
+from genjax.devices import pmean
 
 
 def open_feed(run: runs.Run, say: Callable[[str], None]) -> Resident | Stream | None:
@@ -92,7 +93,7 @@ def step_function(task, config: ConfigDict) -> Callable:
         updated, metrics = task.step(state, batch | arrays["constants"], key, axis_name)
         if not skips:
             return updated, metrics
-        metrics = parallel.mean(metrics, axis_name)  # so that all devices decide alike
+        metrics = pmean(metrics, axis_name)  # so that all devices decide alike
         good = jnp.stack([jnp.isfinite(value) for value in metrics.values()]).all()
         return jax.tree.map(partial(jax.lax.select, good), updated, state), metrics
 

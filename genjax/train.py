@@ -15,21 +15,15 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
-from genjax import collectives, data, images, processes, rng, runs
 from genjax import config as config_lib
-from genjax.checkpoint import Checkpoints, Restored
+from genjax import data, images, rng, runs
+from genjax.devices import StopRequest, processes
 from genjax.errors import Interrupted, NonFiniteError
 from genjax.evaluate import Evaluator
-from genjax.lock import Hold
-from genjax.meter import Meter, as_computed
-from genjax.profile import Profile
-from genjax.report import Report
-from genjax.report_page import write_page
-from genjax.silent import Silent
-from genjax.speed import Speed
+from genjax.report import Meter, Report, Silent, as_computed, write_page
+from genjax.speed import Profile, Speed, collectives
 from genjax.steps import Steps, open_feed
-from genjax.stop import StopRequest
-from genjax.workdir import enter
+from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir
 
 LEAST_SHOWN = 16  # held-out examples in a picture, whatever `sample.n` says of samples
 
@@ -43,7 +37,7 @@ def train(config: ConfigDict, workdir: epath.Path):
       NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
     """
     run = runs.build(config)
-    with enter(config, workdir) as held, runs.checkpoints(config, workdir) as kept:
+    with enter_workdir(config, workdir) as held, runs.checkpoints(config, workdir) as kept:
         found = kept.restore(runs.abstract_state(run), runs.warn)
         step = found.step if found else 0
         if step >= config.train.steps:
@@ -92,7 +86,7 @@ class _Loop:
         if run.task.pictures and held_out:
             count = max(LEAST_SHOWN, self.config.sample.n)
             self.test_batch = data.examples(run.dataset.test, count)
-            self.pictures = run.devices.on_whole(run.task.pictures)
+            self.pictures = run.devices.on_state(run.task.pictures)
         self.facts = {}
 
     def go(self, found: Restored | None):

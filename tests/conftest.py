@@ -25,7 +25,8 @@ import jax  # noqa: E402  (it reads the environment when it is first imported)
 import pytest  # noqa: E402
 from etils import epath  # noqa: E402
 
-from genjax import cache, report_page  # noqa: E402
+from genjax.devices import cache  # noqa: E402
+from genjax.report import page  # noqa: E402
 from genjax.train import train  # noqa: E402
 from tests import reading, rounding  # noqa: E402
 from tests.once import once, session_folder  # noqa: E402
@@ -78,8 +79,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def plain_pages(request, monkeypatch):
     """Curves are drawn where they are looked at."""
-    if not request.module.__name__.endswith("test_report_page"):
-        monkeypatch.setattr(report_page, "_svg", report_page._svg)  # back at the end
+    if not request.module.__name__.endswith("report.test_page"):
+        monkeypatch.setattr(page, "_svg", page._svg)  # back at the end
         without_curves()
 
 

@@ -14,8 +14,9 @@ from unittest import mock
 import jax
 from etils import epath
 
-from genjax import parallel, rng
+from genjax import rng
 from genjax.data import Resident
+from genjax.devices import parallel
 from genjax.errors import UserError
 from genjax.runs import abstract_state, build
 from genjax.train import train

@@ -18,7 +18,8 @@ PATIENCE = 240  # seconds, for processes to end by themselves on a machine that 
 _PROGRAM = """
 import os, signal, sys, time
 import genjax, main
-from genjax import processes, steps
+from genjax import steps
+from genjax.devices import processes
 
 def at_chunk(k, act):
     inputs, calls = steps.Steps.inputs, []

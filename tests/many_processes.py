@@ -11,8 +11,8 @@ import traceback
 
 from etils import epath
 
-from genjax import processes
 from genjax.data import feed
+from genjax.devices import processes
 from genjax.evaluate import evaluate
 from genjax.sample import sample
 from genjax.train import train

@@ -15,7 +15,7 @@ def lockf(*_):
 fcntl.lockf = lockf
 from genjax.errors import UserError
 from genjax.files import place
-from genjax.lock import hold
+from genjax.workdir import hold
 workdir = place(sys.argv[1])
 print("ready", flush=True)
 for _ in sys.stdin:

@@ -172,7 +172,7 @@ def file(tmp_path):
 
 @pytest.mark.parametrize(("suffix", "arg"), [("", "none"), (":", ""), (":k=a:b", "k=a:b")])
 def test_read_passes_what_follows_the_colon(file, suffix, arg):
-    config = config_lib.read(f"{file}{suffix}", {})
+    config = config_lib.read(f"{file}{suffix}")
     assert config.arg == arg
     assert config.is_locked
     assert config.a.is_locked
@@ -197,7 +197,7 @@ def test_read_passes_what_follows_the_colon(file, suffix, arg):
     ],
 )
 def test_overrides_have_the_type_of_the_default(file, key, text, value):
-    config = config_lib.read(str(file), {key: text})
+    config = config_lib.read(str(file), [f"--config.{key}={text}"])
     for part in key.split("."):
         config = config[part]
     assert config == value
@@ -215,7 +215,7 @@ def test_overrides_have_the_type_of_the_default(file, key, text, value):
 )
 def test_overrides_that_are_refused(file, key, text, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        config_lib.read(str(file), {key: text})
+        config_lib.read(str(file), [f"--config.{key}={text}"])
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from genjax.checkpoint import saved_steps
+from genjax.workdir import saved_steps
 from tests.launch import PATIENCE, Process, finish, run
 from tests.tiny import assert_same_state, command_line, metrics_of
 

@@ -19,9 +19,9 @@ from PIL import Image, ImageCms
 import main
 from genjax import config as config_lib
 from genjax import images
-from genjax.archives import read_npz
 from genjax.cnn import vgg, weights
 from genjax.data import open_dataset
+from genjax.data.archives import read_npz
 from genjax.errors import UserError, one_line
 from tests.tiny import CONFIGS, ROOT
 
@@ -283,9 +283,7 @@ VALUES = st.one_of(
 )
 FILES = {name: f"{ROOT}/configs/{name}.py" for name in CONFIGS}
 KEYS = sorted(
-    (name, key)
-    for name, file in FILES.items()
-    for key in config_lib.flatten(config_lib.read(file, {}))
+    (name, key) for name, file in FILES.items() for key in config_lib.flatten(config_lib.read(file))
 )
 
 

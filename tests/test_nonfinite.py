@@ -12,8 +12,10 @@ import pytest
 from etils import epath
 
 import main
-from genjax import meter, parallel, rng, runs, steps, train
+from genjax import rng, runs, steps, train
+from genjax.devices import parallel
 from genjax.errors import Interrupted, UserError
+from genjax.report import meter
 from genjax.task import Task
 from tests.rounding import assert_within, lines_excess
 from tests.tiny import (

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.disks import cannot
+from tests.report.test_report import board_events
 from tests.rivals import rivals
-from tests.test_report import board_events
 from tests.tiny import ROOT, assert_same_run, command_line
 
 WORKDIR = "gs://genjax-tests/runs/vae"
@@ -24,12 +24,12 @@ WORKDIR = "gs://genjax-tests/runs/vae"
 _RUN = f"""
 import json, subprocess, sys
 import fsspec
-from genjax import parallel
+from genjax.devices import parallel
 import main
 commands, folder = json.loads(sys.argv[1]), sys.argv[2]
 place, others = parallel.Jit.place_inputs, []
 def place_inputs(self, inputs):
-    hold = "import sys; from genjax.lock import hold; hold(sys.argv[1]).__enter__()"
+    hold = "import sys; from genjax.workdir.lock import hold; hold(sys.argv[1]).__enter__()"
     others.append(subprocess.run([sys.executable, "-c", hold, "{WORKDIR}"], capture_output=True))
     parallel.Jit.place_inputs = place
     return place(self, inputs)
@@ -101,7 +101,7 @@ def test_places_that_cannot_be_used(bucket, tmp_path):
 # Leaves the lease of a process of another host, which has not renewed it for a minute.
 _STALE = f"""
 import json, time, fsspec
-from genjax import lock
+from genjax.workdir import lock
 record = {{"host": "elsewhere", "token": "theirs", "renewed": time.time() - 61}}
 lease = f"{WORKDIR}/{{lock.LEASE_FILE}}"
 fsspec.filesystem("gs").pipe_file(lease, json.dumps(record).encode())
@@ -118,7 +118,7 @@ def test_of_two_that_start_at_once_one_gets_the_bucket(bucket, before):
 # What two do that have seen the same, in a folder whose name means something in a URL.
 _TWO = """
 from etils import epath
-from genjax import lock
+from genjax.workdir import lock
 path = epath.Path("gs://genjax-tests/50% of/run.lease")
 ours, theirs = lock._Object(path), lock._Object(path)
 _, none = theirs.read()

@@ -11,7 +11,7 @@ import pytest
 from etils import epath
 
 import main
-from genjax import parallel
+from genjax.devices import parallel
 from genjax.errors import Interrupted
 from genjax.train import train
 from tests.tiny import (
@@ -30,7 +30,7 @@ from tests.tiny import (
 # The checkpoint of step 8 may or may not be complete by then.
 _KILLED = """
 import os, signal, sys
-from genjax import parallel
+from genjax.devices import parallel
 import main
 place, calls = parallel.Jit.place_inputs, []
 def place_inputs(self, inputs):

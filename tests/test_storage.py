@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import main
-from genjax import parallel
-from genjax.checkpoint import Checkpoints
+from genjax.devices import parallel
+from genjax.workdir import Checkpoints
 from tests.disks import fill, make_read_only, small_disk
 from tests.tiny import ROOT, assert_same_run, command_line, state_of
 
@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up(chunk, leave, disk, at_chunk, finished, capsys):
 _FILLED = """
 import sys
 from pathlib import Path
-from genjax import parallel
+from genjax.devices import parallel
 import main
 from tests.disks import fill
 from tests.test_storage import wait_for
@@ -134,7 +134,7 @@ def test_a_full_disk_is_one_line_for_a_person(disk):
 
 def test_writers_dropped_after_the_one_that_failed_say_nothing():
     """Python would have a second last line for each of Orbax's, after the one for a person."""
-    done = run_python("-c", "import genjax.checkpoint\nasync def write(): pass\nwrite()")
+    done = run_python("-c", "import genjax.workdir.checkpoint\nasync def write(): pass\nwrite()")
     assert (done.returncode, done.stderr) == (0, "")
 
 

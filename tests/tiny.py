@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from genjax import config as config_lib
-from genjax import report_page
-from genjax.report import find_pictures
+from genjax.report import page
+from genjax.report.report import find_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
@@ -85,7 +85,7 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
 def tiny(name: str, **overrides) -> ConfigDict:
     """The locked config of a variant; overrides are dotted keys, `**{"train.steps": 2}`."""
     config_file, values = arguments(name, overrides)
-    config = config_lib.read(f"{ROOT / config_file}", {})
+    config = config_lib.read(f"{ROOT / config_file}")
     config.update_from_flattened_dict(values)
     return config
 
@@ -99,7 +99,7 @@ def command_line(name: str, workdir, **overrides) -> list[str]:
 
 def without_curves():
     """From now on this process draws no curves into pages, which are a fifth of a tiny run."""
-    report_page._svg = lambda group, last_step: "<svg></svg>"
+    page._svg = lambda group, last_step: "<svg></svg>"
 
 
 def metrics_of(workdir) -> list[dict]:

@@ -10,7 +10,7 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 
-from genjax.nn.layers import BatchNorm, Conv, max_pool
+from genjax.nn import BatchNorm, Conv, max_pool
 
 
 class Classifier(nn.Module):

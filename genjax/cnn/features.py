@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from etils import epath
 
 from genjax import config as config_lib
-from genjax.checkpoint import restore_arrays
 from genjax.cnn import classifier, task, vgg
 from genjax.errors import UserError
+from genjax.workdir import restore_arrays
 
 
 class FeatureNet(NamedTuple):

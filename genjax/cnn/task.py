@@ -10,9 +10,9 @@ import optax
 
 from genjax import images
 from genjax.cnn.classifier import Classifier
+from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
-from genjax.nn.precision import compute_type
-from genjax.parallel import mean, whole
+from genjax.nn import compute_type
 from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
@@ -82,14 +82,17 @@ def build(config, inputs: Inputs) -> Task:
 
         def loss(params):
             logits, updated = make(axis_name=axis_name).apply(
-                state.network | {"params": whole(params)}, x, train=True, mutable=["batch_stats"]
+                state.network | {"params": gather_params(params)},
+                x,
+                train=True,
+                mutable=["batch_stats"],
             )
             metrics = jax.tree.map(jnp.mean, scores(logits, batch["label"]))
             return metrics["loss"], (metrics, updated)
 
         params = state.network["params"]
         grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
-        grads = mean(grads, axis_name)
+        grads = pmean(grads, axis_name)
         updates, optimizer_state = optimizer.update(grads, state.optimizer)
         network = {"params": optax.apply_updates(params, updates)} | updated
         metrics["grad_norm"] = optax.tree.norm(grads)

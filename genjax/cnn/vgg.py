@@ -13,8 +13,8 @@ from flax.traverse_util import flatten_dict
 
 from genjax.cnn.weights import package_file, read_npz, read_pickle
 from genjax.errors import UserError
+from genjax.nn import average_pool, max_pool
 from genjax.nn.conv import conv
-from genjax.nn.layers import average_pool, max_pool
 
 # Convolutions in each block of configurations D and E, and their features.
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

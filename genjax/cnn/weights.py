@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genjax import archives
+from genjax.data import archives
 from genjax.errors import UserError
 
 _MAX_DEPTH = 32  # of dicts in dicts; published networks have 4

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genjax.archives import read_npz
+from genjax.data.archives import read_npz
 from genjax.data.dataset import Dataset, Split, conform, hold_out
 from genjax.errors import UserError
 

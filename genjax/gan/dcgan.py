@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.gan.shapes import check_square
-from genjax.nn.layers import BatchNorm, Conv, ConvTranspose
+from genjax.nn import BatchNorm, Conv, ConvTranspose
 
 _KERNEL = nn.initializers.normal(0.02)
 

@@ -11,10 +11,10 @@ import optax
 from ml_collections import ConfigDict
 
 from genjax import images, rng
+from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
 from genjax.gan.losses import Loss
 from genjax.nn import ema, spectral_norm
-from genjax.parallel import mean, whole
 
 # Example i of a batch has the key `fold_in(key, i)` (`rng.example_keys`), and a round's last batch
 # of latents that of the round itself; everything else is at places that no batch reaches.
@@ -86,7 +86,10 @@ def play(game: Game, state: GanState, image, key) -> tuple[GanState, dict]:
 
     def generate(params):
         return game.generator.apply(
-            state.generator | {"params": whole(params)}, z, train=True, mutable=["batch_stats"]
+            state.generator | {"params": gather_params(params)},
+            z,
+            train=True,
+            mutable=["batch_stats"],
         )
 
     fake, generator_backward, updated = jax.vjp(generate, state.generator["params"], has_aux=True)
@@ -96,7 +99,7 @@ def play(game: Game, state: GanState, image, key) -> tuple[GanState, dict]:
 
     def objective(fake):
         logits, _ = game.discriminator.apply(
-            d_variables | {"params": whole(d_variables["params"])},
+            d_variables | {"params": gather_params(d_variables["params"])},
             fake,
             train=True,
             mutable=["batch_stats"],
@@ -105,7 +108,7 @@ def play(game: Game, state: GanState, image, key) -> tuple[GanState, dict]:
 
     g_loss, fake_grads = jax.value_and_grad(objective)(fake)
     (g_grads,) = generator_backward(fake_grads)
-    g_grads = mean(g_grads, game.axis_name)
+    g_grads = pmean(g_grads, game.axis_name)
     g_params, g_optimizer = _descend(
         game.generator_optimizer, g_grads, state.generator_optimizer, state.generator["params"]
     )
@@ -170,7 +173,7 @@ def _earlier_updates(game: Game, state: GanState, discriminator, batches, key):
     """
     if not len(batches):
         return discriminator
-    g_variables = state.generator | {"params": whole(state.generator["params"])}
+    g_variables = state.generator | {"params": gather_params(state.generator["params"])}
 
     def update(discriminator, x):
         real, i = x
@@ -186,7 +189,7 @@ def _update_discriminator(game: Game, variables, optimizer_state, real, fake, ke
     """((variables, optimizer state) after one update on two batches, metrics)."""
 
     def objective(params):
-        params = whole(params)
+        params = gather_params(params)
         # Spectral norms take their step at the first application and are the same in the others.
         logits_real, updated = game.discriminator.apply(
             variables | {"params": params},
@@ -215,7 +218,7 @@ def _update_discriminator(game: Game, variables, optimizer_state, real, fake, ke
         return total, (updated | updated_again, metrics)
 
     grads, (updated, metrics) = jax.grad(objective, has_aux=True)(variables["params"])
-    grads = mean(grads, game.axis_name)
+    grads = pmean(grads, game.axis_name)
     params, optimizer_state = _descend(
         game.discriminator_optimizer, grads, optimizer_state, variables["params"]
     )

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 
 from genjax.config import choose
 from genjax.gan.shapes import check_square
-from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense
-from genjax.nn.spectral_norm import SpectralNorm
+from genjax.nn import BatchNorm, Conv, ConvTranspose, Dense, SpectralNorm
 
 _NORMAL = nn.initializers.normal(0.02)
 

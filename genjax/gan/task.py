@@ -13,7 +13,7 @@ from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Game, GanState, as_shown, play
-from genjax.nn.precision import compute_type
+from genjax.nn import compute_type
 from genjax.task import Inputs, Task
 
 # Each makes (generator, discriminator) for images of shape (H, W, C); see `networks`.

@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax.devices import pmean
 from genjax.nn import conv as convolution
 from genjax.nn.backend import spelled_out
 from genjax.nn.sums import spread, total
-from genjax.parallel import mean
 
 # Parameters, statistics and norms stay float32; `dtype` is the type of the arithmetic.
 
@@ -120,7 +120,7 @@ class BatchNorm(nn.Module):
         x = _once(x).astype(jnp.float32)
         if train:
             n = x.size // x.shape[-1]
-            moments = mean((total(x) / n, total(jnp.square(x)) / n), self.axis_name)
+            moments = pmean((total(x) / n, total(jnp.square(x)) / n), self.axis_name)
             found = {"mean": moments[0], "var": nn.relu(moments[1] - jnp.square(moments[0]))}
             if not self.is_initializing():
                 for name, variable in running.items():

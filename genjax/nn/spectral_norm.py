@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax.parallel import whole
+from genjax.devices import gather_params
 
 COLLECTION = "spectral"
 
@@ -35,10 +35,10 @@ class SpectralNorm(nn.Module):
         v = self.variable(COLLECTION, "v", lambda: _unit(_dot(u.value, matrix)))
         if self.is_mutable_collection(COLLECTION) and not self.is_initializing():
             fixed = jax.lax.stop_gradient(matrix)
-            v.value = _unit(_dot(whole(u.value), fixed))
+            v.value = _unit(_dot(gather_params(u.value), fixed))
             u.value = _unit(_dot(fixed, v.value))
         # Used by every device, where `fsdp` keeps a part of them on each.
-        sigma = _dot(_dot(whole(u.value), matrix), whole(v.value))
+        sigma = _dot(_dot(gather_params(u.value), matrix), gather_params(v.value))
         return kernel / sigma
 
     def _first(self, matrix):

@@ -16,7 +16,7 @@ which `tests/nn/test_winograd.py` holds.
 
 Every one of the n² transformed arrays reads many pixels of what it is made from. The barriers make
 XLA compute that once; left to itself it would compute it, and all elementwise operations before it,
-again for each (see `genjax.parallel`).
+again for each (see `genjax.devices.parallel`).
 """
 
 import functools

@@ -1,0 +1,5 @@
+"""Style transfer by optimisation: the picture is the parameter."""
+
+from genjax.style.task import build
+
+__all__ = ["build"]

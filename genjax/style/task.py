@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import images, parallel
+from genjax import images
 from genjax.cnn import features
 from genjax.config import choose
-from genjax.nn import backend
-from genjax.nn.precision import compute_type
+from genjax.devices import jit
+from genjax.nn import backend, compute_type
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
@@ -57,7 +57,7 @@ def build(config, inputs: Inputs) -> Task:
     # Native operations, where a program runs once or now and then: they compile in a tenth of the
     # time. A step has the faster ones.
     with backend.native():
-        style_target = parallel.jit(objective.style_target)(net.weights, styles)
+        style_target = jit(objective.style_target)(net.weights, styles)
     alone = len(pictures.contents) == 1
     constants = {
         "weights": net.weights,

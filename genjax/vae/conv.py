@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from genjax.errors import UserError
-from genjax.nn.layers import BatchNorm, Conv, ConvTranspose
+from genjax.nn import BatchNorm, Conv, ConvTranspose
 
 LEVELS = 4  # each halves the picture
 

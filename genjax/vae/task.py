@@ -10,9 +10,9 @@ import optax
 
 from genjax import images, rng
 from genjax.config import choose
+from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
-from genjax.nn.precision import compute_type
-from genjax.parallel import mean, whole
+from genjax.nn import compute_type
 from genjax.task import Inputs, Task
 from genjax.vae import conv, losses, mlp
 from genjax.vae.binarize import BINARIZE
@@ -83,7 +83,7 @@ def build(config, inputs: Inputs) -> Task:
         noise = rng.normal(key_z, len(x), (model.latent,), axis_name)
 
         def loss(params):
-            params = whole(params)
+            params = gather_params(params)
             moments, e_updated = encoder.apply(
                 state.encoder | {"params": params[0]}, x, train=True, mutable=["batch_stats"]
             )
@@ -100,7 +100,7 @@ def build(config, inputs: Inputs) -> Task:
 
         params = (state.encoder["params"], state.decoder["params"])
         grads, (metrics, e_updated, d_updated) = jax.grad(loss, has_aux=True)(params)
-        grads = mean(grads, axis_name)
+        grads = pmean(grads, axis_name)
         updates, optimizer_state = optimizer.update(grads, state.optimizer)
         e_params, d_params = optax.apply_updates(params, updates)
         state = VaeState(

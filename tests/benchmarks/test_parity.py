@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import parity, peers
 from benchmarks.trace import Account, record
-from genjax import parallel
+from genjax.devices import parallel
 from genjax.errors import UserError
 from tests import rounding
 from tests.tiny import arguments, tiny

@@ -14,13 +14,13 @@ def test_every_workload_is_a_config(workload, monkeypatch):
 
     monkeypatch.chdir(ROOT)
     for setting in (*workload.cpu, *workload.gpu):
-        config = config_lib.read(workload.config, workloads.overrides(workload, setting))
+        config = workloads.read(workload.config, workloads.overrides(workload, setting))
         assert config.task == workload.family
         assert config.precision == setting.precision
         assert setting.batch is None or config.train.batch_size == setting.batch
         config_lib.check(config)
     if workload.parity is not None:
-        config_lib.read(workload.config, workload.overrides | workload.parity)
+        workloads.read(workload.config, workload.overrides | workload.parity)
 
 
 def test_names_tell_workloads_and_rows_apart():

@@ -7,11 +7,11 @@ from etils import epath
 from configs import cnn as cnn_config
 from configs import dcgan as dcgan_config
 from genjax import config as config_lib
-from genjax.checkpoint import Checkpoints
 from genjax.cnn import features
 from genjax.cnn.classifier import Classifier
 from genjax.cnn.task import CnnState
 from genjax.errors import UserError
+from genjax.workdir import Checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ import numpy as np
 import optax
 import pytest
 
-from genjax import collectives, images, rng, runs
+from genjax import images, rng, runs
 from genjax.errors import UserError
 from genjax.gan import round as gan_round
 from genjax.gan import sngan
 from genjax.gan import task as gan_task
 from genjax.gan.losses import LOSSES
 from genjax.nn.spectral_norm import COLLECTION
+from genjax.speed import collectives
 from tests.tiny import tiny
 
 KEY = jax.random.key(1)

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.nn import layers, sums
-from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, average_pool, max_pool
+from genjax.nn import BatchNorm, Conv, ConvTranspose, average_pool, layers, max_pool, sums
 
 
 def _normal(*shape):

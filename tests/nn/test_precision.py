@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import pytest
 
 from genjax.errors import UserError
-from genjax.nn.precision import compute_type
+from genjax.nn import compute_type
 
 
 def test_names():

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.nn.layers import Conv, Dense
-from genjax.nn.spectral_norm import COLLECTION, SpectralNorm
+from genjax.nn import Conv, Dense, SpectralNorm
+from genjax.nn.spectral_norm import COLLECTION
 
 
 def _normal(*shape):

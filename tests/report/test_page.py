@@ -11,8 +11,9 @@ from PIL import Image
 
 from genjax import images
 from genjax.errors import UserError
-from genjax.report_page import thin, write_page
-from genjax.report_pictures import spread
+from genjax.report import write_page
+from genjax.report.page import thin
+from genjax.report.pictures import spread
 
 
 @pytest.fixture

@@ -9,15 +9,16 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import config as config_lib
-from genjax import lock, processes
-from genjax.checkpoint import saved_steps
+from genjax.devices import processes
 from genjax.errors import UserError
+from genjax.workdir import lock
+from genjax.workdir.checkpoint import saved_steps
 
 SHARING_SECONDS = 20  # network file systems take a while to show a new file
 
 
 @contextlib.contextmanager
-def enter(config: ConfigDict, workdir: epath.Path) -> Iterator[lock.Hold]:
+def enter_workdir(config: ConfigDict, workdir: epath.Path) -> Iterator[lock.Hold]:
     """Keeps other runs out of `workdir` until the block ends; `config.json` there is `config`.
 
     Raises:

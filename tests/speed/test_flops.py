@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import flops, runs
-from genjax.flops import count
+from genjax import runs
 from genjax.nn import backend, conv
+from genjax.speed import flops
+from genjax.speed.flops import count
 from tests.tiny import tiny
 
 _WHOLE = jax.sharding.PartitionSpec()

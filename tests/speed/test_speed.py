@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from genjax import flops, runs, speed
+from genjax import runs
 from genjax.report import read_metrics
+from genjax.speed import flops, speed
 from tests.tiny import tiny
 
 

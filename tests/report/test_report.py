@@ -12,9 +12,9 @@ import pytest
 from etils import epath
 from PIL import Image
 
-from genjax import report
 from genjax.errors import UserError
-from genjax.report import Progress, Report, read_metrics
+from genjax.report import Report, read_metrics, report
+from genjax.report.report import Progress
 from tests.disks import fill, small_disk
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import parallel
+from genjax.devices import parallel
 from genjax.errors import UserError
 
 CAPACITY = 5
@@ -13,7 +13,7 @@ CAPACITY = 5
 
 def _add(state, arrays, x, step, axis_name):
     """A step whose result tells which inputs and which step numbers it saw, in which order."""
-    value = parallel.mean((arrays["row"][x["index"]]).mean(), axis_name)
+    value = parallel.pmean((arrays["row"][x["index"]]).mean(), axis_name)
     state = 10 * state + value + step
     return state, {"value": value, "state": jnp.mean(state)}
 
@@ -22,7 +22,7 @@ def _run(mode, n, first=0):
     devices = parallel.make(mode, 2)
     index = np.zeros((CAPACITY, 2), np.int32)
     index[:n] = np.arange(n)[:, None]
-    state = devices.from_global(jax.device_put(jnp.float32(0), devices.whole))
+    state = devices.from_global(jax.device_put(jnp.float32(0), devices.replicated))
     program = devices.chunk(_add, CAPACITY, state)
     state, metrics = program(
         state,
@@ -51,7 +51,7 @@ def test_steps_count_from_the_first(mode):
 
 def test_the_state_is_donated():
     devices = parallel.make("jit", 1)
-    state = jax.device_put(jnp.zeros((64, 64)), devices.whole)
+    state = jax.device_put(jnp.zeros((64, 64)), devices.replicated)
     program = devices.chunk(lambda state, *_: (state + 1, {"n": jnp.float32(0)}), 2, state)
     with jax.debug_nans(False):  # which wants to look at arguments again
         new, _ = program(state, {}, {}, 0, 2)
@@ -64,7 +64,7 @@ def test_the_state_is_donated():
 def test_the_global_form_survives_the_way_to_the_devices_and_back(mode, state_is_batch):
     devices = parallel.make(mode, 3, state_is_batch)
     state = {"a": jnp.arange(6.0).reshape(3, 2), "b": jnp.arange(3)}
-    state = jax.device_put(state, devices.divided if state_is_batch else devices.whole)
+    state = jax.device_put(state, devices.sharded if state_is_batch else devices.replicated)
     back = devices.to_global(devices.from_global(state))
     jax.tree.map(np.testing.assert_array_equal, back, state)
     assert jax.tree.map(lambda x: x.sharding, back) == jax.tree.map(lambda x: x.sharding, state)
@@ -93,7 +93,7 @@ def test_evaluation_sees_batch_and_constants():
 
 def test_mean_without_an_axis_is_the_tree_itself():
     tree = {"a": 1}
-    assert parallel.mean(tree, None) is tree
+    assert parallel.pmean(tree, None) is tree
 
 
 def test_an_unknown_mode_is_refused():

@@ -12,8 +12,8 @@ from etils import epath
 
 from genjax.errors import UserError
 from genjax.files import write_atomically
-from genjax.report import format_duration, format_number, read_metrics
-from genjax.report_pictures import pictures
+from genjax.report.pictures import pictures
+from genjax.report.report import format_duration, format_number, read_metrics
 
 MAX_POINTS = 2000  # a curve
 SMOOTHING_POINTS = 200  # a longer curve, where noisy, gets a running mean drawn over it
@@ -70,14 +70,14 @@ def write_page(
     plots = [_plot(name, group, last_step) for name, group in _groups(metrics).items()]
     results, newest, history = pictures(workdir)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("genjax", ""),
+        loader=jinja2.PackageLoader("genjax.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     words = re.findall(r"[a-z]+", status.lower())
-    html = environment.get_template("report_page.html.j2").render(
+    html = environment.get_template("page.html.j2").render(
         title=title,
         status=status,
         state=words[0] if words else "",

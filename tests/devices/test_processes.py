@@ -11,7 +11,7 @@ import pytest
 from etils import epath
 
 import main
-from genjax import processes
+from genjax.devices import processes
 from genjax.train import train
 from tests.eight_devices import overrides
 from tests.launch import PATIENCE, finish, free_port, launched, run
@@ -251,7 +251,10 @@ def test_processes_that_differ_are_refused(tmp_path):
 def test_workdirs_that_are_not_one_folder_are_refused(tmp_path):
     arguments = command_line("vae", "run")[1:]  # relative: each has another
     with run(
-        arguments, tmp_path, 2, change="import genjax.workdir; genjax.workdir.SHARING_SECONDS = 1"
+        arguments,
+        tmp_path,
+        2,
+        change="from genjax.workdir import enter; enter.SHARING_SECONDS = 1",
     ) as started:
         codes = [process.wait() for process in started]
         words = [process.last_words() for process in started]

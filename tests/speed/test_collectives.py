@@ -1,7 +1,7 @@
 """What a step is said to average is what its compiled programs do; this file also compiles them.
 
-python tests/test_collectives.py FOLDER NAME [NAME ...]: compiles tiny steps for all the devices
-that there are, and leaves the programs in FOLDER/NAME-MODE.
+python tests/speed/test_collectives.py FOLDER NAME [NAME ...]: compiles tiny steps for all the
+devices that there are, and leaves the programs in FOLDER/NAME-MODE.
 """
 
 import math
@@ -16,8 +16,9 @@ import jax
 import numpy as np
 import pytest
 
-from genjax import collectives, rng, runs
-from genjax.collectives import Averaged, sent, size_text
+from genjax import rng, runs
+from genjax.speed import collectives
+from genjax.speed.collectives import Averaged, sent, size_text
 from genjax.steps import step_function
 from tests.tiny import ROOT, kinds_first, tiny
 
@@ -214,7 +215,7 @@ def _print(capsys, *arguments) -> tuple[int, str, str]:
 def test_the_tables_in_the_docs_are_what_is_printed(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     docs = (ROOT / "docs" / "cloud.md").read_text()
-    commands = re.findall(r"^python -m genjax.collectives (--.*)$", docs, re.MULTILINE)
+    commands = re.findall(r"^python -m genjax.speed.collectives (--.*)$", docs, re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
         code, output, _ = _print(capsys, *command.split())

@@ -24,10 +24,10 @@ import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from genjax import processes
+from genjax.devices import processes
 from genjax.errors import UserError, exit_code
 from genjax.files import absolute, is_local
-from genjax.fingerprint import fingerprints
+from genjax.workdir.fingerprint import fingerprints
 
 DAMAGED_FOLDER = "damaged-checkpoints"
 

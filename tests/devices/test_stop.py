@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from genjax.stop import StopRequest
+from genjax.devices import StopRequest
 from tests.tiny import ROOT
 
 _TWICE = """
 import signal
-from genjax.stop import StopRequest
+from genjax.devices import StopRequest
 with StopRequest() as stop:
     signal.raise_signal(signal.{first})
     print(stop.requested, flush=True)

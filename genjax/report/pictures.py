@@ -11,7 +11,7 @@ from etils import epath
 from PIL import Image, UnidentifiedImageError
 
 from genjax.images import grid
-from genjax.report import find_pictures
+from genjax.report.report import find_pictures
 
 MAX_HISTORY = 12  # pictures in a strip
 LARGE_BYTES = 2_000_000  # all large pictures together, before base64

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from etils import epath
 
-from genjax.checkpoint import DAMAGED_FOLDER, Checkpoints, restore, restore_arrays
 from genjax.errors import UserError
+from genjax.workdir import Checkpoints, restore, restore_arrays
+from genjax.workdir.checkpoint import DAMAGED_FOLDER
 
 
 @pytest.fixture

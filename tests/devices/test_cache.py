@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from genjax import cache
+from genjax.devices import cache
 from tests.tiny import ROOT
 
 # Compiles two programs, and prints a result and how many came from the disk.
 _PROGRAM = """
-from genjax import cache
+from genjax.devices import cache
 cache.enable()
 import jax, jax.numpy as jnp
 hits = []
@@ -66,7 +66,7 @@ def test_a_place_that_cannot_be_used_costs_time_only(tmp_path):
 
 def test_a_disk_that_takes_nothing_is_told_of_once(tmp_path):
     """Nothing can be made in /proc, for nobody; it looks like a folder that became read-only."""
-    script = "import genjax.cache as c; c.Path.mkdir = lambda *a, **k: None\n" + _PROGRAM
+    script = "import genjax.devices.cache as c; c.Path.mkdir = lambda *a, **k: None\n" + _PROGRAM
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={k: v for k, v in os.environ.items() if "CACHE" not in k}

@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from genjax import meter as meter_module
 from genjax.errors import NonFiniteError
-from genjax.meter import Meter, as_computed
+from genjax.report import Meter, as_computed
+from genjax.report import meter as meter_module
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from etils import epath
 
 from genjax import train
 from genjax.errors import UserError
-from genjax.profile import Op, Profile, durations, sources, table
+from genjax.speed import Profile
+from genjax.speed.profile import Op, durations, sources, table
 from tests.tiny import metrics_of, tiny
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.fingerprint import fingerprints
+from genjax.workdir.fingerprint import fingerprints
 
 ARRAYS = {
     "f32": np.arange(12, dtype=np.float32).reshape(3, 2, 2),

@@ -17,9 +17,9 @@ import numpy as np
 from etils import epath
 
 from genjax import images as images_lib
-from genjax.board import Board
 from genjax.errors import UserError
 from genjax.files import growing, partial_name, write_atomically
+from genjax.report.board import Board
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FOLDER = "samples"

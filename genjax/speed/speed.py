@@ -7,8 +7,9 @@ from pathlib import Path
 
 import jax
 
-from genjax import flops, runs
-from genjax.nn.precision import compute_type
+from genjax import runs
+from genjax.nn import compute_type
+from genjax.speed import flops
 
 
 class Speed:

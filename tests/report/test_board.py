@@ -8,8 +8,8 @@ from etils import epath
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from genjax import board
-from genjax.board import Board
+from genjax.report import board
+from genjax.report.board import Board
 
 
 @pytest.fixture

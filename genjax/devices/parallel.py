@@ -33,7 +33,7 @@ AXIS = "data"
 StepFunction = Callable[..., tuple]
 
 
-def mean(tree, axis_name: str | None):
+def pmean(tree, axis_name: str | None):
     """The mean over the devices of a mapped axis; the tree itself where there is none."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
@@ -42,7 +42,7 @@ def mean(tree, axis_name: str | None):
 _used_at: contextvars.ContextVar = contextvars.ContextVar("used_at", default=None)
 
 
-def whole(params):
+def gather_params(params):
     """Parameters about to be used: on every device, where the state holds a part of them on each.
 
     Left to itself the compiler would move activations instead, which grow with the batch.
@@ -91,17 +91,17 @@ class Jit:
 
     def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
         self.mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
-        self.whole = NamedSharding(self.mesh, PartitionSpec())
-        self.divided = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+        self.sharded = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self.state_is_batch = state_is_batch
         self.rows = self.rows_of(batch_size)
-        mine = self.divided.addressable_devices_indices_map((self.mesh.size,))
+        mine = self.sharded.addressable_devices_indices_map((self.mesh.size,))
         self._flags = np.zeros(len(mine), bool)  # one for each device of this process
-        self._any = jax.jit(jnp.any, out_shardings=self.whole)
+        self._any = jax.jit(jnp.any, out_shardings=self.replicated)
 
     def rows_of(self, batch_size: int) -> np.ndarray:
         """i64[b]: which rows of a global batch this process supplies, in order."""
-        shares = self.divided.addressable_devices_indices_map((batch_size,)).values()
+        shares = self.sharded.addressable_devices_indices_map((batch_size,)).values()
         return np.sort(np.concatenate([np.arange(batch_size)[share] for share in shares]))
 
     @property
@@ -130,12 +130,12 @@ class Jit:
 
     def _shardings(self, shapes):
         return jax.tree.map(
-            lambda x: self.divided if self.state_is_batch else self.leaf_sharding(x.shape), shapes
+            lambda x: self.sharded if self.state_is_batch else self.leaf_sharding(x.shape), shapes
         )
 
     def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
         """Where an array of the state lives that no batch axis divides."""
-        return self.whole
+        return self.replicated
 
     def on_batch(self, function: Callable, constants) -> Callable:
         """Compiles `function(global state, batch, key)`, for batches that come as numpy arrays.
@@ -145,29 +145,29 @@ class Jit:
         """
         compiled = jit(
             lambda state, constants, batch, key: function(state, batch | constants, key),
-            out_shardings=self.whole,
+            out_shardings=self.replicated,
         )
-        placed = _place(constants, self.whole)
-        return lambda state, batch, key: compiled(state, placed, _place(batch, self.divided), key)
+        placed = _place(constants, self.replicated)
+        return lambda state, batch, key: compiled(state, placed, _place(batch, self.sharded), key)
 
-    def on_whole(self, function: Callable) -> Callable:
+    def on_state(self, function: Callable) -> Callable:
         """Compiles `function(global state, *arguments)`, all else being alike in every process.
 
         The answer comes whole to every process.
         """
-        return jit(function, out_shardings=self.whole)
+        return jit(function, out_shardings=self.replicated)
 
     def any(self, value: bool) -> jax.Array | bool:
         """Whether it is true in any process. All have to ask; the answer may be awaited later."""
         return (
             value
             if jax.process_count() == 1
-            else self._any(_place(self._flags | value, self.divided))
+            else self._any(_place(self._flags | value, self.sharded))
         )
 
     def to_host(self, state):
         """A global state as numpy arrays, whole in every process."""
-        return jax.tree.map(np.asarray, self.on_whole(lambda state: state)(state))
+        return jax.tree.map(np.asarray, self.on_state(lambda state: state)(state))
 
     def bytes_per_device(self, state) -> int:
         """What a global state takes of one device's memory."""
@@ -175,7 +175,7 @@ class Jit:
 
     def place_arrays(self, arrays):
         """Data that every device holds whole: {name: [N, ...]}."""
-        return _place(arrays, self.whole)
+        return _place(arrays, self.replicated)
 
     def place_inputs(self, inputs):
         """A chunk's inputs, {name: [steps, b, ...]}, this process' rows of them."""
@@ -198,7 +198,7 @@ class Jit:
         else:
             program = partial(_loop, step_function, capacity, None)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        return jit(program, donate_argnums=0, out_shardings=(shardings, self.whole))
+        return jit(program, donate_argnums=0, out_shardings=(shardings, self.replicated))
 
     def to_global(self, state):
         """The state as checkpoints, evaluation and sampling see it."""
@@ -220,7 +220,7 @@ class Fsdp(Jit):
     def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
         possible = [i for i, n in enumerate(shape) if n and n % self.device_count == 0]
         if not possible:
-            return self.whole
+            return self.replicated
         axis = max(possible, key=lambda i: shape[i])
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
 
@@ -228,7 +228,7 @@ class Fsdp(Jit):
         shardings = jax.tree.map(lambda x: x.sharding, state)
 
         def step(*arguments):
-            token = _used_at.set(self.whole)
+            token = _used_at.set(self.replicated)
             try:
                 state, metrics = step_function(*arguments)
             finally:
@@ -275,8 +275,8 @@ class Pmap(Jit):
 
     def to_global(self, state):
         if self.state_is_batch:
-            return jax.tree.map(lambda x: _place(x.reshape(-1, *x.shape[2:]), self.divided), state)
-        return jax.tree.map(lambda x: _place(x[0], self.whole), state)
+            return jax.tree.map(lambda x: _place(x.reshape(-1, *x.shape[2:]), self.sharded), state)
+        return jax.tree.map(lambda x: _place(x[0], self.replicated), state)
 
     def from_global(self, state):
         if self.state_is_batch:
@@ -345,7 +345,7 @@ def _loop(step_function, capacity, axis_name, state, arrays, inputs, first, n):
     @partial(jax.jit, inline=True)  # traced once, for the names of its metrics and for the loop
     def one(state, arrays, x, step):
         state, metrics = step_function(state, arrays, x, step, axis_name)
-        return state, mean(metrics, axis_name)
+        return state, pmean(metrics, axis_name)
 
     def arguments(i, state):
         x = jax.tree.map(lambda leaf: leaf[i], inputs)

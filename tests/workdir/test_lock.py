@@ -16,10 +16,9 @@ import time
 import pytest
 from etils import epath
 
-from genjax import lock
 from genjax.errors import UserError
 from genjax.files import partial_name
-from genjax.lock import hold
+from genjax.workdir import hold, lock
 from tests.rivals import rivals
 from tests.tiny import ROOT
 
@@ -27,7 +26,7 @@ from tests.tiny import ROOT
 # number and waits for the end of the standard input.
 _HOLDER = """
 import os, sys, time
-from genjax.lock import hold
+from genjax.workdir import hold
 with hold(sys.argv[1]):
     child = os.fork() if "fork" in sys.argv else None
     if child == 0:
@@ -120,7 +119,7 @@ def test_twice_in_one_process(workdir):
                 hold(f"{workdir}/../run"),
             ):
                 pass
-            refused = "from genjax.lock import hold; import sys\nwith hold(sys.argv[1]): pass"
+            refused = "from genjax.workdir import hold; import sys\nwith hold(sys.argv[1]): pass"
             other = subprocess.run(
                 [sys.executable, "-c", refused, workdir], cwd=ROOT, capture_output=True, text=True
             )

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from genjax import archives
-from genjax.data import open_dataset
+from genjax.data import archives, open_dataset
 from genjax.errors import UserError
 
 

@@ -1,6 +1,6 @@
 """What moves between devices at each step, and how many bytes of it each device sends.
 
-    python -m genjax.collectives --config=configs/NAME.py[:ARG] [--devices=1,8,64,256]
+    python -m genjax.speed.collectives --config=configs/NAME.py[:ARG] [--devices=1,8,64,256]
                                  [--config.KEY=VALUE ...]
 
 A step averages over the devices: the gradients, 4 bytes a parameter; the statistics that a network
@@ -10,7 +10,6 @@ step itself, traced as each device of `parallel="pmap"` runs it: there they are 
 and `fsdp` the compiler chooses, and docs/cloud.md has what it chose.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from jax.extend.core import Jaxpr, jaxprs_in_params
 
 from genjax import config as config_lib
 from genjax import runs
-from genjax.errors import UserError, exit_code, one_line
-from genjax.parallel import AXIS
+from genjax.devices import AXIS
+from genjax.errors import OptionParser, UserError, tell
 
 DEVICES = (1, 8, 64, 256)
 
@@ -141,25 +140,21 @@ def _bytes(x) -> int:
 
 def main(argv: list[str]) -> int:
     """Runs the command line above and returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m genjax.collectives", allow_abbrev=False)
-    parser.add_argument("--config", required=True, help="configs/NAME.py[:ARG]")
-    parser.add_argument("--devices", default=",".join(map(str, DEVICES)), help="how many, of which")
-    options, others = parser.parse_known_args(argv[1:])
+    if {"--help", "-help", "-h"} & set(argv):
+        print(__doc__)
+        return 0
+    parser = OptionParser()
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--devices", default=",".join(map(str, DEVICES)))
     try:
-        wrong = [x for x in others if not (x.startswith("--config.") and "=" in x)]
-        if wrong:
-            raise UserError(f"argument {wrong[0]!r} is not understood: see --help")
-        overrides = dict(x.removeprefix("--config.").split("=", 1) for x in others)
+        options, others = parser.parse_known_args(argv[1:])
         if not all(x.isdigit() and int(x) for x in options.devices.split(",")):
             raise UserError(f"--devices={options.devices} has to be numbers with commas between")
         devices = tuple(map(int, options.devices.split(",")))
-        run = runs.build(config_lib.read(options.config, overrides))
+        run = runs.build(config_lib.read(options.config, others))
         print(table(options.config, run, devices))
-    except Exception as error:  # what the user can mend is one line, anything else a traceback
-        if exit_code(error) is None:
-            raise
-        print(one_line(error), file=sys.stderr)
-        return exit_code(error)
+    except (Exception, KeyboardInterrupt) as error:
+        return tell(error)
     return 0
 
 
