@@ -15,7 +15,6 @@ from genjax.cnn import features
 from genjax.cnn.task import classifier
 from genjax.data.augment import augment
 from genjax.errors import UserError
-from genjax.gan import round as rounds
 from genjax.gan import task as gan
 from genjax.steps import Steps
 from genjax.vae import task as vae
@@ -142,17 +141,16 @@ def _apply(network, variables, *inputs):
 
 def _gan_noise(config, batch, key):
     n, latent = config.train.batch_size, config.model.latent
+    key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
     earlier = [
-        jax.random.fold_in(jax.random.fold_in(key, rounds.EARLIER), i)
-        for i in range(config.n_dis - 1)
+        jax.random.split(jax.random.fold_in(key_earlier, i)) for i in range(config.n_dis - 1)
     ]
-    noise = {"z": rng.normal(key, config.generator_batch * n, (latent,))}
-    noise["earlier_z"] = jnp.array([rng.normal(k, n, (latent,)) for k in earlier])
+    noise = {"z": rng.normal(key_z, config.generator_batch * n, (latent,))}
+    noise["earlier_z"] = jnp.array([rng.normal(k, n, (latent,)) for k, _ in earlier])
     if config.dequantize:
-        own_key = jax.random.fold_in(key, rounds.DEQUANTIZE)
-        noise["uniform"] = rng.uniform(own_key, len(batch["image"]), batch["image"].shape[1:])
+        noise["uniform"] = rng.uniform(key_real, len(batch["image"]), batch["image"].shape[1:])
     if config.regularizer.name == "gradient_penalty":
-        keys = [jax.random.fold_in(k, rounds.PENALTY) for k in [*earlier, key]]
+        keys = [*(k for _, k in earlier), key_penalty]
         noise["alpha"] = jnp.stack([rng.uniform(k, n, ()) for k in keys])
     return noise
 
@@ -193,14 +191,15 @@ def _vae_outputs(run, state, batch, noise):
     key_x, _ = jax.random.split(jax.random.fold_in(rng.stream(config.seed, rng.Stream.STEP), 0))
     x = BINARIZE[config.binarize]({k: jnp.asarray(v) for k, v in batch.items()}, key_x)
     moments = _apply(encoder, state.encoder, x)
-    params = {k: v for k, v in state.decoder["params"].items() if k != "log_sigma"}
-    answer = _apply(decoder, state.decoder | {"params": params}, noise["z"])
+    answer = _apply(decoder, state.decoder, noise["z"])
     return {"encoder": jnp.concatenate(moments, axis=-1), "decoder": answer}
 
 
 def _vae_gradients(states):
-    encoder, decoder = optax.tree.get(states[1].optimizer, "mu")
-    return {"encoder": flatten_dict(encoder, sep="/"), "decoder": flatten_dict(decoder, sep="/")}
+    moments = optax.tree.get(states[1].optimizer, "mu")
+    names = ("encoder", "decoder", "likelihood")
+    found = {k: flatten_dict(x, sep="/") for k, x in zip(names, moments, strict=True)}
+    return {network: x for network, x in found.items() if x}
 
 
 def _cnn_outputs(run, state, batch, noise):

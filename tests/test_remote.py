@@ -78,7 +78,8 @@ def bucket(tmp_path):
 
 def test_places_that_cannot_be_used(bucket, tmp_path):
     """An unknown scheme, a package that is not there, a bucket that is not there."""
-    attempt = "import sys; from genjax import files, lock; from genjax.errors import tell\n"
+    attempt = "import sys; from genjax import files; from genjax.errors import tell\n"
+    attempt += "from genjax.workdir import lock\n"
     attempt += "if sys.argv[2:]: sys.modules['gcsfs'] = None\n"  # as if it were not installed
     attempt += "try: lock.hold(files.place(sys.argv[1])).__enter__()\n"
     attempt += "except Exception as error: sys.exit(tell(error))"

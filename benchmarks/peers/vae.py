@@ -149,13 +149,11 @@ class VaePeer(Peer):
 
     def load(self, state) -> None:
         """Takes the networks of a `VaeState` at its start."""
-        params = dict(state.decoder["params"])
-        log_sigma = params.pop("log_sigma", None)
         weights.load(self.encoder, state.encoder)
-        weights.load(self.decoder, dict(state.decoder) | {"params": params})
+        weights.load(self.decoder, state.decoder)
         if self.log_sigma is not None:
             with torch.no_grad():
-                self.log_sigma.fill_(float(log_sigma))
+                self.log_sigma.fill_(float(state.likelihood["log_sigma"]))
 
     def outputs(self, batch, noise):
         """{name: array}: the moments of q(z | x), f[B, 2 latent], and the decoder's answer to z,
@@ -176,7 +174,8 @@ class VaePeer(Peer):
             "decoder": weights.read(self.decoder, self._moment),
         }
         if self.log_sigma is not None:
-            found["decoder"]["log_sigma"] = self._moment(self.log_sigma).cpu().numpy().copy()
+            log_sigma = self._moment(self.log_sigma).cpu().numpy().copy()
+            found["likelihood"] = {"log_sigma": log_sigma}
         return found
 
     def _moment(self, parameter):

@@ -1,4 +1,4 @@
-"""The classification task: cross-entropy, accuracy, and a look at what is hardest."""
+"""The classification task: cross-entropy, accuracy, and pictures of the hardest images."""
 
 from functools import partial
 from typing import Any
@@ -10,9 +10,9 @@ import optax
 
 from genjax import images
 from genjax.cnn.classifier import Classifier
-from genjax.devices import gather_params, pmean
+from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.nn import compute_type
+from genjax.nn import apply, compute_type, descend, with_params
 from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
@@ -81,22 +81,17 @@ def build(config, inputs: Inputs) -> Task:
         x = images.to_float(batch["image"], low=-1)
 
         def loss(params):
-            logits, updated = make(axis_name=axis_name).apply(
-                state.network | {"params": gather_params(params)},
-                x,
-                train=True,
-                mutable=["batch_stats"],
-            )
+            network = make(axis_name=axis_name)
+            logits, updated = apply(network, with_params(state.network, params), x)
             metrics = jax.tree.map(jnp.mean, scores(logits, batch["label"]))
             return metrics["loss"], (metrics, updated)
 
         params = state.network["params"]
         grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
         grads = pmean(grads, axis_name)
-        updates, optimizer_state = optimizer.update(grads, state.optimizer)
-        network = {"params": optax.apply_updates(params, updates)} | updated
         metrics["grad_norm"] = optax.tree.norm(grads)
-        return CnnState(network, optimizer_state), metrics
+        params, opt_state = descend(optimizer, grads, state.optimizer, params)
+        return CnnState(updated | {"params": params}, opt_state), metrics
 
     def evaluate(state, batch, key):
         x = images.to_float(batch["image"], low=-1)

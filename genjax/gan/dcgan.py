@@ -1,7 +1,7 @@
 """DCGAN: Radford, Metz and Chintala 2016, arXiv:1511.06434; the layers of its Figure 1 and §4.
 
 Convolutions of 4 x 4 pixels; at 64 px the networks have 3,576,704 and 2,765,568 parameters, and
-each halving or doubling of the size takes away or adds one level.
+each halving or doubling of the size takes away or adds one level. Neither reads the labels.
 """
 
 from functools import partial
@@ -53,7 +53,7 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z, train: bool):
+    def __call__(self, z, label=None, *, train: bool):
         up = partial(ConvTranspose, use_bias=False, kernel_init=_KERNEL, dtype=self.dtype)
         norm = partial(
             BatchNorm, scale_init=_scale_init, axis_name=self.axis_name, dtype=self.dtype
@@ -82,7 +82,7 @@ class Discriminator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x, label=None, *, train: bool):
         conv = partial(Conv, use_bias=False, kernel_init=_KERNEL, dtype=self.dtype)
         norm = partial(
             BatchNorm, scale_init=_scale_init, axis_name=self.axis_name, dtype=self.dtype

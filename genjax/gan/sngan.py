@@ -2,7 +2,7 @@
 
 At 32 px and `width` 64 they are the paper's. Each halving or doubling of the size takes away or
 adds one level, of the generator's transposed convolution and of the discriminator's pair of a
-4 x 4 convolution of stride 2 and a 3 x 3 one.
+4 x 4 convolution of stride 2 and a 3 x 3 one. Neither network reads the labels.
 """
 
 from functools import partial
@@ -16,9 +16,10 @@ from genjax.nn import BatchNorm, Conv, ConvTranspose, Dense, SpectralNorm
 
 _NORMAL = nn.initializers.normal(0.02)
 
-# {model.norm: (what the discriminator's kernels pass through, how they begin)}. What is divided by
-# its norm may begin at any size; without that, signals have to keep theirs through the layers
-# (He et al. 2015, arXiv:1502.01852), as in the code of WGAN-GP's authors.
+# {model.norm: (the module that normalises the discriminator's kernels, their initialiser)}. Kernels
+# that are divided by their norm may start at any scale. Without a norm the initialiser has to keep
+# the scale of the signal through the layers (He et al. 2015, arXiv:1502.01852); the code of
+# WGAN-GP's authors does the same.
 _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
 
 
@@ -45,11 +46,11 @@ def _levels(size: int) -> int:
 class Generator(nn.Module):
     """Latents f32[B, Z] -> images f32[B, size, size, channels] in [-1, 1].
 
-    What BatchNorm follows has no bias: it would be subtracted.
+    Layers before a BatchNorm have no bias, because BatchNorm would subtract it.
 
     Attributes:
       size: a power of two, at least 8 px.
-      width: features of the layer before the one to pixels; doubled at each level below.
+      width: features of the last layer but one; doubled at each level below.
     """
 
     size: int
@@ -59,7 +60,7 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z, train: bool):
+    def __call__(self, z, label=None, *, train: bool):
         common = {"kernel_init": _NORMAL, "dtype": self.dtype}
         norm = partial(BatchNorm, axis_name=self.axis_name, dtype=self.dtype)
         levels = _levels(self.size)
@@ -91,7 +92,7 @@ class Discriminator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x, label=None, *, train: bool):
         kernel_norm, kernel_init = _NORMS[self.norm]
         common = {"kernel_norm": kernel_norm, "kernel_init": kernel_init, "dtype": self.dtype}
         x = nn.leaky_relu(Conv(self.width, 3, padding=1, **common)(x), 0.1)

@@ -10,18 +10,18 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.gan import dcgan, sngan
-from genjax.gan.losses import LOSSES
+from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
-from genjax.gan.round import Game, GanState, as_shown, play
+from genjax.gan.round import Gan, GanState, preprocess_real, train_step
 from genjax.nn import compute_type
 from genjax.task import Inputs, Task
 
-# Each makes (generator, discriminator) for images of shape (H, W, C); see `networks`.
+# {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
 NETWORKS = {"dcgan": dcgan.networks, "sngan": sngan.networks}
 
 
 def build(config, inputs: Inputs) -> Task:
-    """The task of a config whose `task` is "gan". A step is a round (`genjax.gan.round`).
+    """The task of a config whose `task` is "gan". A step is `genjax.gan.round.train_step`.
 
     Raises:
       UserError: a name is unknown, the networks do not make images of this shape, the regularizer
@@ -33,32 +33,32 @@ def build(config, inputs: Inputs) -> Task:
     dtype = compute_type(config.precision)
     loss = choose("loss", config.loss, LOSSES)
     regularizer = choose("regularizer.name", config.regularizer.name, {"none": None} | REGULARIZERS)
-    generator_optimizer, discriminator_optimizer = _adam(config, 1), _adam(config, config.n_dis)
+    g_optimizer, d_optimizer = _adam(config, 1), _adam(config, config.n_dis)
 
-    def game(axis_name=None) -> Game:
+    def gan(axis_name=None) -> Gan:
         generator, discriminator = make(axis_name=axis_name, dtype=dtype)
-        _, exact = make(axis_name=axis_name, dtype=jnp.float32)
-        return Game(
+        _, discriminator_f32 = make(axis_name=axis_name, dtype=jnp.float32)
+        return Gan(
             config,
             generator,
             discriminator,
-            exact,
+            discriminator_f32,
             loss,
             regularizer,
             config.regularizer.weight,
-            generator_optimizer,
-            discriminator_optimizer,
+            g_optimizer,
+            d_optimizer,
             axis_name,
         )
 
-    def first_variables(key):
-        players = game()
+    def init_variables(key):
         key_g, key_d = jax.random.split(key)
-        g = players.generator.init(key_g, jnp.zeros((1, model.latent)), train=True)
-        d = players.discriminator.init(key_d, jnp.zeros((1, *shape)), train=True)
+        label = jnp.zeros(1, jnp.int32)
+        g = gan().G.init(key_g, jnp.zeros((1, model.latent)), label, train=True)
+        d = gan().D.init(key_d, jnp.zeros((1, *shape)), label, train=True)
         return g, d
 
-    if regularizer and "batch_stats" in jax.eval_shape(first_variables, jax.random.key(0))[1]:
+    if regularizer and "batch_stats" in jax.eval_shape(init_variables, jax.random.key(0))[1]:
         # The gradient of the sum of logits is then not that of each, and the penalty another one.
         name = config.regularizer.name
         raise UserError(
@@ -67,48 +67,52 @@ def build(config, inputs: Inputs) -> Task:
         )
 
     def init(key, constants):
-        g, d = first_variables(key)
+        g, d = init_variables(key)
         return GanState(
             step=jnp.int32(0),
             generator=g,
             discriminator=d,
             average=jax.tree.map(jnp.copy, g),  # an alias would be donated along with g
-            generator_optimizer=generator_optimizer.init(g["params"]),
-            discriminator_optimizer=discriminator_optimizer.init(d["params"]),
+            generator_optimizer=g_optimizer.init(g["params"]),
+            discriminator_optimizer=d_optimizer.init(d["params"]),
         )
 
     def step(state, batch, key, axis_name):
-        return play(game(axis_name), state, batch["image"], key)
+        return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
 
-    def generate(state, key, n):
-        z = rng.normal(key, n, (model.latent,))
-        return game().generator.apply(state.average, z, train=False)
+    def generate(state, key, label):
+        z = rng.normal(key, len(label), (model.latent,))
+        return gan().G.apply(state.average, z, label, train=False)
 
     def evaluate(state, batch, key):
-        """What the discriminator makes of held-out and of generated images.
+        """The losses and the discriminator's accuracy on held-out and on generated images.
 
-        A discriminator that tells held-out images from training ones has learnt them by heart:
+        A discriminator that tells held-out images from training ones has learnt these by heart:
         `d_real` then falls well below the training's.
         """
-        real = as_shown(config, batch["image"], key)
-        judge = partial(game().discriminator.apply, state.discriminator, train=False)
-        logits_real, logits_fake = judge(real), judge(generate(state, key, len(real)))
+        key_z, key_real = jax.random.split(key)
+        label = batch["label"]
+        real = preprocess_real(config, batch["image"], key_real)
+        fake = generate(state, key_z, label)
+        judge = partial(gan().D.apply, state.discriminator, train=False)
+        on_real, on_fake = judge(real, label), judge(fake, label)
         return {
-            "d_loss": loss.discriminator(logits_real, logits_fake),
-            "g_loss": loss.generator(logits_fake),
-            "d_real": (logits_real > 0).astype(jnp.float32),
-            "d_fake": (logits_fake > 0).astype(jnp.float32),
+            "d_loss": loss.discriminator(on_real, on_fake, label),
+            "g_loss": loss.generator(on_real, on_fake, label),
+            "d_real": (realness(on_real) > 0).astype(jnp.float32),
+            "d_fake": (realness(on_fake) > 0).astype(jnp.float32),
         }
 
     def sample(state, key, n):
-        return images.to_uint8(generate(state, key, n), low=-1)
+        label = jnp.arange(n, dtype=jnp.int32) % max(1, inputs.dataset.classes)  # each in turn
+        return images.to_uint8(generate(state, key, label), low=-1)
 
     images_per_step = config.n_dis * config.train.batch_size
     return Task(init, step, images_per_step, evaluate=evaluate, sample=sample)
 
 
 def _adam(config, updates: int) -> optax.GradientTransformation:
-    """Adam for a network that is updated so many times a round.
+    """Adam for a network that is updated so many times a step.
 
     Raises:
       UserError: the run is longer than its learning rate lasts.

@@ -1,8 +1,9 @@
-"""Layers that several families share, over convolutions that are fast on every backend."""
+"""Layers that several families share, built on convolutions that are fast on every backend."""
 
 from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, average_pool, max_pool
 from genjax.nn.precision import compute_type
 from genjax.nn.spectral_norm import SpectralNorm
+from genjax.nn.training import apply, descend, with_params
 
 __all__ = [
     "BatchNorm",
@@ -10,7 +11,10 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "SpectralNorm",
+    "apply",
     "average_pool",
     "compute_type",
+    "descend",
     "max_pool",
+    "with_params",
 ]

@@ -34,3 +34,8 @@ def gaussian_log_likelihood(x, mean, log_sigma):
 def kl_to_standard_normal(mean, log_variance):
     """KL(N(mean, diag exp(log_variance)) || N(0, I)) f32[B]: Kingma and Welling, appendix B."""
     return _sum_per_example(0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance))
+
+
+def elbo_terms(log_likelihood, kl):
+    """{name: f32[B]} of log p(x | z) f32[B] and KL(q(z | x) || p(z)) f32[B], to be minimised."""
+    return {"negative_elbo": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}

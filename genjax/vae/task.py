@@ -12,14 +12,15 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
-from genjax.nn import compute_type
+from genjax.nn import apply, compute_type, descend
 from genjax.task import Inputs, Task
-from genjax.vae import conv, losses, mlp
+from genjax.vae import conv, mlp
 from genjax.vae.binarize import BINARIZE
+from genjax.vae.likelihoods import LIKELIHOODS
+from genjax.vae.losses import elbo_terms, kl_to_standard_normal
 
-# Each makes (encoder, decoder) for images of shape (H, W, C).
+# {model.name: (config's `model`, image shape, axis_name, dtype) -> (encoder, decoder)}
 NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
-LIKELIHOODS = {"bernoulli": False, "gaussian": True}  # whether it is Gaussian
 
 _COLUMNS = 8  # of the pictures
 
@@ -29,26 +30,34 @@ class VaeState:
     """Everything that a resume needs.
 
     Attributes:
-      step: i32[], rounds done.
-      encoder, decoder: Linen variables; the decoder's `params` may hold `log_sigma`, f32[].
-      optimizer: the optax state, of both networks' parameters.
+      step: i32[], steps done.
+      encoder, decoder: their Linen variables.
+      likelihood: {name: f32[]}, the parameters of p(x | z) beside the decoder's: `log_sigma` of the
+        Gaussian, none of the Bernoulli.
+      optimizer: the optax state, of all parameters.
     """
 
     step: jax.Array
     encoder: Any
     decoder: Any
+    likelihood: Any
     optimizer: Any
 
 
 def build(config, inputs: Inputs) -> Task:
-    """The task of a config whose `task` is "vae"."""
+    """The task of a config whose `task` is "vae".
+
+    Raises:
+      UserError: a name is unknown, the networks do not take images of this shape, or pixels are
+        made binary for a likelihood of other pixels.
+    """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
     make = partial(networks, model, shape, dtype=compute_type(config.precision))
-    gaussian = choose("likelihood", config.likelihood, LIKELIHOODS)
+    likelihood = choose("likelihood", config.likelihood, LIKELIHOODS)
     prepare = choose("binarize", config.binarize, BINARIZE)
-    if gaussian and config.binarize != "grey":
-        raise UserError("likelihood='gaussian' is of grey levels: set binarize=grey")
+    if config.binarize != "grey" and not likelihood.binary:
+        raise UserError(f"likelihood={config.likelihood!r} is of grey levels: set binarize=grey")
     optimizer = optax.adam(config.optimizer.learning_rate)
 
     def init(key, constants):
@@ -56,77 +65,48 @@ def build(config, inputs: Inputs) -> Task:
         key_e, key_d = jax.random.split(key)
         e = encoder.init(key_e, jnp.zeros((1, *shape)), train=True)
         d = decoder.init(key_d, jnp.zeros((1, model.latent)), train=True)
-        if gaussian:
-            d["params"]["log_sigma"] = jnp.float32(0)
-        return VaeState(jnp.int32(0), e, d, optimizer.init((e["params"], d["params"])))
+        own = jax.tree.map(jnp.float32, likelihood.params)
+        return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
 
-    def decode(variables, z, train, axis_name=None, **options):
-        """The decoder's answer f32[B, H, W, C] and its log sigma, which may be unused."""
-        _, decoder = make(axis_name=axis_name)
-        params = dict(variables["params"])
-        log_sigma = params.pop("log_sigma", None)
-        return decoder.apply(variables | {"params": params}, z, train=train, **options), log_sigma
-
-    def pieces(x, answer, log_sigma, z_mean, z_log_variance):
-        """{name: f32[B]}, in nats: the negative ELBO is the sum of the other two."""
-        if gaussian:
-            likelihood = losses.gaussian_log_likelihood(x, answer, log_sigma)
-        else:
-            likelihood = losses.bernoulli_log_likelihood(x, answer)
-        kl = losses.kl_to_standard_normal(z_mean, z_log_variance)
-        return {"negative_elbo": kl - likelihood, "reconstruction": -likelihood, "kl": kl}
+    def elbo(state, x, key, train: bool, axis_name=None):
+        """The terms of the bound with one sample of z each, f32[B] in nats; and the state, of which
+        training updates the batch statistics."""
+        encoder, decoder = make(axis_name=axis_name)
+        (mean, log_variance), e_variables = apply(encoder, state.encoder, x, train=train)
+        z = reparameterize(mean, log_variance, key, axis_name)
+        decoded, d_variables = apply(decoder, state.decoder, z, train=train)
+        log_prob = likelihood.log_prob(state.likelihood, x, decoded)
+        terms = elbo_terms(log_prob, kl_to_standard_normal(mean, log_variance))
+        return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
     def step(state, batch, key, axis_name):
-        encoder, _ = make(axis_name=axis_name)
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, axis_name)
-        noise = rng.normal(key_z, len(x), (model.latent,), axis_name)
 
         def loss(params):
-            params = gather_params(params)
-            moments, e_updated = encoder.apply(
-                state.encoder | {"params": params[0]}, x, train=True, mutable=["batch_stats"]
-            )
-            z = moments[0] + jnp.exp(0.5 * moments[1]) * noise
-            (answer, d_updated), log_sigma = decode(
-                state.decoder | {"params": params[1]},
-                z,
-                True,
-                axis_name,
-                mutable=["batch_stats"],
-            )
-            metrics = jax.tree.map(jnp.mean, pieces(x, answer, log_sigma, *moments))
-            return metrics["negative_elbo"], (metrics, e_updated, d_updated)
+            terms, updated = elbo(_replace(state, gather_params(params)), x, key_z, True, axis_name)
+            metrics = jax.tree.map(jnp.mean, terms)
+            return metrics["negative_elbo"], (metrics, updated)
 
-        params = (state.encoder["params"], state.decoder["params"])
-        grads, (metrics, e_updated, d_updated) = jax.grad(loss, has_aux=True)(params)
+        params = _params(state)
+        grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
         grads = pmean(grads, axis_name)
-        updates, optimizer_state = optimizer.update(grads, state.optimizer)
-        e_params, d_params = optax.apply_updates(params, updates)
-        state = VaeState(
-            step=state.step + 1,
-            encoder={"params": e_params} | e_updated,
-            decoder={"params": d_params} | d_updated,
-            optimizer=optimizer_state,
-        )
+        params, opt_state = descend(optimizer, grads, state.optimizer, params)
+        state = _replace(updated, params).replace(step=state.step + 1, optimizer=opt_state)
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
+    def evaluate(state, batch, key):
+        key_x, key_z = jax.random.split(key)
+        return elbo(state, prepare(batch, key_x), key_z, train=False)[0]
+
     def encode(state, x):
-        return make()[0].apply(state.encoder, x, train=False)
+        """f32[B, latent]: the mean of q(z | x)."""
+        return make()[0].apply(state.encoder, x, train=False)[0]
 
     def picture(state, z):
-        """u8[B, H, W, C]: the most likely picture of each latent."""
-        answer, _ = decode(state.decoder, z, train=False)
-        return images.to_uint8(answer if gaussian else jax.nn.sigmoid(answer), low=0)
-
-    def evaluate(state, batch, key):
-        """The ELBO with one sample of z per example, in nats."""
-        key_x, key_z = jax.random.split(key)
-        x = prepare(batch, key_x)
-        z_mean, z_log_variance = encode(state, x)
-        z = z_mean + jnp.exp(0.5 * z_log_variance) * rng.normal(key_z, len(x), (model.latent,))
-        answer, log_sigma = decode(state.decoder, z, train=False)
-        return pieces(x, answer, log_sigma, z_mean, z_log_variance)
+        """u8[B, H, W, C]: the expected picture of each latent."""
+        decoded = make()[1].apply(state.decoder, z, train=False)
+        return images.to_uint8(likelihood.mean(decoded), low=0)
 
     def sample(state, key, n):
         return picture(state, rng.normal(key, n, (model.latent,)))
@@ -135,7 +115,7 @@ def build(config, inputs: Inputs) -> Task:
         """Held-out images with their reconstructions below, and walks between pairs of them."""
         x = prepare(batch, key)
         rows = len(x) // _COLUMNS
-        z, _ = encode(state, x)
+        z = encode(state, x)
         pairs = jnp.stack(
             [
                 images.to_uint8(each[: rows * _COLUMNS], low=0).reshape(rows, _COLUMNS, *shape)
@@ -161,4 +141,25 @@ def build(config, inputs: Inputs) -> Task:
         evaluate=evaluate,
         sample=sample,
         pictures=pictures,
+    )
+
+
+def reparameterize(mean, log_variance, key, axis_name=None):
+    """z ~ q(z | x) f32[B, latent] = mean + sigma * noise: Kingma and Welling 2014, §2.4."""
+    noise = rng.normal(key, len(mean), mean.shape[1:], axis_name)
+    return mean + jnp.exp(0.5 * log_variance) * noise
+
+
+def _params(state: VaeState):
+    """What the optimizer updates."""
+    return state.encoder["params"], state.decoder["params"], state.likelihood
+
+
+def _replace(state: VaeState, params) -> VaeState:
+    """The state with these parameters in the place of `_params(state)`."""
+    encoder, decoder, likelihood = params
+    return state.replace(
+        encoder=state.encoder | {"params": encoder},
+        decoder=state.decoder | {"params": decoder},
+        likelihood=likelihood,
     )

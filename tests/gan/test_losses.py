@@ -6,6 +6,7 @@ import pytest
 from genjax.gan.losses import LOSSES
 
 LOG2, SOFTPLUS1 = np.log(2), np.log1p(np.exp(1))
+LABEL = jnp.zeros(2, jnp.int32)
 
 
 @pytest.mark.parametrize(
@@ -20,19 +21,24 @@ LOG2, SOFTPLUS1 = np.log(2), np.log1p(np.exp(1))
 )
 def test_by_hand(name, discriminator, generator):
     real, fake = jnp.array([0.0, 1.0]), jnp.array([0.0, -1.0])
-    np.testing.assert_allclose(LOSSES[name].discriminator(real, fake), discriminator, rtol=1e-6)
-    np.testing.assert_allclose(LOSSES[name].generator(fake), generator, rtol=1e-6)
+    loss = LOSSES[name]
+    np.testing.assert_allclose(loss.discriminator(real, fake, LABEL), discriminator, rtol=1e-6)
+    np.testing.assert_allclose(loss.generator(None, fake, LABEL), generator, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_finite_for_extreme_logits(name):
     extreme = jnp.array([-1e4, 1e4])
     loss = LOSSES[name]
-    for value in (loss.discriminator(extreme, -extreme), loss.generator(extreme)):
+
+    def generator(x):
+        return loss.generator(None, x, LABEL)
+
+    for value in (loss.discriminator(extreme, -extreme, LABEL), generator(extreme)):
         assert jnp.isfinite(value).all()
-    assert jnp.isfinite(jax.grad(lambda x: loss.generator(x).sum())(extreme)).all()
+    assert jnp.isfinite(jax.grad(lambda x: generator(x).sum())(extreme)).all()
 
 
 def test_generator_descends_towards_real():
     for loss in LOSSES.values():
-        assert jax.grad(lambda x, loss=loss: loss.generator(x).sum())(jnp.float32(-1)) < 0
+        assert jax.grad(lambda x, g=loss.generator: g(None, x, LABEL))(jnp.float32(-1)) < 0

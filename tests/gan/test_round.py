@@ -17,6 +17,7 @@ from genjax.speed import collectives
 from tests.tiny import tiny
 
 KEY = jax.random.key(1)
+LABEL = jnp.arange(8)
 
 
 def _image(n):
@@ -35,7 +36,7 @@ def test_two_updates_of_the_discriminator_and_one_of_the_generator():
     assert task.images_per_step == 8
     image = _image(8)
     state = jax.jit(task.init)(jax.random.key(0), {})
-    new, metrics = jax.jit(lambda: task.step(state, {"image": image}, KEY, None))()
+    new, metrics = jax.jit(lambda: task.step(state, {"image": image, "label": LABEL}, KEY, None))()
 
     generator, discriminator = sngan.networks(config.model, (8, 8, 1))
     loss, latent = LOSSES["hinge"], config.model.latent
@@ -45,19 +46,18 @@ def test_two_updates_of_the_discriminator_and_one_of_the_generator():
 
     def make(params, z):
         variables = state.generator | {"params": params}
-        return generator.apply(variables, z, train=True, mutable=["batch_stats"])[0]
+        return generator.apply(variables, z, LABEL, train=True, mutable=["batch_stats"])[0]
 
     def judge(params, vectors, x):
-        return discriminator.apply({"params": params} | vectors, x, train=False)
+        return discriminator.apply({"params": params} | vectors, x, LABEL, train=False)
 
     def update(params, vectors, optimizer_state, real, fake):
         variables = {"params": params} | vectors
-        _, vectors = discriminator.apply(variables, real, train=True, mutable=[COLLECTION])
+        _, vectors = discriminator.apply(variables, real, LABEL, train=True, mutable=[COLLECTION])
 
         def objective(params):
-            return loss.discriminator(
-                judge(params, vectors, real), judge(params, vectors, fake)
-            ).mean()
+            on_real, on_fake = judge(params, vectors, real), judge(params, vectors, fake)
+            return loss.discriminator(on_real, on_fake, LABEL).mean()
 
         value, grads = jax.value_and_grad(objective)(params)
         updates, optimizer_state = adam.update(grads, optimizer_state)
@@ -67,15 +67,16 @@ def test_two_updates_of_the_discriminator_and_one_of_the_generator():
     def plain():
         g, d = state.generator["params"], state.discriminator["params"]
         vectors = {COLLECTION: state.discriminator[COLLECTION]}
-        earlier = jax.random.fold_in(jax.random.fold_in(KEY, 2**32 - 1), 0)
+        key_z, _, _, key_earlier = jax.random.split(KEY, 4)
+        earlier = jax.random.split(jax.random.fold_in(key_earlier, 0))[0]
         fake = make(g, rng.normal(earlier, 4, (latent,)))
         d, vectors, optimizer_state, _ = update(d, vectors, adam.init(d), real[0::2], fake)
-        z = rng.normal(KEY, 8, (latent,))
+        z = rng.normal(key_z, 8, (latent,))
         shown = make(g, z)[0::2]
         d, vectors, _, value = update(d, vectors, optimizer_state, real[1::2], shown)
 
         def objective(g):
-            return loss.generator(judge(d, vectors, make(g, z))).mean()
+            return loss.generator(None, judge(d, vectors, make(g, z)), LABEL).mean()
 
         g_value, grads = jax.value_and_grad(objective)(g)
         updates, _ = adam.update(grads, adam.init(g))
@@ -93,11 +94,13 @@ def test_the_penalty_is_in_the_gradient_and_in_float32():
     config = tiny("r1", **{"precision": "bfloat16", "regularizer.weight": 4.0})
     task = runs.build(config).task
     state = jax.jit(task.init)(jax.random.key(0), {})
-    metrics = jax.jit(lambda: task.step(state, {"image": _image(8)}, KEY, None))()[1]
+    metrics = jax.jit(lambda: task.step(state, {"image": _image(8), "label": LABEL}, KEY, None))()[
+        1
+    ]
     _, critic = sngan.networks(config.model, (8, 8, 1))
 
     def logits(x):
-        return critic.apply(state.discriminator, x, train=True).sum()
+        return critic.apply(state.discriminator, x, LABEL, train=True).sum()
 
     slopes = jax.jit(jax.grad(logits))(images.to_float(_image(8), -1))
     expected = 4.0 / 2 * np.square(slopes).sum((1, 2, 3)).mean()
@@ -131,7 +134,7 @@ def test_both_learning_rates_are_0_at_the_same_step():
 
 def test_dequantised_images():
     config = tiny("sngan", **{"dequantize": True})
-    noise = gan_round.as_shown(config, _image(4), KEY) - images.to_float(_image(4), -1)
+    noise = gan_round.preprocess_real(config, _image(4), KEY) - images.to_float(_image(4), -1)
     assert noise.min() > -1e-6 and noise.max() <= 1 / 128 + 1e-6
     np.testing.assert_allclose(noise.mean(), 1 / 256, rtol=0.1)
     np.testing.assert_allclose(noise.std(), 1 / 128 / np.sqrt(12), rtol=0.1)
@@ -151,4 +154,5 @@ def test_a_share_that_has_no_whole_batches_is_refused():
     task = runs.build(tiny("wgan-gp")).task
     state = jax.eval_shape(task.init, KEY, {})
     with pytest.raises(UserError, match=r"train\.batch_size=8 does not divide"):
-        jax.eval_shape(lambda s: task.step(s, {"image": _image(3)}, KEY, None), state)
+        batch = {"image": _image(3), "label": LABEL[:3]}
+        jax.eval_shape(lambda s: task.step(s, batch, KEY, None), state)

@@ -13,6 +13,8 @@ from genjax.gan import task as gan_task
 from genjax.gan.losses import LOSSES
 from genjax.task import Inputs
 
+LABEL = jnp.arange(4)
+
 
 @pytest.fixture(scope="module", params=["non_saturating", "least_squares"])
 def setting(request):
@@ -23,7 +25,7 @@ def setting(request):
     task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
     image = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.uint8)
     state = jax.jit(task.init)(jax.random.key(0), {})
-    return config, task, state, {"image": jnp.asarray(image)}
+    return config, task, state, {"image": jnp.asarray(image), "label": LABEL}
 
 
 def test_round_is_two_plain_updates(setting):
@@ -34,18 +36,18 @@ def test_round_is_two_plain_updates(setting):
 
     generator, discriminator = dcgan.networks(config.model, (8, 8, 1))
     loss, adam = LOSSES[config.loss], optax.adam(2e-4, b1=0.5, b2=0.999)
-    real, z = images.to_float(batch["image"], -1), rng.normal(key, 4, (6,))
+    real, z = images.to_float(batch["image"], -1), rng.normal(jax.random.split(key, 4)[0], 4, (6,))
     mutable = {"train": True, "mutable": ["batch_stats"]}
 
     def make(params):
-        return generator.apply(state.generator | {"params": params}, z, **mutable)[0]
+        return generator.apply(state.generator | {"params": params}, z, LABEL, **mutable)[0]
 
     def d_loss(params):
         variables = state.discriminator | {"params": params}
-        on_real, updated = discriminator.apply(variables, real, **mutable)
+        on_real, updated = discriminator.apply(variables, real, LABEL, **mutable)
         fake = make(state.generator["params"])
-        on_fake, updated = discriminator.apply({"params": params} | updated, fake, **mutable)
-        return loss.discriminator(on_real, on_fake).mean()
+        on_fake, updated = discriminator.apply({"params": params} | updated, fake, LABEL, **mutable)
+        return loss.discriminator(on_real, on_fake, LABEL).mean()
 
     @jax.jit
     def plain():
@@ -55,9 +57,9 @@ def test_round_is_two_plain_updates(setting):
 
         def g_loss(params):
             logits, _ = discriminator.apply(
-                state.discriminator | {"params": d_params}, make(params), **mutable
+                state.discriminator | {"params": d_params}, make(params), LABEL, **mutable
             )
-            return loss.generator(logits).mean()
+            return loss.generator(None, logits, LABEL).mean()
 
         g_value, g_grads = jax.value_and_grad(g_loss)(state.generator["params"])
         updates, _ = adam.update(g_grads, adam.init(state.generator["params"]))

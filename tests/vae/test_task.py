@@ -37,7 +37,7 @@ def test_the_negative_elbo_is_its_pieces(likelihood):
     )
     assert (values["kl"] >= 0).all()
     if likelihood == "gaussian":
-        assert state.decoder["params"]["log_sigma"] == 0
+        assert state.likelihood["log_sigma"] == 0
 
 
 def test_a_step_goes_downhill():

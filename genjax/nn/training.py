@@ -1,0 +1,31 @@
+"""What the training steps of all families share: apply a network, and update its parameters."""
+
+import optax
+
+from genjax.devices import gather_params
+
+
+def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats",)):
+    """(y, variables): what `network` makes of `inputs`, and its variables after that.
+
+    Args:
+      network: a Linen module, called with `inputs` and `train`.
+      variables: {collection: arrays}.
+      train: whether BatchNorm uses the statistics of the batch, and updates its running ones.
+      mutable: the collections that change when `train` is true; the others are as they were.
+    """
+    if not train:
+        return network.apply(variables, *inputs, train=False), variables
+    y, updated = network.apply(variables, *inputs, train=True, mutable=list(mutable))
+    return y, variables | updated
+
+
+def with_params(variables, params):
+    """`variables` with these `params`, gathered first where devices hold a part of them each."""
+    return variables | {"params": gather_params(params)}
+
+
+def descend(optimizer: optax.GradientTransformation, grads, opt_state, params):
+    """(params, opt_state) after one update of an optimizer."""
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
