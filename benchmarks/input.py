@@ -6,16 +6,13 @@ PyTorch DataLoader reads the same files with Pillow. Both read ahead while nobod
 batches, which a round of some seconds makes little of.
 """
 
-import os
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from benchmarks import workloads
+from benchmarks import machine
 from genjax import data, images
 from genjax.steps import filled
 
@@ -38,19 +35,18 @@ class Feed:
     """The project's feed; a step is one batch, on the device.
 
     Args:
-      overrides: `data.placement` says whether the batches stream from files or are gathered on the
+      config: `data.placement` says whether the batches stream from files or are gathered on the
         device.
     """
 
-    def __init__(self, config: str, overrides: Mapping[str, str]):
-        options = workloads.read(config, overrides)
-        self.images_per_step = options.train.batch_size
-        split = data.open_dataset(options.data).train
+    def __init__(self, config):
+        self.images_per_step = config.train.batch_size
+        split = data.open_dataset(config.data).train
         rows = np.arange(self.images_per_step)
         self._feed = data.open_feed(
-            split, options.data, len(rows), rows, options.seed, log=lambda line: None
+            split, config.data, len(rows), rows, config.seed, log=lambda line: None
         )
-        self._length = options.train.steps_per_call
+        self._length = config.train.steps_per_call
         self._arrays = jax.device_put(self._feed.arrays)
 
         @jax.jit
@@ -79,19 +75,18 @@ class Loader:
     Resident data is a tensor, of which each batch gathers rows.
     """
 
-    def __init__(self, config: str, overrides: Mapping[str, str], device: str):
+    def __init__(self, config):
         import torch
 
-        options = workloads.read(config, overrides)
-        self.images_per_step = options.train.batch_size
-        self._device = torch.device("cuda" if device == "gpu" else "cpu")
-        self._torch = torch
-        if options.data.placement == "resident":
-            split = data.open_dataset(options.data).train
+        self.images_per_step, self._torch = config.train.batch_size, torch
+        self._device = torch.device("cuda" if jax.default_backend() == "gpu" else "cpu")
+        if config.data.placement == "resident":
+            split = data.open_dataset(config.data).train
             array = np.stack([split.read(i)["image"] for i in range(len(split))])
             self._batches = self._gathered(torch.from_numpy(array).to(self._device))
         else:
-            self._batches = self._loaded(options.data.name.partition(":")[2], options.data.size)
+            folder = Path(config.data.name.partition(":")[2])
+            self._batches = self._loaded(Files(sorted(folder.glob("*.jpg")), config.data.size))
 
     def _gathered(self, array):
         while True:
@@ -100,15 +95,13 @@ class Loader:
                 if len(part) == self.images_per_step:
                     yield array[part]
 
-    def _loaded(self, folder: str, size: int):
-        files = sorted(Path(folder).glob("*.jpg"))
-        workers = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    def _loaded(self, files):
         loader = self._torch.utils.data.DataLoader(
-            _Files(files, size),
+            files,
             batch_size=self.images_per_step,
             shuffle=True,
             drop_last=True,
-            num_workers=workers,
+            num_workers=machine.cores(),
             persistent_workers=True,
             pin_memory=self._device.type == "cuda",
         )
@@ -122,20 +115,17 @@ class Loader:
         total.item()  # waits for the device
 
 
-class _Files:
+class Files:
     """A data set of PyTorch's protocol: decoded central squares, u8[size, size, 3]."""
 
     def __init__(self, files: list[Path], size: int):
-        self._files, self._size = files, size
+        self.files, self.size = files, size
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def __getitem__(self, i: int):
-        with Image.open(self._files[i]) as file:
+        with Image.open(self.files[i]) as file:
             picture = file.convert("RGB")
-        side = min(picture.size)
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        box = (left, top, left + side, top + side)
-        size = (self._size, self._size)
-        return np.asarray(picture.resize(size, Image.Resampling.LANCZOS, box)).copy()
+        size = (self.size, self.size)
+        return np.array(ImageOps.fit(picture, size, Image.Resampling.LANCZOS))

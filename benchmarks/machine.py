@@ -5,9 +5,11 @@ import importlib.metadata
 import os
 import platform
 import re
+import resource
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
@@ -35,26 +37,45 @@ def cpu_model() -> str:
     return name
 
 
-def memory_bytes() -> int:
-    """The machine's main memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def free_bytes() -> int:
-    """What processes can still have of it."""
+def memory_bytes(kind: str = "MemTotal") -> int:
+    """The machine's main memory; of "MemAvailable" what processes can still have of it."""
     info = Path("/proc/meminfo")
-    if info.exists():
-        return (
-            int(re.search(r"^MemAvailable:\s+(\d+) kB", info.read_text(), re.MULTILINE)[1]) * 1024
-        )
-    return memory_bytes()
+    if not info.exists():
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 1024 * int(re.search(rf"^{kind}:\s+(\d+) kB", info.read_text(), re.MULTILINE)[1])
+
+
+def device() -> dict:
+    """What JAX computes on: `platform`, `kind` and `count`."""
+    import jax
+
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    return {"platform": devices[0].platform, "kind": kind, "count": len(devices)}
+
+
+def peak_bytes() -> int:
+    """The most that this process has used of its fullest device, or of main memory on a CPU."""
+    import jax
+
+    from genjax.speed import speed
+
+    return speed.peak_memory(jax.local_devices()) or resident_peak_bytes()
+
+
+def resident_peak_bytes() -> int:
+    """The most that this process has used of main memory."""
+    from genjax.speed import speed
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return speed.resident_peak() or unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def slug(device: dict) -> str:
     """`cpu-2-amd-epyc-avx2`, `gpu-nvidia-h100`: a device as a folder's name.
 
     Args:
-      device: `platform`, `kind` and `count` as the worker answers.
+      device: as `device` says.
     """
     if device["platform"] == "cpu":
         name = f"cpu-{cores()}-{cpu_model()}"
@@ -72,34 +93,22 @@ def describe(device: dict) -> dict:
         "cores": cores(),
         "memory_bytes": memory_bytes(),
         "system": f"{platform.system()} {platform.release()}",
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES if find_spec(name)},
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _commit() -> str:
     """The commit of the clone, with a word where the files differ from it."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    status = ["status", "--porcelain", "--untracked-files=no", "--", "genjax", "configs"]
     try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "genjax", "configs")
+        commit, changed = (
+            subprocess.run(["git", *x], capture_output=True, text=True, check=True).stdout.strip()
+            for x in (["rev-parse", "--short=12", "HEAD"], status)
+        )
     except (OSError, subprocess.CalledProcessError):
         return "no git clone"
     return f"{commit} with changes" if changed else commit

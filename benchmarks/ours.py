@@ -7,49 +7,62 @@ returns when the devices are done; `images_per_step` says what a step is.
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 
 import jax
 import numpy as np
 from etils import epath
 
-from benchmarks import workloads
 from benchmarks.timing import Round
 from genjax import rng, runs
+from genjax.speed import collectives, flops
 from genjax.steps import Steps, open_feed
 from genjax.train import train
 
 
 class Training:
-    """Training steps as the loop runs them: the same chunks, with one always under way.
+    """Training steps as the loop runs them: the same chunks, with one always under way."""
 
-    Args:
-      prepared: whether the inputs of a chunk are made and placed once, and used again for all: what
-        is left is the compiled step.
-    """
-
-    def __init__(self, config: str, overrides: Mapping[str, str], prepared: bool = False):
-        self.built = runs.build(workloads.read(config, overrides))
-        run = self.built
+    def __init__(self, config):
+        self._run = run = runs.build(config)
         self.images_per_step = run.task.images_per_step
-        key = rng.stream(run.config.seed, rng.Stream.INIT)
-        state = run.devices.init(run.task.init, key, run.task.constants)
-        self._state, self._step = run.devices.from_global(state), 0
-        self._length = run.config.train.steps_per_call
+        self._state, self._step = run.devices.from_global(_initial(run)), 0
+        self._length = config.train.steps_per_call
         feed = open_feed(run, lambda line: print(line, file=sys.stderr))
         self._chunk = Steps(run, feed, self._state)
-        self._prepared = self._chunk.inputs(0, self._length) if prepared else None
 
     def run(self, steps: int):
         last, before = self._step + steps, None
         while self._step < last:
             n = min(self._length, last - self._step)
-            inputs = self._prepared or self._chunk.inputs(self._step, n)
+            inputs = self._inputs(n)
             self._state, metrics = self._chunk(self._state, inputs, self._step, n)
             self._step += n
             jax.block_until_ready(before)
             before = metrics
         jax.block_until_ready((before, self._state))
+
+    def _inputs(self, n: int):
+        return self._chunk.inputs(self._step, n)
+
+    def model(self) -> dict:
+        """FLOP of a step, and over how many devices it is divided."""
+        return {"flop": flops.model_flop(self._run), "devices": self._run.devices.device_count}
+
+    def sent_bytes(self) -> float:
+        """What each device sends a step."""
+        averaged, devices = collectives.averaged(self._run), self._run.devices
+        return collectives.sent(averaged, self._run.config.parallel, devices.device_count)
+
+
+class BareStep(Training):
+    """The compiled step alone: the inputs of a chunk are made once, and used again for all."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self._prepared = self._chunk.inputs(0, self._length)
+
+    def _inputs(self, n: int):
+        return self._prepared
 
 
 class Samples:
@@ -58,15 +71,14 @@ class Samples:
     The pictures come as uint8 to the host, as people get them.
     """
 
-    def __init__(self, config: str, overrides: Mapping[str, str]):
-        run = runs.build(workloads.read(config, overrides))
-        self.images_per_step = run.config.train.batch_size
-        key = rng.stream(run.config.seed, rng.Stream.INIT)
-        self._state = run.devices.init(run.task.init, key, run.task.constants)
+    def __init__(self, config):
+        run = runs.build(config)
+        self.images_per_step = config.train.batch_size
+        self._state = _initial(run)
         self._draw = run.devices.on_state(
             lambda state, key: run.task.sample(state, key, self.images_per_step)
         )
-        self._key, self._drawn = rng.stream(run.config.seed, rng.Stream.SAMPLE), 0
+        self._key, self._drawn = rng.stream(config.seed, rng.Stream.SAMPLE), 0
 
     def run(self, steps: int):
         for _ in range(steps):
@@ -83,26 +95,27 @@ class Loop:
     one, after which it evaluates, draws and saves.
     """
 
-    def __init__(self, config: str, overrides: Mapping[str, str]):
-        never = {f"{what}.every": "0" for what in ("sample", "evaluate", "checkpoint")}
-        self._config, self._overrides = config, dict(overrides) | never
-        options = workloads.read(config, overrides)
-        self._every = options.train.steps_per_call
-        self._overrides["log.every"] = str(self._every)
-        self.images_per_step = options.train.batch_size
+    def __init__(self, config):
+        never = {f"{what}.every": 0 for what in ("sample", "evaluate", "checkpoint")}
+        self._every, self._step = config.train.steps_per_call, 0
+        self._config = config.copy_and_resolve_references()
+        self._config.update_from_flattened_dict(never | {"log.every": self._every})
+        self.images_per_step = config.train.batch_size
         self._folder = tempfile.TemporaryDirectory(prefix="genjax-benchmarks-")
         self._workdir = epath.Path(self._folder.name) / "run"
-        self._step = 0
 
     def run(self, steps: int) -> Round:
         """At least `steps` counted ones."""
         counted = -(-steps // self._every) * self._every
         first, last = self._step + self._every, self._step + self._every + counted
-        self._step = last + self._every
-        train(
-            workloads.read(self._config, self._overrides | {"train.steps": str(self._step)}),
-            self._workdir,
-        )
+        self._config.train.steps = self._step = last + self._every
+        train(self._config, self._workdir)
         lines = map(json.loads, (self._workdir / "metrics.jsonl").read_text().splitlines())
         seconds = {line["step"]: line["seconds"] for line in lines}
         return Round(counted, seconds[last] - seconds[first])
+
+
+def _initial(run: runs.Run):
+    """A run's state before its first step, placed."""
+    key = rng.stream(run.config.seed, rng.Stream.INIT)
+    return run.devices.init(run.task.init, key, run.task.constants)

@@ -27,16 +27,22 @@ theirs]}`: rounding alone when they are alike.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 import torch
 
-from benchmarks import peers, workloads
+from benchmarks import peers
 from benchmarks.trace import Account, Trace, record
+from genjax import config as config_lib
 from genjax import runs
-from genjax.errors import UserError
+from genjax.errors import OptionParser, UserError, one_line
+
+
+def measure(config: str, arguments: Sequence[str]) -> dict[str, float]:
+    """`check` of the config that `genjax.config.read` makes of these."""
+    return check(config_lib.read(config, arguments))
 
 
 def check(config) -> dict[str, float]:
@@ -90,8 +96,8 @@ def relative_error(ours, theirs) -> float:
 
 def follow(run: runs.Run, trace: Trace, variant: peers.Variant) -> Account:
     """What the peer computes from the same state, batches and noise."""
-    device = {"gpu": "gpu"}.get(jax.default_backend(), "cpu")
-    peer = peers.make(run.config, run.dataset, variant, device)
+    device = "gpu" if jax.default_backend() == "gpu" else "cpu"
+    peer = peers.make(run.config, variant, device)
     peer.load(trace.states[0])
     if run.config.task == "style":
         return _follow_style(run.config, trace, peer)
@@ -118,31 +124,22 @@ def _follow_style(config, trace: Trace, peer) -> Account:
     return Account(outputs, gradients, {"loss": np.array(losses)})
 
 
-def main(arguments: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Prints the JSON line.
 
     Raises:
       UserError: an argument or the config is wrong.
     """
-    config_file, overrides, exact = "", {}, False
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name == "--config" and value:
-            config_file = value
-        elif name.startswith("--config.") and "=" in argument:
-            overrides[name.removeprefix("--config.")] = value
-        elif argument == "--float64":
-            exact = True
-        else:
-            raise UserError(f"{argument} is no option: see python -m pydoc benchmarks.parity")
-    if not config_file:
-        raise UserError("no config: give --config=FILE[:ARG]")
-    config = workloads.read(config_file, overrides)
-    print(json.dumps(check(config) | ({"float64": witness(config)} if exact else {})))
+    parser = OptionParser()
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--float64", action="store_true")
+    options, arguments = parser.parse_known_args(argv)
+    config = config_lib.read(options.config, arguments)
+    print(json.dumps(check(config) | ({"float64": witness(config)} if options.float64 else {})))
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(one_line(error))

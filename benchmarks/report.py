@@ -8,14 +8,19 @@ place of rows with the same name: a suite may so be measured in pieces. Each row
 commit and date it is.
 """
 
+import itertools
 import json
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import sections
+import jinja2
+from markdown_it import MarkdownIt
+
+from benchmarks import plots, texts
 from genjax.errors import UserError, tell
 from genjax.files import write_atomically
 
@@ -63,31 +68,109 @@ def join(results: dict, part: dict):
 
 
 def write(results: Mapping, folder: Path):
-    """Writes report.html, report.md and plots/*.svg, whatever the results have so far."""
-    import jinja2
+    """Writes report.md, plots/*.svg and report.html, whatever the results have so far."""
+    notes = tomllib.loads(NOTES_FILE.read_text()) if NOTES_FILE.exists() else {}
+    members = itertools.chain(*_groups(results["rows"]).values())
+    ratios = plots.ratios([row for row in members if row["ratio"]])
+    curves = plots.curves(results["scaling"])
+    text = markdown(results, notes, _elsewhere(results), ratios, curves)
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    for plot in (*ratios, *curves):
+        write_atomically(folder / "plots" / f"{plot.name}.svg", plot.svg)
+    write_atomically(folder / "report.md", text)
+    write_atomically(folder / "report.html", _page(text, {p.name: p for p in (*ratios, *curves)}))
 
+
+def markdown(results: Mapping, notes: Mapping, elsewhere: Sequence[Mapping], ratios=(), curves=()):
+    """The report as Markdown, in which plots are links.
+
+    Args:
+      notes: {row's name: why it is below its goal}.
+      elsewhere: the rows of reports of the other kind of device.
+      ratios, curves: of `benchmarks.plots`.
+    """
+    rows, kinds, there = results["rows"], defaultdict(list), defaultdict(list)
+    for row in rows:
+        kinds[row["kind"]].append(row)
+    for row in elsewhere:
+        if row["ratio"]:
+            setting = f"batch {row['batch'] or 1}, {row['precision']}"
+            there[row["workload"]].append(f"{row['ratio']['median']:.2f} ({setting})")
+    text = _render(
+        "report.md.j2",
+        results=results,
+        here=results["environment"],
+        facts=_facts(results),
+        groups=_groups(rows),
+        kinds=kinds,
+        there=there,
+        notes=notes,
+        judged=[(row, found) for row in rows if (found := texts.judge(row))],
+        goals=texts,
+        ratios=ratios,
+        curves=curves,
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _groups(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """{heading: rows} of the summary."""
+    kinds = {
+        "Training steps, images a second": ("train", "images"),
+        "Style optimisation, iterations a second": ("train", "iterations"),
+        "Sampling, images a second": ("sample", "images"),
+        "Input, images a second": ("input", "images"),
+    }
+    found = {
+        heading: [row for row in rows if (row["kind"], row["unit"]) == kind]
+        for heading, kind in kinds.items()
+    }
+    return {heading: members for heading, members in found.items() if members}
+
+
+def _facts(results: Mapping) -> dict[str, str]:
+    """{what: as text} of the environment."""
+    here, rows = results["environment"], results["rows"]
+    device = here["device"]
+    facts = {
+        "device": f"{device['count']} x {device['kind']} ({device['platform']})",
+        "processor": f"{here['cpu']}, cores used: {here['cores']}",
+        "memory": texts.size(here["memory_bytes"]),
+        "system": here["system"],
+        "versions": ", ".join(f"{name} {version}" for name, version in here["versions"].items()),
+    }
+    facts |= {key: here[key] for key in ("commit", "date", "command")}
+    for precision, rate in results["matmul"].items():
+        facts[f"matrix products, {precision}"] = texts.flop_rate(rate)
+    pieces = [f"commit {row['commit']}, {row['date']}" for row in rows]
+    if len(set(pieces)) > 1:
+        named = zip(rows, pieces, strict=True)
+        facts["measured in pieces"] = "; ".join(f"{row['name']}: {piece}" for row, piece in named)
+    return facts
+
+
+def _page(text: str, drawn: Mapping[str, plots.Plot]) -> str:
+    """The report as one file: its Markdown, with drawings for links, and marks in colours."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    html = re.sub(
+        r'<img src="plots/(.*?)\.svg" alt="(.*?)" />',
+        lambda found: f'<span class="card"><b>{found[2]}</b>{drawn[found[1]].svg}</span>',
+        html,
+    )
+    for sign, kind in ((texts.GOOD, "good"), (texts.BELOW, "below")):
+        html = re.sub(rf"<td([^>]*)>([^<]*{sign})</td>", rf'<td\1 class="{kind}">\2</td>', html)
+    return _render("report.html.j2", content=html, title=text.partition("\n")[0][2:])
+
+
+def _render(template: str, **values) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
-        undefined=jinja2.StrictUndefined,
-        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.ChainableUndefined,  # sides have what their kind has
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    notes = tomllib.loads(NOTES_FILE.read_text()) if NOTES_FILE.exists() else {}
-    page = {
-        "title": sections.title(results["environment"]),
-        "status": sections.status(results),
-        "state": results["status"],
-        "totals": sections.totals(results),
-        "sections": sections.sections(results, notes, _elsewhere(results)),
-    }
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
-    for section in page["sections"]:
-        for plot in section.drawings:
-            write_atomically(folder / "plots" / f"{plot.name}.svg", plot.file())
-    for name in ("report.html", "report.md"):
-        text = environment.get_template(f"{name}.j2").render(page)
-        write_atomically(folder / name, re.sub(r"\n{3,}", "\n\n", text))
+    environment.filters |= {name: value for name, value in vars(texts).items() if callable(value)}
+    return environment.get_template(template).render(values)
 
 
 def _elsewhere(results: Mapping) -> list[Mapping]:

@@ -4,35 +4,29 @@ import os
 import tempfile
 from typing import NamedTuple
 
-from benchmarks import timing
-from benchmarks.children import Child, SideError, environment
-from benchmarks.workloads import BY_NAME
+from benchmarks import timing, workloads
+from benchmarks.children import Child, Side, SideError, environment
 
 ROUNDS = 3
+_GPU_BATCHES = (32, 128, 512, 2048, 8192)
 
 
 class Series(NamedTuple):
     """One curve: a workload at several values of one thing.
 
     Attributes:
-      workload: whose config and overrides are taken.
+      workload: whose command is taken, with its first batch on a CPU.
       axis: what grows: "batch", "resolution" (px) or "devices".
       key: the config's key; "" for devices, which are the environment's.
-      on_cpu, on_gpu: its values; none where nothing is to be learnt.
+      cpu, gpu: its values on either; none where nothing is to be learnt.
     """
 
     workload: str
     axis: str
     key: str
-    on_cpu: tuple[int, ...]
-    on_gpu: tuple[int, ...] = ()
+    cpu: tuple[int, ...]
+    gpu: tuple[int, ...] = ()
 
-    def values(self, place: str) -> tuple[int, ...]:
-        """On a "cpu" or a "gpu"."""
-        return self.on_cpu if place == "cpu" else self.on_gpu
-
-
-_GPU_BATCHES = (32, 128, 512, 2048, 8192)
 
 SERIES = {
     "smoke": (Series("tiny-dcgan", "batch", "train.batch_size", (4, 8), (4, 8)),),
@@ -56,22 +50,23 @@ def measure(series: Series, place: str, seconds: float) -> dict:
 
     Several devices share the machine's cores: they are XLA's virtual ones, of a CPU. What each of
     them sends a step is counted, not measured.
+
+    Args:
+      place: "cpu" or "gpu".
+      seconds: that a round takes at least.
     """
-    workload = BY_NAME[series.workload]
+    workload = workloads.BY_NAME[series.workload]
     points = []
-    for value in series.values(place):
-        overrides = dict(workload.overrides)
-        if workload.cpu[0].batch:
-            overrides["train.batch_size"] = str(workload.cpu[0].batch)
-        virtual = {}
+    for value in getattr(series, place):
+        config, arguments = workloads.arguments(workload, workload.settings("cpu")[0])
+        variables = {}
         if series.key:
-            overrides[series.key] = str(value)
+            arguments.append(f"--config.{series.key}={value}")
         else:
-            flags = os.environ.get("XLA_FLAGS", "")
-            virtual = {
-                "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={value}",
-            }
-        points.append({"value": value} | _point(workload, overrides, place, virtual, seconds))
+            flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count"
+            variables["XLA_FLAGS"] = f"{flags}={value}"
+        point = _point(place, variables, seconds, config=config, arguments=arguments)
+        points.append({"value": value} | point)
     return {
         "workload": series.workload,
         "axis": series.axis,
@@ -80,31 +75,18 @@ def measure(series: Series, place: str, seconds: float) -> dict:
     }
 
 
-def _point(workload, overrides: dict, place: str, virtual: dict, seconds: float) -> dict:
+def _point(place: str, variables: dict, seconds: float, **request) -> dict:
     with (
         tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder,
-        Child(environment(place, folder) | virtual) as child,
+        Child(environment(place, folder) | variables) as child,
     ):
         try:
-            opened = child.ask(
-                "open",
-                side="genjax",
-                kind="train",
-                config=workload.config,
-                overrides=overrides,
-                device=place,
-            )
-            once = child.ask("run", steps=2)
-            steps = timing.steps_for(seconds, once["seconds"] / once["steps"])
-            rounds = [
-                timing.Round(answer["steps"], answer["seconds"])
-                for answer in (child.ask("run", steps=steps) for _ in range(ROUNDS))
-            ]
-            rates = timing.rates(rounds, opened["images_per_step"])
-            return {
-                "rate": timing.spread(rates)._asdict(),
-                "peak_memory_bytes": child.ask("peak_memory")["bytes"],
-                "sent_bytes": child.ask("sent")["bytes"],
-            }
+            side = Side(child, side="benchmarks.ours:Training", **request)
+            side.warm_up(seconds)
+            for _ in range(ROUNDS):
+                side.count(timing.steps_for(seconds, side.step_seconds))
+            kept = ("rate", "peak_memory_bytes")
+            results = {name: value for name, value in side.results().items() if name in kept}
+            return results | {"sent_bytes": side.tell("sent_bytes")}
         except SideError as error:
             return {"error": str(error)}

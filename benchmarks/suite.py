@@ -2,22 +2,28 @@
 
 import contextlib
 import functools
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import input as inputs
-from benchmarks import machine, scaling, timing, workloads
-from benchmarks.children import Child, SideError, environment
-from benchmarks.workloads import Setting, Workload
+from benchmarks import machine, scaling, start, texts, timing, workloads
+from benchmarks.children import Child, Side, SideError, environment
+from benchmarks.workloads import INPUT, LOOP, SAMPLE, START, TRAIN, Setting, Workload
 
 OURS = "genjax"
+# Our side of each kind, and the one other where it is no variant of a peer.
+_OURS = {
+    TRAIN: "benchmarks.ours:Training",
+    SAMPLE: "benchmarks.ours:Samples",
+    INPUT: "benchmarks.input:Feed",
+    LOOP: "benchmarks.ours:Loop",
+}
+_OTHERS = {
+    INPUT: ("DataLoader", "benchmarks.input:Loader"),
+    LOOP: ("bare step", "benchmarks.ours:BareStep"),
+}
 
 
 class Care(NamedTuple):
@@ -47,7 +53,7 @@ CARE = {
 }
 LEAST_ROUNDS = 3
 # Reading ahead goes on between rounds, and a resumed loop counts whole lines of metrics only.
-LONGER = {"input": 4, "loop": 4}
+LONGER = {INPUT: 4, LOOP: 4}
 
 
 class Plan(NamedTuple):
@@ -55,7 +61,7 @@ class Plan(NamedTuple):
 
     Attributes:
       suite, peer: of the command line.
-      device: what the worker says JAX computes on.
+      device: what `machine.device` says JAX computes on.
       stamp: what a row says of when it was measured: `commit` and `date`.
       say: tells people one line.
     """
@@ -83,10 +89,10 @@ def find_device() -> tuple[dict, dict[str, float]]:
       `platform`, `kind` and `count`; and {precision: FLOP/s of one device in matrix products}.
     """
     with Child() as child:
-        device = child.ask("device")
+        device = child.call("benchmarks.machine:device")
         precisions = ("float32",) if device["platform"] == "cpu" else ("float32", "bfloat16")
-        asked = {name: child.ask("matmul_rate", precision=name) for name in precisions}
-    return device, {name: answer["rate"] for name, answer in asked.items()}
+        rate = functools.partial(child.call, "genjax.speed.flops:matmul_rate")
+        return device, {precision: rate(dtype=precision) for precision in precisions}
 
 
 def run(plan: Plan, chosen: list[Workload], results: dict) -> Iterator[None]:
@@ -94,17 +100,17 @@ def run(plan: Plan, chosen: list[Workload], results: dict) -> Iterator[None]:
     for workload in chosen:
         if plan.peer != "none" and workload.parity is not None:
             plan.say(f"{workload.name}: parity")
-            results["parity"].append(_parity(workload))
+            results["parity"].append(_parity(plan, workload))
             yield
-        for setting in workload.cpu if plan.place == "cpu" else workload.gpu:
+        for setting in workload.settings(plan.place):
             plan.say(workloads.row_name(workload, setting))
-            row = _row(plan, workload, setting, results["matmul"])
+            row = measure(plan, workload, setting, results["matmul"])
             results["rows"].append(row)
             plan.say(f"    {summary(row)}")
             yield
     for series in scaling.SERIES[plan.suite]:
         is_chosen = any(workload.name == series.workload for workload in chosen)
-        if is_chosen and series.values(plan.place):
+        if is_chosen and getattr(series, plan.place):
             plan.say(f"{series.workload} against {series.axis}")
             results["scaling"].append(scaling.measure(series, plan.place, plan.care.seconds))
             yield
@@ -112,44 +118,23 @@ def run(plan: Plan, chosen: list[Workload], results: dict) -> Iterator[None]:
 
 def summary(row: dict) -> str:
     """A row in one line, for the terminal."""
-    parts = []
-    for name, side in row["sides"].items():
-        if "error" in side:
-            parts.append(f"{name}: {side['error'][:80]}")
-        elif "rate" in side:
-            parts.append(f"{name} {side['rate']['median']:,.4g}/s")
-        else:
-            parts.append(f"{name} {side['first_step_seconds']:.1f} s")
-    if row["ratio"]:
-        parts.append(f"ratio {row['ratio']['median']:.2f}")
-    return "; ".join(parts)
+    text = texts.seconds if row["kind"] == START else texts.rate
+    key = "first_step_seconds" if row["kind"] == START else "rate"
+    parts = [f"{name} {x.get('error') or text(x[key])}" for name, x in row["sides"].items()]
+    return "; ".join([*parts, f"ratio {texts.ratio(row['ratio'])}"])
 
 
-@functools.cache
-def _peer_variants(place: str, precision: str) -> list[str]:
-    with Child() as child:
-        return child.ask("variants", device=place, precision=precision)["names"]
-
-
-def _variants(plan: Plan, precision: str) -> list[str]:
-    """The peer's variants that this suite measures."""
-    if plan.peer == "none":
-        return []
-    names = _peer_variants(plan.place, precision)
-    wanted = plan.care.variants
-    return [name for name in names if wanted is None or name in wanted]
-
-
-def _row(plan: Plan, workload: Workload, setting: Setting, matmul: dict) -> dict:
+def measure(plan: Plan, workload: Workload, setting: Setting, matmul: dict[str, float]) -> dict:
     """A row, whatever happens: what goes wrong with a side is said in its place."""
+    config, arguments = workloads.arguments(workload, setting)
     row = {
         "name": workloads.row_name(workload, setting),
         "workload": workload.name,
         "kind": workload.kind,
-        "family": workload.family,
+        "family": workload.peer,
         "unit": workload.unit,
-        "config": workload.config,
-        "overrides": workloads.overrides(workload, setting),
+        "config": config,
+        "overrides": workloads.overrides(arguments),
         "device": plan.device["platform"],
         "batch": setting.batch,
         "precision": setting.precision,
@@ -160,137 +145,126 @@ def _row(plan: Plan, workload: Workload, setting: Setting, matmul: dict) -> dict
         "ratio": None,
     }
     with tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder:
-        if workload.kind == workloads.START:
-            row["sides"] = start_up(workload, row["overrides"], folder)
-            return row
-        if workload.name == "input-jpeg":
+        if workload.kind == START:
+            command = [f"--config={config}", *arguments]
+            return row | {"sides": start.measure(command, Path(folder))}
+        if any("PATH" in argument for argument in arguments):
             inputs.write_folder(Path(folder))
-            row["overrides"] |= {"data.name": f"folder:{folder}", "data.placement": "stream"}
-        elif workload.kind == workloads.INPUT:
-            row["overrides"] |= {"data.placement": "resident"}
-        names = _sides(workload, _variants(plan, setting.precision))
-        rivals = [name for name in names if name != OURS]
-        # Where all at once would not fit: ours against each, one after the other.
-        free, need = machine.free_bytes() / 1e9, workload.gigabytes if plan.place == "cpu" else 0
-        pairs = [[OURS, rival] for rival in rivals] or [[OURS]]
-        groups = [names] if free >= need * len(names) else pairs
+            arguments = [argument.replace("PATH", folder) for argument in arguments]
+        sides = _sides(plan, workload, setting.precision, config, arguments)
         ratios = {}
-        for group in groups:
-            if free < need * len(group):
-                needed = f"needs {need * len(group):.0f} GB of memory"
-                error = {"error": f"{needed}, {free:.0f} GB are free"}
-                row["sides"] |= {name: error for name in group}
-                continue
-            _measure(plan, workload, row, group, ratios)
-        if workload.name == "input-jpeg":
-            row["overrides"]["data.name"] = "folder:PATH"
-    rates = {
-        name: [r["rate"] for r in row["sides"][name]["rounds"]]
-        for name in rivals
-        if "rounds" in row["sides"].get(name, {})
-    }
-    row["fastest"] = timing.fastest({name: rates[name] for name in rates if name in ratios})
-    if row["fastest"]:
-        row["ratio"] = ratios[row["fastest"]]
+        for names, error in _groups(plan, workload, list(sides)):
+            if error:
+                row["sides"] |= {name: {"error": error} for name in names}
+            else:
+                requests = {name: sides[name] for name in names}
+                ratios |= _take_turns(plan, workload, requests, row)
+    rates = {name: [r["rate"] for r in row["sides"][name].get("rounds", ())] for name in ratios}
+    row["fastest"] = timing.fastest(rates)
+    row["ratio"] = ratios.get(row["fastest"])
     _utilise(row, matmul)
     return row
 
 
-def _sides(workload: Workload, peers: list[str]) -> list[str]:
-    """The sides of a row, ours first."""
-    if workload.kind == workloads.LOOP:
-        return [OURS, "bare step"]
-    if workload.kind == workloads.INPUT:
-        return [OURS, "DataLoader"] if peers else [OURS]
-    return [OURS, *peers]
+def _sides(plan: Plan, workload: Workload, precision: str, config, arguments) -> dict[str, dict]:
+    """{name: how a child opens it}, ours first."""
+    kind, request = workload.kind, {"config": config, "arguments": arguments}
+    sides = {OURS: request | {"side": _OURS[kind]}}
+    if kind in _OTHERS and (kind == LOOP or plan.peer != "none"):
+        name, side = _OTHERS[kind]
+        sides[name] = request | {"side": side}
+    elif plan.peer != "none":
+        wanted = plan.care.variants
+        for name in _peer_variants(plan.place, precision):
+            if wanted is None or name in wanted:
+                options = {"kind": kind, "variant": name, "device": plan.place}
+                sides[name] = request | {"side": "benchmarks.peers:open_side"} | options
+    return sides
 
 
-def _measure(plan: Plan, workload: Workload, row: dict, names: list[str], ratios: dict) -> None:
-    """Times sides in turn, A B C A B C …, into `row["sides"]`; ratios of ours to each."""
-    care = plan.care
+@functools.cache
+def _peer_variants(place: str, precision: str) -> list[str]:
+    with Child() as child:
+        return child.call("benchmarks.peers:names", device=place, precision=precision)
+
+
+def _groups(plan: Plan, workload: Workload, names: list[str]) -> list[tuple[list[str], str]]:
+    """Which sides take turns with each other, and what keeps them from it, or "".
+
+    Where all at once would not fit into memory: ours with each other, one after the other.
+    """
+    free, need = (
+        machine.memory_bytes("MemAvailable") / 1e9,
+        workload.gigabytes if plan.place == "cpu" else 0,
+    )
+    pairs = [[OURS, name] for name in names if name != OURS] or [[OURS]]
+    return [
+        (group, f"needs {need * len(group):.0f} GB of memory, {free:.0f} GB are free")
+        if free < need * len(group)
+        else (group, "")
+        for group in ([names] if free >= need * len(names) else pairs)
+    ]
+
+
+def _take_turns(plan: Plan, workload: Workload, requests: dict, row: dict) -> dict[str, dict]:
+    """Times sides in turn, A B C A B C …, into `row["sides"]`; {name: ours' ratio to it}."""
+    care, is_training = plan.care, workload.kind == TRAIN
     seconds = care.seconds * LONGER.get(workload.kind, 1)
+    sides, errors = {}, {}
+
+    @contextlib.contextmanager
+    def attempt(name: str):
+        """A side that fails is out, and the others go on."""
+        try:
+            yield
+        except SideError as error:
+            errors[name] = {"error": str(error)}
+            sides.pop(name, None)
+
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="genjax-benchmarks-"))
         variables = environment(plan.place, folder)
-        request = {
-            "kind": workload.kind,
-            "config": workload.config,
-            "overrides": row["overrides"],
-            "device": plan.place,
-        }
-        children, per_step, done = {}, {}, {}
-        for name in names:
-            child = stack.enter_context(Child(variables))
-            try:
-                side = row["sides"][name] = _open(child, name, request)
-                per_step[name], done[name] = _calibrate(child, side["step_seconds"], seconds)
-                children[name] = child
-            except SideError as error:
-                row["sides"][name] = {"error": str(error)}
-        if OURS in children and care.warm_starts and workload.kind == workloads.TRAIN:
-            with Child(variables) as child:
-                started = _open(child, OURS, request)
-                row["sides"][OURS]["warm_start_seconds"] = started["first_step_seconds"]
-        steps = {name: timing.steps_for(seconds, per_step[name]) for name in children}
-        if workload.same_steps and children:
-            steps = dict.fromkeys(steps, max(steps.values()))
-            for name, child in children.items():
-                if behind := max(done.values()) - done[name]:
-                    child.ask("run", steps=behind)
-        longest = max((steps[name] * per_step[name] for name in children), default=seconds)
-        count = min(care.rounds, max(LEAST_ROUNDS, int(care.most_seconds / longest)))
-        rounds = {name: [] for name in children}
-        for _ in range(count):
-            for name in list(rounds):
-                try:
-                    answer = children[name].ask("run", steps=steps[name])
-                except SideError as error:
-                    row["sides"][name] = {"error": str(error)}
-                    del rounds[name]
-                    continue
-                rounds[name].append(timing.Round(answer["steps"], answer["seconds"]))
-        rates = {}
-        for name, measured in rounds.items():
-            side = row["sides"][name]
-            rates[name] = timing.rates(measured, side["images_per_step"])
-            side["rounds"] = [
-                each._asdict() | {"rate": rate}
-                for each, rate in zip(measured, rates[name], strict=True)
-            ]
-            side["rate"] = timing.spread(rates[name])._asdict()
-            side["peak_memory_bytes"] = children[name].ask("peak_memory")["bytes"]
-            if name != OURS and OURS in rates:
-                ratios[name] = timing.pairwise(rates[OURS], rates[name])._asdict()
-        if OURS in rounds and workload.kind == workloads.TRAIN:
+        for name, request in requests.items():
+            with attempt(name):
+                side = Side(stack.enter_context(Child(variables)), **request)
+                side.warm_up(seconds)
+                sides[name] = side
+        if OURS in sides and care.warm_starts and is_training:
+            with contextlib.suppress(SideError), Child(variables) as child:
+                again = Side(child, **requests[OURS]).about["first_step_seconds"]
+                sides[OURS].about["warm_start_seconds"] = again
+        steps = {name: timing.steps_for(seconds, x.step_seconds) for name, x in sides.items()}
+        if workload.same_steps:
+            steps = dict.fromkeys(steps, max(steps.values(), default=0))
+            done = max((side.done for side in sides.values()), default=0)
+            for name, side in list(sides.items()):
+                if behind := done - side.done:
+                    with attempt(name):
+                        side.run(behind)
+        longest = max((steps[name] * x.step_seconds for name, x in sides.items()), default=seconds)
+        for _ in range(min(care.rounds, max(LEAST_ROUNDS, int(care.most_seconds / longest)))):
+            for name, side in list(sides.items()):
+                with attempt(name):
+                    side.count(steps[name])
+        found = {}
+        for name, side in list(sides.items()):
+            with attempt(name):
+                found[name] = side.results()
+        row["sides"] |= {name: (found | errors)[name] for name in requests}
+        if OURS not in sides:
+            return {}
+        if is_training:
             with contextlib.suppress(SideError):
-                row["model"] = children[OURS].ask("model_flop")
+                row["model"] = sides[OURS].tell("model")
+        ours = sides[OURS].rates()
+        return {
+            name: timing.pairwise(ours, side.rates())._asdict()
+            for name, side in sides.items()
+            if name != OURS
+        }
 
 
-def _open(child: Child, name: str, request: dict) -> dict:
-    answer = child.ask("open", side=name, **request)
-    # From the start of the process: interpreter, imports, data, compilation, and one step more.
-    seconds = time.monotonic() - child.started
-    return answer | {"first_step_seconds": seconds}
-
-
-def _calibrate(child: Child, step_seconds: float, seconds: float) -> tuple[float, int]:
-    """Warms a side up until it has run for half of `seconds` at a stretch.
-
-    Args:
-      step_seconds: what its second step took.
-
-    Returns:
-      Seconds a step, and how many steps it has done since its first.
-    """
-    steps, taken, done = 1, step_seconds, 2
-    while taken < seconds / 2:
-        asked = max(2 * steps, timing.steps_for(seconds / 2, taken / steps))
-        answer = child.ask("run", steps=asked)
-        steps, taken, done = answer["steps"], answer["seconds"], done + asked
-    return taken / steps, done
-
-
-def _utilise(row: dict, matmul: dict) -> None:
+def _utilise(row: dict, matmul: dict[str, float]) -> None:
     """Adds FLOP/s and MFU of each side that has a rate, where the model's FLOP are known."""
     if "model" not in row:
         return
@@ -302,57 +276,17 @@ def _utilise(row: dict, matmul: dict) -> None:
             side["mfu"] = side["flop_per_second"] / possible
 
 
-def start_up(workload: Workload, overrides: dict, folder: str) -> dict:
-    """Two starts of `main.py`, with an empty and with the then warm compilation cache."""
-    sides = {}
-    for name in ("empty cache", "warm cache"):
-        workdir = Path(folder) / name.replace(" ", "-")
+def _parity(plan: Plan, workload: Workload) -> dict:
+    """Of a workload, from `benchmarks.parity`: its errors are {quantity: largest relative}."""
+    config, arguments = workloads.arguments(workload)
+    overrides = workloads.overrides(arguments)
+    entry = {"workload": workload.name, "config": config, "overrides": overrides}
+    with (
+        tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder,
+        Child(environment(plan.place, folder)) as child,
+    ):
         try:
-            seconds = _first_line(workload, overrides, workdir, f"{folder}/cache")
-            sides[name] = {"first_step_seconds": seconds}
+            request = {"config": config, "arguments": arguments}
+            return entry | {"errors": child.call("benchmarks.parity:measure", **request)}
         except SideError as error:
-            sides[name] = {"error": str(error)}
-    return sides
-
-
-def _first_line(workload: Workload, overrides: dict, workdir: Path, cache: str) -> float:
-    """Seconds from the start of a process to its first line of metrics, which is step 1's."""
-    due = {"log.every": "1", "sample.every": "0", "evaluate.every": "0", "checkpoint.every": "0"}
-    options = [f"--config.{key}={value}" for key, value in (overrides | due).items()]
-    command = [sys.executable, "main.py", f"--config={workload.config}", f"--workdir={workdir}"]
-    log = workdir.parent / "log.txt"
-    with open(log, "wb") as file:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [*command, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": cache},
-            start_new_session=True,
-        )
-        try:
-            while process.poll() is None:
-                metrics = workdir / "metrics.jsonl"
-                if metrics.exists() and b"\n" in metrics.read_bytes():
-                    return time.monotonic() - started
-                time.sleep(0.01)
-        finally:
-            process.kill()
-            process.wait()
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    raise SideError(lines[-1].strip()[:300] if lines else f"ended with {process.returncode}")
-
-
-def _parity(workload: Workload) -> dict:
-    """Runs `benchmarks.parity` in its process; its errors are {quantity: largest relative}."""
-    overrides = workload.overrides | workload.parity
-    command = [sys.executable, "-m", "benchmarks.parity", f"--config={workload.config}"]
-    command += [f"--config.{key}={value}" for key, value in overrides.items()]
-    entry = {"workload": workload.name, "config": workload.config, "overrides": overrides}
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    lines = [line for line in (done.stdout, done.stderr)[done.returncode != 0].splitlines() if line]
-    last = lines[-1] if lines else f"ended with {done.returncode} and said nothing"
-    if done.returncode:
-        return entry | {"error": last[:300]}
-    return entry | {"errors": json.loads(last)}
+            return entry | {"error": str(error)}

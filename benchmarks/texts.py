@@ -1,39 +1,114 @@
-"""Numbers as a report writes them."""
+"""Numbers as a report writes them, and whether they are as good as they should be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from jinja2 import is_undefined
+
+from genjax.speed.collectives import size_text
+
+PARITY_GOAL = 1e-4
+# What a loop may cost over the bare step, by the step's length; and a warm start in seconds.
+LOOP_COST, SHORT_LOOP_COST, SHORT_STEP_SECONDS = 0.02, 0.05, 0.01
+WARM_START_SECONDS = 15.0
 
 DASH = "\N{EN DASH}"  # for what there is not, and in ranges
+GOOD, BELOW = " \N{CHECK MARK}", " \N{BALLOT X}"  # behind a text
 
 
-def number(value: float) -> str:
-    """Three digits, or whole thousands with commas."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+def _or_dash(text: Callable) -> Callable:
+    return lambda value: DASH if value is None or is_undefined(value) else text(value)
 
 
-def seconds(value: float | None) -> str:
-    """A duration with its unit, or a dash."""
-    return DASH if value is None else f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
-
-
-def ranged(spread: Mapping[str, float]) -> str:
-    """A median with its range: `95.2 (90.1 to 99.8)` with a dash."""
-    return f"{number(spread['median'])} ({number(spread['low'])}{DASH}{number(spread['high'])})"
-
-
-def ratio_text(spread: Mapping[str, float]) -> str:
-    """A ratio with its range: `1.31 (1.25 to 1.40)` with a dash."""
-    return f"{spread['median']:.2f} ({spread['low']:.2f}{DASH}{spread['high']:.2f})"
-
-
-def percent(value: float | None) -> str:
-    """A share, or a dash."""
-    return (
-        DASH if value is None else f"{100 * value:.0f} %" if value > 0.1 else f"{100 * value:.1f} %"
+def _ranged(text: Callable) -> Callable:
+    """Of a median with its range: `95.2 (90.1 to 99.8)` with a dash."""
+    return _or_dash(
+        lambda x: "{} ({}{}{})".format(text(x["median"]), text(x["low"]), DASH, text(x["high"]))
     )
 
 
-def flop_rate(rate: float) -> str:
-    """FLOP a second with the unit."""
-    return f"{rate / 1e12:.3g} TFLOP/s" if rate >= 1e12 else f"{rate / 1e9:.3g} GFLOP/s"
+# Filters of the template, each of a number or, the first two, of {median, low, high}; a dash stands
+# for what there is not.
+rate = _ranged(lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
+ratio = _ranged("{:.2f}".format)
+seconds = _or_dash(lambda x: f"{x:.1f} s" if x < 100 else f"{x:.0f} s")
+percent = _or_dash(lambda x: f"{100 * x:.0f} %" if x > 0.1 else f"{100 * x:.1f} %")
+gigaflop = _or_dash(lambda x: f"{x / 1e9:,.1f}")
+size = _or_dash(lambda x: size_text(x) if x else DASH)
+
+
+def flop_rate(x: float) -> str:
+    return f"{x / 1e12:.3g} TFLOP/s" if x >= 1e12 else f"{x / 1e9:.3g} GFLOP/s"
+
+
+def speed(side: Mapping) -> str:
+    """Steps or images a second, or why there are none."""
+    return rate(side["rate"]) if "rate" in side else errors({"sides": {"": side}})
+
+
+def errors(row: Mapping) -> str:
+    """What failed of all sides, for the place of a number."""
+    found = [side.get("error") for side in row["sides"].values() if "rate" not in side]
+    return "; ".join(f"failed: {error or 'interrupted'}{BELOW}" for error in found).replace(
+        "|", "\\|"
+    )
+
+
+class Judgement(NamedTuple):
+    """Whether something reaches its goal, and both as texts."""
+
+    reached: bool
+    value: str
+    goal: str
+
+    @property
+    def mark(self) -> str:
+        return GOOD if self.reached else BELOW
+
+
+def judge(row: Mapping) -> Judgement | None:
+    """None where there is no goal, or nothing to compare with."""
+    if row["kind"] == "start":
+        warm, limit = row["sides"]["warm cache"].get("first_step_seconds"), WARM_START_SECONDS
+        return warm and Judgement(warm <= limit, seconds(warm), f"at most {seconds(limit)}")
+    if not row["ratio"]:
+        return None
+    if row["kind"] == "loop":
+        cost, limit = 1 / row["ratio"]["median"] - 1, loop_limit(row)
+        return Judgement(cost <= limit, percent(cost), f"at most {percent(limit)}")
+    median, goal = row["ratio"]["median"], row["goal"]
+    return goal and Judgement(median >= goal, ratio(row["ratio"]), f"{goal:g}")
+
+
+def mark(row: Mapping) -> str:
+    """A sign for a row that reaches its goal, one for a row that does not, or none."""
+    found = judge(row)
+    return found.mark if found else ""
+
+
+def loop_limit(row: Mapping) -> float:
+    """What the loop may cost, as a share of the bare step."""
+    is_short = step_seconds(row["sides"]["bare step"]) < SHORT_STEP_SECONDS
+    return SHORT_LOOP_COST if is_short else LOOP_COST
+
+
+def loop_cost(row: Mapping) -> str:
+    """What the loop takes longer than the bare step, as a share of it: 1 / ratio - 1."""
+    median, low, high = (100 / row["ratio"][key] - 100 for key in ("median", "high", "low"))
+    return f"{median:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def step_seconds(side: Mapping) -> float:
+    return side["images_per_step"] / side["rate"]["median"]
+
+
+def parity(entry: Mapping) -> str:
+    """The largest difference of all quantities."""
+    if "error" in entry:
+        return errors({"sides": {"": entry}})
+    worst = largest(entry["errors"])
+    return f"{worst:.1e}{GOOD if worst <= PARITY_GOAL else BELOW}"
+
+
+def largest(numbers: Mapping[str, float]) -> float:
+    return max(numbers.values())

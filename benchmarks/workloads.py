@@ -1,24 +1,14 @@
-"""What is measured: one table of workloads, each a real config at sizes for CPU and for GPU."""
+"""What is measured: one table of workloads, each a real command at sizes for CPU and for GPU."""
 
-from collections.abc import Mapping
+import shlex
 from typing import NamedTuple
 
-from ml_collections import ConfigDict
-
-from genjax import config as config_lib
 from genjax.config import nearest
 from genjax.errors import UserError
 
 SUITES = ("quick", "full", "smoke")
 
 TRAIN, SAMPLE, INPUT, LOOP, START = KINDS = ("train", "sample", "input", "loop", "start")
-
-# The goals of docs/benchmarks.md: ratios to the fastest PyTorch variant.
-CPU_TRAINING, CPU_STYLE = 1.2, 1.1
-GPU_PAPER, GPU_LARGE = 1.5, 1.0
-# What a loop may cost over the bare step, by the step's length; and a warm start in seconds.
-LOOP_COST, SHORT_LOOP_COST, SHORT_STEP_SECONDS = 0.02, 0.05, 0.01
-WARM_START_SECONDS = 15.0
 
 
 class Setting(NamedTuple):
@@ -31,8 +21,8 @@ class Setting(NamedTuple):
     """
 
     batch: int | None
-    precision: str = "float32"
-    goal: float | None = None
+    precision: str
+    goal: float | None
 
 
 class Workload(NamedTuple):
@@ -42,15 +32,17 @@ class Workload(NamedTuple):
       name: as people write it in `--only`.
       kind: "train" (steps), "sample", "input" (batches from the data), "loop" (the training loop
         against its bare steps) or "start" (of a whole process, to the first step).
-      family: of the network: "gan", "vae", "cnn" or "style".
-      config: FILE[:ARG], as `main.py` takes it.
-      overrides: {dotted key: text of its value}.
+      peer: the task of the config, of which `peers/PEER.py` is the PyTorch program: the other sides
+        of "train" and "sample" are its variants.
+      command: the arguments of `main.py`, as one would type them, the config first.
+      cpu, gpu: {batch: goal} on either, as rows have them; on a GPU, of training, the paper's and
+        a large one.
+      parity: further arguments under which both sides are compared; None where there is no peer or
+        another workload compares the same network.
       suites: where it is measured.
-      cpu, gpu: its rows on either.
+      precisions: in which it is measured on a GPU.
       unit: what a step makes, in the plural.
       same_steps: rounds of all sides are the same steps, because their cost depends on the step.
-      parity: further overrides under which both sides are compared; None where there is no peer
-        or another workload compares the same network.
       gigabytes: of main memory that one side needs on a CPU, where that is much; 0 where it is
         little. Without enough for all, ours is measured with one other at a time; without enough
         for two, not at all.
@@ -58,195 +50,120 @@ class Workload(NamedTuple):
 
     name: str
     kind: str
-    family: str
-    config: str
-    overrides: dict[str, str]
-    suites: tuple[str, ...]
-    cpu: tuple[Setting, ...]
-    gpu: tuple[Setting, ...]
+    peer: str
+    command: str
+    cpu: dict[int | None, float | None]
+    gpu: dict[int | None, float | None]
+    parity: str | None = None
+    suites: tuple[str, ...] = ("full",)
+    precisions: tuple[str, ...] = ("float32", "bfloat16")
     unit: str = "images"
     same_steps: bool = False
-    parity: dict[str, str] | None = None
     gigabytes: float = 0.0
 
+    def settings(self, place: str) -> list[Setting]:
+        """Its rows on a "cpu" or a "gpu"."""
+        batches, precisions = (
+            (self.cpu, ("float32",)) if place == "cpu" else (self.gpu, self.precisions)
+        )
+        return [Setting(b, kind, goal) for b, goal in batches.items() for kind in precisions]
 
-_RGB = {"data.channels": "3"}
-_STYLE = {"content": "astronaut", "style": "coffee"}
-_BOTH = ("quick", "full")
-_FULL = ("full",)
 
-
-def _gpu(paper: int, large: int) -> tuple[Setting, ...]:
-    """The paper's batch and a large one, each in both precisions."""
-    kinds = ("float32", "bfloat16")
-    return (
-        *(Setting(paper, kind, GPU_PAPER) for kind in kinds),
-        *(Setting(large, kind, GPU_LARGE) for kind in kinds),
-    )
-
+_QUICK = ("quick", "full")
 
 # Both sides are compared at small sizes, where rounding moves no activation over the kink of a ReLU
 # or the tie of a maximum: each such move changes a gradient by as much as an activation's share of
 # it. Adam's first steps are nearly signs: where ten of them carry rounding far, they are smaller.
-_SMALL_GAN = {"model.width": "8", "train.batch_size": "4"}
-_SMALL_STEPS = {"optimizer.learning_rate": "1e-5"}
+_SMALL = "--config.model.width={} --config.train.batch_size={}"
+_SMALL_GAN = f"{_SMALL.format(8, 4)} --config.optimizer.learning_rate=1e-5"
+# Fifty updates and a penalty of gradients: kinks have many more chances (see parity.py).
+_SMALLER_GAN = f"{_SMALL.format(4, 2)} --config.optimizer.learning_rate=1e-5"
+
+_DCGAN_32 = "--config=configs/dcgan.py:size=32,width=64 --config.data.channels=3"
+_DCGAN_64 = "--config=configs/dcgan.py:size=64,width=64 --config.data.channels=3"
+_SNGAN = "--config=configs/sngan.py:width=64 --config.data.channels=3"
+_WGAN_GP = "--config=configs/wgan_gp.py:width=64 --config.data.channels=3"
+_VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
+_SLOWER = "--config.optimizer.learning_rate=1e-4"
+_SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
+_CNN = "--config=configs/cnn.py"
+_STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
+# PATH stands for a folder of files, which are made when it is measured.
+_JPEG = (
+    "--config=configs/dcgan.py:size=64,width=64"
+    " --config.data.name=folder:PATH --config.data.placement=stream"
+)
+_RESIDENT = f"{_DCGAN_64} --config.data.placement=resident"
+_LONG, _START = "--config=configs/dcgan.py:size=32,width=32", "--config=configs/dcgan.py"
+_TINY_GAN = "--config=configs/dcgan.py:size=8,width=4 --config.model.latent=8"
+_TINY_STYLE = (
+    f"{_STYLE.format(24)} --config.optimizer.name=adam --config.content_loss.layers=relu2_1"
+    " --config.style_loss.layers=relu1_1,relu2_1 --config.style_loss.weights=1.0,1.0"
+)
 
 
-def _training(name, family, config, overrides, batches, parity, suites=_FULL) -> Workload:
-    """Training steps with three batches: on a CPU, and the paper's and a large one on a GPU."""
-    on_cpu, paper, large = batches
-    cpu = (Setting(on_cpu, goal=CPU_TRAINING),)
+# A line search may evaluate the loss several times in one iteration, and not in another.
+_ITERATIONS = {"unit": "iterations", "same_steps": True}
+
+
+def _style(optimizer: str, size: int, suites=("full",)) -> Workload:
+    # Half a minute an iteration on two cores is nobody's choice.
+    is_too_long = (optimizer, size) == ("lbfgs", 1024)
     return Workload(
-        name, TRAIN, family, config, overrides, suites, cpu, _gpu(paper, large), parity=parity
-    )
-
-
-def _style(optimizer: str, size: int, suites=_FULL) -> Workload:
-    return Workload(
-        name=f"style-{optimizer}-{size}",
-        kind=TRAIN,
-        family="style",
-        config=f"configs/style.py:size={size}",
-        overrides=_STYLE | {"optimizer.name": optimizer},
-        suites=suites,
-        # Half a minute an iteration on two cores is nobody's choice.
-        cpu=() if (optimizer, size) == ("lbfgs", 1024) else (Setting(None, goal=CPU_STYLE),),
-        gpu=(Setting(None, goal=GPU_LARGE), Setting(None, "bfloat16", GPU_LARGE)),
-        unit="iterations",
-        # A line search may evaluate the loss several times in one iteration, and not in another.
-        same_steps=True,
-        parity={"size": "32"} if size == 256 else None,
+        f"style-{optimizer}-{size}",
+        TRAIN,
+        "style",
+        f"{_STYLE.format(size)} --config.optimizer.name={optimizer}",
+        {} if is_too_long else {None: 1.1},
+        {None: 1.0},
+        parity="--config.size=32" if size == 256 else None,
         gigabytes=6.0 if size == 1024 else 0.0,
+        suites=suites,
+        **_ITERATIONS,
     )
 
 
-def _without_peer(name, kind, family, config, overrides, suites, batch) -> Workload:
-    one = (Setting(batch),)
-    return Workload(name, kind, family, config, overrides, suites, one, one)
+_ONCE = {"precisions": ("float32",)}
+_SMOKE = {"parity": "", "suites": ("smoke",), **_ONCE}  # tiny, so that a test can run the command
 
-
-_DCGAN = "configs/dcgan.py:size={},width={}"
-
+# The goals are those of docs/benchmarks.md: ratios to the fastest PyTorch variant.
 TABLE = (
-    _training(
-        "dcgan-32",
-        "gan",
-        _DCGAN.format(32, 64),
-        _RGB,
-        (64, 128, 1024),
-        _SMALL_GAN | _SMALL_STEPS,
-        _BOTH,
+    Workload(
+        "dcgan-32", TRAIN, "gan", _DCGAN_32, {64: 1.2}, {128: 1.5, 1024: 1.0}, _SMALL_GAN, _QUICK
     ),
-    _training(
-        "dcgan-64",
-        "gan",
-        _DCGAN.format(64, 64),
-        _RGB,
-        (64, 128, 1024),
-        _SMALL_GAN | _SMALL_STEPS,
-    ),
-    _training(
-        "sngan-32",
-        "gan",
-        "configs/sngan.py:width=64",
-        _RGB,
-        (64, 64, 512),
-        _SMALL_GAN | _SMALL_STEPS,
-    ),
+    Workload("dcgan-64", TRAIN, "gan", _DCGAN_64, {64: 1.2}, {128: 1.5, 1024: 1.0}, _SMALL_GAN),
+    Workload("sngan-32", TRAIN, "gan", _SNGAN, {64: 1.2}, {64: 1.5, 512: 1.0}, _SMALL_GAN),
     # Five batches a step, and the penalty's second derivatives: a step of 16 is long on a CPU.
-    _training(
-        "wgan-gp-32",
-        "gan",
-        "configs/wgan_gp.py:width=64",
-        _RGB,
-        (16, 64, 512),
-        # Fifty updates and a penalty of gradients: kinks have many more chances (see parity.py).
-        _SMALL_GAN | _SMALL_STEPS | {"model.width": "4", "train.batch_size": "2"},
+    Workload("wgan-gp-32", TRAIN, "gan", _WGAN_GP, {16: 1.2}, {64: 1.5, 512: 1.0}, _SMALLER_GAN),
+    Workload("vae-mlp", TRAIN, "vae", _VAE, {100: 1.2}, {100: 1.5, 8192: 1.0}, _SLOWER, _QUICK),
+    Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
+    Workload(
+        "cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL.format(4, 2), _QUICK
     ),
-    _training(
-        "vae-mlp",
-        "vae",
-        "configs/vae.py",
-        {},
-        (100, 100, 8192),
-        {"optimizer.learning_rate": "1e-4"},
-        _BOTH,
-    ),
-    _training(
-        "vae-conv",
-        "vae",
-        "configs/vae.py:arch=conv",
-        {},
-        (100, 100, 4096),
-        {"train.batch_size": "4", "optimizer.learning_rate": "1e-4"},
-    ),
-    _training(
-        "cnn",
-        "cnn",
-        "configs/cnn.py",
-        {},
-        (64, 64, 4096),
-        {"model.width": "4", "train.batch_size": "2"},
-        _BOTH,
-    ),
-    _style("adam", 256, _BOTH),
+    _style("adam", 256, _QUICK),
     _style("lbfgs", 256),
     _style("adam", 512),
     _style("lbfgs", 512),
     _style("adam", 1024),
     _style("lbfgs", 1024),
-    *(
-        Workload(
-            name=f"sample-{name}",
-            kind=SAMPLE,
-            family=family,
-            config=config,
-            overrides=overrides,
-            suites=suites,
-            cpu=(Setting(64),),
-            gpu=(Setting(1024), Setting(1024, "bfloat16")),
-        )
-        for name, family, config, overrides, suites in (
-            ("dcgan-32", "gan", _DCGAN.format(32, 64), _RGB, _BOTH),
-            ("dcgan-64", "gan", _DCGAN.format(64, 64), _RGB, _FULL),
-            ("vae-conv", "vae", "configs/vae.py:arch=conv", {}, _FULL),
-        )
-    ),
-    _without_peer("input-jpeg", INPUT, "gan", _DCGAN.format(64, 64), {}, _BOTH, 64),
-    _without_peer("input-resident", INPUT, "gan", _DCGAN.format(64, 64), _RGB, _FULL, 64),
-    _without_peer("loop-short", LOOP, "vae", "configs/vae.py", {}, _BOTH, 100),
-    _without_peer("loop-long", LOOP, "gan", _DCGAN.format(32, 32), {}, _FULL, 64),
-    _without_peer("start-dcgan", START, "gan", "configs/dcgan.py", {}, _BOTH, 64),
-    # Tiny, so that a test can run the whole command.
+    Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),
+    Workload("sample-dcgan-64", SAMPLE, "gan", _DCGAN_64, {64: None}, {1024: None}),
+    Workload("sample-vae-conv", SAMPLE, "vae", _VAE_CONV, {64: None}, {1024: None}),
+    Workload("input-jpeg", INPUT, "gan", _JPEG, {64: None}, {64: None}, None, _QUICK, **_ONCE),
+    Workload("input-resident", INPUT, "gan", _RESIDENT, {64: None}, {64: None}, **_ONCE),
+    Workload("loop-short", LOOP, "vae", _VAE, {100: None}, {100: None}, None, _QUICK, **_ONCE),
+    Workload("loop-long", LOOP, "gan", _LONG, {64: None}, {64: None}, **_ONCE),
+    Workload("start-dcgan", START, "gan", _START, {64: None}, {64: None}, None, _QUICK, **_ONCE),
+    Workload("tiny-dcgan", TRAIN, "gan", _TINY_GAN, {8: None}, {8: None}, **_SMOKE),
     Workload(
-        name="tiny-dcgan",
-        kind=TRAIN,
-        family="gan",
-        config=_DCGAN.format(8, 4),
-        overrides={"model.latent": "8"},
-        suites=("smoke",),
-        cpu=(Setting(8),),
-        gpu=(Setting(8),),
-        parity={},
-    ),
-    Workload(
-        name="tiny-style",
-        kind=TRAIN,
-        family="style",
-        config="configs/style.py:size=24",
-        overrides=_STYLE
-        | {
-            "optimizer.name": "adam",
-            "content_loss.layers": "relu2_1",
-            "style_loss.layers": "relu1_1,relu2_1",
-            "style_loss.weights": "1.0,1.0",
-        },
-        suites=("smoke",),
-        cpu=(Setting(None),),
-        gpu=(Setting(None),),
-        unit="iterations",
-        same_steps=True,
-        parity={},
+        "tiny-style",
+        TRAIN,
+        "style",
+        _TINY_STYLE,
+        {None: None},
+        {None: None},
+        **_SMOKE,
+        **_ITERATIONS,
     ),
 )
 
@@ -264,30 +181,36 @@ def select(suite: str, only: str) -> list[Workload]:
     """
     if suite not in SUITES:
         raise UserError(f"--suite={suite} is none of {', '.join(SUITES)}{nearest(suite, SUITES)}")
-    if not only:
-        return [workload for workload in TABLE if suite in workload.suites]
     names = [name.strip() for name in only.split(",") if name.strip()]
     for name in names:
         if name not in BY_NAME:
-            raise UserError(
-                f"--only={name} is no workload{nearest(name, BY_NAME)} "
-                f"(known: {', '.join(BY_NAME)})"
-            )
-    return [workload for workload in TABLE if workload.name in names]
-
-
-def overrides(workload: Workload, setting: Setting) -> dict[str, str]:
-    """{dotted key: text} of a row: the workload's, and the setting's batch and precision."""
-    batch = {} if setting.batch is None else {"train.batch_size": str(setting.batch)}
-    return workload.overrides | batch | {"precision": setting.precision}
-
-
-def read(config: str, overrides: Mapping[str, str]) -> ConfigDict:
-    """The config that `main.py` would read, with {dotted key: text}."""
-    return config_lib.read(config, [f"--config.{key}={text}" for key, text in overrides.items()])
+            known = f"(known: {', '.join(BY_NAME)})"
+            raise UserError(f"--only={name} is no workload{nearest(name, BY_NAME)} {known}")
+    return [w for w in TABLE if (w.name in names if names else suite in w.suites)]
 
 
 def row_name(workload: Workload, setting: Setting) -> str:
     """What a row is called: `dcgan-32, batch 64, float32`, without what does not apply."""
     batch = "" if setting.batch is None else f", batch {setting.batch}"
     return f"{workload.name}{batch}, {setting.precision}"
+
+
+def arguments(workload: Workload, setting: Setting | None = None) -> tuple[str, list[str]]:
+    """(FILE[:ARG], `--config.KEY=VALUE` …), as `genjax.config.read` takes them.
+
+    Args:
+      setting: a row, whose batch and precision are among them; None for the parity check.
+    """
+    config, *found = shlex.split(workload.command)
+    if setting is None:
+        found += shlex.split(workload.parity)
+    else:
+        if setting.batch is not None:
+            found.append(f"--config.train.batch_size={setting.batch}")
+        found.append(f"--config.precision={setting.precision}")
+    return config.removeprefix("--config="), found
+
+
+def overrides(arguments: list[str]) -> dict[str, str]:
+    """{dotted key: text of its value} of such arguments, of the last where a key comes twice."""
+    return dict(argument.removeprefix("--config.").split("=", 1) for argument in arguments)

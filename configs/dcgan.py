@@ -1,4 +1,6 @@
-"""DCGAN: digits in a few minutes on two CPU cores; CIFAR-10 or a folder of pictures as well.
+"""DCGAN: Radford, Metz and Chintala 2016 (arXiv:1511.06434).
+
+Digits in a few minutes on two CPU cores; CIFAR-10 or a folder of pictures as well.
 
 python main.py --config=configs/dcgan.py
 python main.py --config=configs/dcgan.py:data=tfds:cifar10
@@ -9,38 +11,38 @@ from genjax import config as config_lib
 
 
 def get_config(arg: str = ""):
-    """ARG: `data` (a data name), `size` (px a side, a power of two), `width`.
+    """ARG: `data` (a data name), `size` (px a side, a power of two), `width`, `batch`, `steps`.
 
     Keys:
+      model.name: "dcgan"; model.latent: the length of z; model.width: features of the layer
+        beside the image; the paper's is 64, which learns more slowly on two cores.
       loss: "non_saturating", "minimax", "least_squares", "hinge" or "wasserstein"
         (`genjax.gan.losses`).
+      regularizer.name: "gradient_penalty" (WGAN-GP's) or "r1", for discriminators without
+        BatchNorm, or "none" (`genjax.gan.regularizers`); regularizer.weight: its lambda or gamma.
       n_dis: updates of the discriminator before each one of the generator; a step sees n_dis
         batches of train.batch_size real images.
       generator_batch: how many times train.batch_size images the generator is updated on, of which
         the discriminator sees one batch.
       dequantize: add noise of about one of 256 levels to real images.
-      regularizer.name: "gradient_penalty" (WGAN-GP's) or "r1", for discriminators without
-        BatchNorm, or "none" (`genjax.gan.regularizers`); regularizer.weight: its lambda or gamma.
-      model.name: "dcgan"; model.latent: the length of z; model.width: features of the
-        layer beside the image; the paper's is 64, which learns more slowly on two cores.
       optimizer: Adam's, for both networks; optimizer.linear_decay: the learning rate falls to 0
         over so many steps; 0 for a constant one.
       ema.half_life: of the generator's moving average, in images, train.batch_size a step;
         ema.ramp: at most this share of the images seen.
     """
-    arg = config_lib.parse_arg(arg, data="mnist", size=32, width=32)
+    arg = config_lib.parse_arg(arg, data="mnist", size=32, width=32, batch=64, steps=3000)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
+    config.model = {"name": "dcgan", "latent": 100, "width": arg.width}
     config.loss = "non_saturating"
+    config.regularizer = {"name": "none", "weight": 0.0}
     config.n_dis = 1
     config.generator_batch = 1
     config.dequantize = False
-    config.regularizer = {"name": "none", "weight": 0.0}
-    config.model = {"name": "dcgan", "latent": 100, "width": arg.width}
     config.optimizer = {"learning_rate": 2e-4, "b1": 0.5, "b2": 0.999, "linear_decay": 0}
     config.ema = {"half_life": 5000.0, "ramp": 0.05}
-    config.train.steps = 3000
-    config.train.batch_size = 64
+    config.train.steps = arg.steps
+    config.train.batch_size = arg.batch
     config.sample.every = 250
     config.evaluate.every = 500
     config.checkpoint.every = 250

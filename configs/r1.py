@@ -17,13 +17,13 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=16, batch=32, steps=1500)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
+    config.model = {"name": "sngan", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "non_saturating"
     config.regularizer = {"name": "r1", "weight": 10.0}
-    config.model = {"name": "sngan", "latent": 100, "width": arg.width, "norm": "none"}
-    config.optimizer = {"learning_rate": 2e-4, "b1": 0.0, "b2": 0.99, "linear_decay": 0}
     config.n_dis = 1
     config.generator_batch = 1
     config.dequantize = False
+    config.optimizer = {"learning_rate": 2e-4, "b1": 0.0, "b2": 0.99, "linear_decay": 0}
     config.ema = {"half_life": 5000.0, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

@@ -12,7 +12,7 @@ def get_config(arg: str = ""):
     """ARG: `data` (a data name), `size` (px a side, a power of two), `width`, `batch`, `steps`.
 
     Five updates of the critic a step, each on a batch of its own. The networks are SNGAN's plain
-    ones, without spectral norms: the penalty does their work.
+    ones without spectral norms, which the penalty replaces.
 
     Keys: those of configs/sngan.py; regularizer.weight is the paper's lambda. The learning rate is
     for narrow networks and few steps; of wide ones it is 2e-4.

@@ -15,8 +15,9 @@ from ml_collections import ConfigDict, config_flags
 from genjax.errors import UserError
 from genjax.files import write_atomically
 
-# Keys that cannot change what is computed, only how often it is shown, kept, or cut into pieces.
-# A run may be resumed with other values of these.
+# A run may be resumed with other values of these keys. They say how long to train, where it runs,
+# and how often results are shown and kept, but not what a step computes. Of `parallel` only the
+# rounding depends: it changes the order of sums over devices.
 FREE_KEYS = (
     "parallel",
     "train.steps",
@@ -38,8 +39,9 @@ FREE_KEYS = (
 # Pixels a side. VGG's first layer makes 69 GB of a square of these.
 LARGEST_SIDE = 2**14
 
-# What numbers may be: (what to say, whether one is possible, last parts of the keys it is true of,
-# which mean the same in every group). What only one family can judge, it judges where it is read.
+# Which numbers are possible: (what the message says, the test, the keys it holds for). Keys are
+# named by their last part, which means the same in every group. Where the answer depends on the
+# family, the family's own code checks the value.
 _RANGES = (
     (
         "at least 1",
@@ -70,18 +72,19 @@ _KINDS = {
 
 
 def base(task: str) -> ConfigDict:
-    """The keys that every experiment has. `None` is not a value: a config sets each of these.
+    """The keys that every experiment has, with their defaults. No key may be None.
 
     Keys:
       task: the family whose task this is.
       seed: of everything random; a run is a function of its config.
-      parallel: "jit" or "pmap" (see `genjax.devices.parallel`).
+      parallel: "jit", "fsdp" or "pmap" (see `genjax.devices.parallel`).
       precision: "float32" or "bfloat16", the type of the arithmetic; parameters, norms, losses and
         statistics are float32 in either.
-      train.steps: optimiser rounds in all.
-      train.steps_per_call: how many rounds run on the device before the host looks.
-      train.on_nonfinite: a round with a loss or a gradient norm that is NaN or infinite makes the
-        run "stop", or "skip" its update (at the price of a second copy of the state).
+      train.steps: the length of the run; a step is one update of each network, or more as the
+        family's config says.
+      train.steps_per_call: how many steps one compiled call runs.
+      train.on_nonfinite: after a step with a loss or a gradient norm that is NaN or infinite, the
+        run "stop"s, or "skip"s the update (which needs memory for a second copy of the state).
       train.max_skipped: how many updates in a row may be skipped; one more stops the run.
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
         step always does all four.

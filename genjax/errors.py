@@ -1,4 +1,4 @@
-"""The ways a run ends early, and the exit code each one has."""
+"""The ways in which a run ends early, and the exit code of each."""
 
 import argparse
 import errno
@@ -8,13 +8,13 @@ import sys
 
 
 class UserError(Exception):
-    """Something that the user can mend; the message is one line that says what to change."""
+    """An error that the user can mend; the message is one line that says what to change."""
 
     exit_code = 2
 
 
 class OptionParser(argparse.ArgumentParser):
-    """Command-line options, of which a wrong one is a UserError and not argparse's own exit.
+    """A parser of command-line options that raises UserError for a wrong one, instead of exiting.
 
     Names may not be shortened, and `--help` is left to the program.
     """
@@ -27,7 +27,7 @@ class OptionParser(argparse.ArgumentParser):
 
 
 class Interrupted(Exception):  # noqa: N818  (a request that was honoured, not an error)
-    """The run was asked to stop, has saved its state, and goes on when it is run again."""
+    """The run was asked to stop and has saved its state; it goes on when it is started again."""
 
     exit_code = 75
 
@@ -38,8 +38,8 @@ class NonFiniteError(Exception):
     exit_code = 1
 
 
-# What to do where the system refuses a place. A file that is missing is not among them: who expects
-# one to be there says so with a UserError, and elsewhere it is a fault of the program.
+# What the user can do when the operating system refuses a path. Missing files (ENOENT) are not
+# here: where one can be the user's fault, the code raises a UserError; elsewhere it is a defect.
 _ADVICE = {
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
@@ -53,27 +53,27 @@ _ADVICE = {
 }
 
 
-# TensorStore, which writes the checkpoints, has the system's number in the text only; between its
-# versions the words differ. The first path in quotes is the file.
+# TensorStore, which writes the checkpoints, has the system's error number only in its message, in
+# words that differ between versions. The first path in quotes is the file.
 _NUMBER_IN_TEXT = re.compile(r"os_error_code='(\d+)'|OS error (\d+)")
 _PLACE_IN_TEXT = re.compile(r'"([^"]+)"')
 
 
 def exit_code(error: BaseException) -> int | None:
-    """What the process ends with; None for an error that nobody foresaw, which needs a traceback.
+    """The exit code for an error; None for an unforeseen one, which needs a traceback.
 
-    Running out of memory or of disk is for the user to mend, whoever notices it: the device's
-    allocator, Python, the file system, or the library that writes checkpoints.
+    The user can mend a lack of memory or of disk space, whoever reports it: the device's allocator,
+    Python, the file system, or the library that writes checkpoints.
     """
     if advice(error) or _is_out_of_memory(error):
         return UserError.exit_code
-    if isinstance(error, KeyboardInterrupt):  # outside the loop, which would have honoured it
+    if isinstance(error, KeyboardInterrupt):  # outside the training loop, which handles it
         return Interrupted.exit_code
     return getattr(error, "exit_code", None)
 
 
 def one_line(error: BaseException) -> str:
-    """The line for stderr, of printable characters only: a file's name may hold any."""
+    """The error as a line for stderr; unprintable characters, as of a file's name, are escaped."""
     text = " ".join(str(error).split())
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     if advice(error):
@@ -90,7 +90,7 @@ def one_line(error: BaseException) -> str:
 
 
 def tell(error: BaseException) -> int:
-    """Prints the line on stderr and returns the exit code; raises what nobody foresaw."""
+    """Prints the error's line on stderr and returns its exit code; raises an unforeseen error."""
     code = exit_code(error)
     if code is None:
         raise error
@@ -99,12 +99,12 @@ def tell(error: BaseException) -> int:
 
 
 def advice(error: BaseException) -> str | None:
-    """What the user can do where the system refused a place; None for any other error."""
+    """What the user can do when the system refused a path; None for any other error."""
     return _ADVICE.get(_refusal(error)[0])
 
 
 def _refusal(error: BaseException) -> tuple[int | None, str]:
-    """The system's number of an error, None where it is not the system's, and the place or ""."""
+    """(the system's number of an error, or None if it has none; the path, or "")."""
     if isinstance(error, OSError):
         return error.errno, "" if error.filename is None else os.fspath(error.filename)
     if isinstance(error, UserError) or not (found := _NUMBER_IN_TEXT.search(str(error))):
@@ -114,6 +114,7 @@ def _refusal(error: BaseException) -> tuple[int | None, str]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # XLA says the one or the other: an allocation that fails after dispatch is INTERNAL on CPUs.
+    # XLA's errors have one of these texts. On CPUs an allocation that fails after dispatch has the
+    # code INTERNAL instead of RESOURCE_EXHAUSTED.
     says_so = any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
     return isinstance(error, MemoryError) or says_so

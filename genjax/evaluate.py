@@ -15,14 +15,14 @@ from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.files import append_durably
 
-# An evaluation takes several training batches at once while they are small: calls cost time, and
-# scores need no memory for gradients.
+# Limits up to which an evaluation makes one batch of several training batches: fewer calls take
+# less time, and scores need no memory for gradients.
 _EXAMPLES = 64
 _BYTES = 2**20  # of uint8 pixels
 
 
 class Evaluator:
-    """Scores any state of a run on the whole test split.
+    """Scores any state of a run: on the whole test split or, without a data set, on its pictures.
 
     The noise of batch i is a function of the config's seed and i alone, so two evaluations of one
     state agree exactly.
@@ -38,7 +38,7 @@ class Evaluator:
 
     @property
     def examples(self) -> int:
-        """How many examples a score is the mean of."""
+        """How many examples there are to score, unreadable ones included."""
         dataset = self._run.dataset
         return len(dataset.test) if dataset else self._run.task.images_per_step
 
@@ -63,9 +63,9 @@ class Evaluator:
 
 
 def evaluate(config: ConfigDict, workdir: epath.Path):
-    """`--mode=evaluate`: appends one record a score to `scores.jsonl` and prints them.
+    """`--mode=evaluate`: appends one record per score to `scores.jsonl` and prints the scores.
 
-    Of several processes, the first writes and prints.
+    Of several processes, only the first writes and prints.
 
     Raises:
       UserError: nothing is trained in `workdir`, or its task has nothing to score.

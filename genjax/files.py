@@ -1,4 +1,4 @@
-"""Writing files that a reader, a crash or a full disk never leaves half of.
+"""Writing files so that no reader, crash or full disk leads to half of one.
 
 A workdir is a local folder or a place in an object store (`gs://…`), where an object appears at
 once and complete, and can be neither appended to nor renamed cheaply.
@@ -14,7 +14,7 @@ from etils import epath
 
 from genjax.errors import UserError
 
-REMOTE_SECONDS = 15.0  # between two uploads of one object that grows; stores refuse more than 1/s
+REMOTE_SECONDS = 15.0  # between uploads of a growing object; stores refuse more than one a second
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -23,7 +23,7 @@ def is_local(path: epath.PathLike) -> bool:
 
 
 def place(name: str) -> epath.Path:
-    """The folder, local or remote, that a person names.
+    """The folder, local or remote, that the user named.
 
     Raises:
       UserError: its scheme is unknown, or what it needs is not installed.
@@ -41,7 +41,7 @@ def place(name: str) -> epath.Path:
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
-    """`path` from the root of its file system; a remote one is already."""
+    """`path` as an absolute path; a remote one is absolute already."""
     path = epath.Path(path)
     return path.resolve() if is_local(path) else path
 
@@ -49,7 +49,7 @@ def absolute(path: epath.PathLike) -> epath.Path:
 def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
     """Writes `content` so that a reader sees the old file or the new one, never half of it.
 
-    When it returns, a local file outlives a power cut.
+    When it returns, a local file would survive a power cut.
 
     Raises:
       OSError: the place cannot be written to; the old file is as it was, and nothing is left over.
@@ -65,7 +65,7 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
             with open(partial, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())  # or the rename may outlive what it renamed
+                os.fsync(file.fileno())  # or a power cut may keep only the rename
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -73,7 +73,9 @@ def write_atomically(path: epath.PathLike, content: str | bytes) -> None:
 
 
 def create(path: epath.PathLike, content: str) -> None:
-    """Makes the local file at `path`. Of several that do so at once one does; readers may see half.
+    """Creates the local file at `path`; of several processes at once, only one succeeds.
+
+    Readers may see half of it.
 
     Raises:
       FileExistsError: it is there already.
@@ -90,12 +92,12 @@ def create(path: epath.PathLike, content: str) -> None:
 
 
 def partial_name(path: epath.Path, process: int | str | None = None) -> epath.Path:
-    """Where `path` is while this process (or `process`; "*" for any) writes it."""
+    """The temporary name of `path` while this process (or `process`; "*" for any) writes it."""
     return path.parent / f".{path.name}.{process or os.getpid()}.partial"
 
 
 def growing(path: epath.PathLike) -> "GrowingFile | GrowingObject":
-    """The existing file at `path`, local or remote, to append to."""
+    """The existing file at `path`, local or remote, for appending."""
     path = epath.Path(path)
     return GrowingFile(path) if is_local(path) else GrowingObject(path)
 
@@ -128,8 +130,8 @@ class GrowingFile:
           OSError: the disk is full, or the file cannot be written to.
         """
         rest = memoryview(data)
-        # Opened and closed each time, so that other hosts see it too. Unbuffered, so that what the
-        # system accepted is known.
+        # Opened and closed each time, so that other hosts see the entry too. Unbuffered, so that it
+        # is known how much the system has written.
         with _naming(self.path), open(self.path, "ab", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             try:
@@ -140,13 +142,13 @@ class GrowingFile:
                     file.truncate(size)
 
     def flush(self) -> None:
-        """Returns once all that was appended outlives a power cut."""
+        """Returns once all that was appended would survive a power cut."""
         with _naming(self.path):
             _sync(self.path)
 
 
 class GrowingObject:
-    """An object of a remote store, written anew as a whole; at most every 15 seconds by itself."""
+    """A remote object that is appended to: uploaded as a whole, by `append` at most every 15 s."""
 
     def __init__(self, path: epath.Path) -> None:
         self.path = path
@@ -155,7 +157,7 @@ class GrowingObject:
         self._written_at = time.monotonic()
 
     def append(self, data: bytes) -> None:
-        """Adds `data` to what the next upload writes."""
+        """Adds `data` to the next upload, and uploads if the last one is 15 seconds ago."""
         self._content += data
         self._dirty = True
         if time.monotonic() - self._written_at >= REMOTE_SECONDS:
@@ -182,7 +184,7 @@ def _sync(path: epath.Path) -> None:
 
 @contextlib.contextmanager
 def _naming(path: epath.Path) -> Iterator[None]:
-    """Puts the file's name into the system's errors, which leave it out of a failed write's."""
+    """Puts the file's name into an OSError, which has none when a write fails."""
     try:
         yield
     except OSError as error:

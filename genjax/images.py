@@ -1,4 +1,4 @@
-"""Pictures in and out of files: the one place where uint8 and float images are converted.
+"""Reads, writes and converts pictures; only this file converts between uint8 and float images.
 
 Files, data sets and everything shown to a person are uint8; models see float32 in [-1, 1] or
 [0, 1].
@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from genjax.errors import UserError, advice
 from genjax.files import write_atomically
 
-# Photographs that lie inside the wheels of scikit-image and scikit-learn: name -> package, file.
+# Photographs in the packages scikit-image and scikit-learn: {name: (package, folder, file)}.
 _SKIMAGE = ("skimage", "data")
 _SKLEARN = ("sklearn", "datasets/images")
 BUILTIN = {
@@ -47,8 +47,8 @@ BUILTIN = {
     "rocket": (*_SKIMAGE, "rocket.jpg"),
 }
 
-# The formats that people keep pictures in. Pillow knows 40 more, and one of them, EPS, is a program
-# that it hands to Ghostscript.
+# The formats that people keep pictures in. Pillow knows 40 more. One of them is EPS: such a file is
+# a program, which Pillow has Ghostscript execute.
 Image.init()
 _FORMATS = [
     name
@@ -56,7 +56,8 @@ _FORMATS = [
     if name in Image.OPEN  # Pillow may have been built without some of them
 ]
 
-# Of a file. What has the most pixels that are read, uncompressed and in 16 bits, is smaller.
+# Limit of a file's size. Even a picture with as many pixels as `read` accepts, uncompressed and
+# with 16 bits a channel, is smaller.
 _MAX_BYTES = 2**30
 
 # What Pillow's decoders raise on bytes that are not the picture they claim to be.
@@ -76,8 +77,8 @@ _DECODE_ERRORS = (
     zlib.error,
 )
 
-# Pillow warns of damage that it can live with, and of many pixels, which `read` refuses by itself
-# with a message that says what to do.
+# Pillow warns of damage that does not keep it from reading a picture, and of pictures with many
+# pixels, which `read` refuses with a message that says what to do.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -105,7 +106,7 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 
 def _contents(path: Path) -> bytes:
-    """All of a file at once: what goes wrong afterwards is the picture's fault, not the disk's."""
+    """Reads a file in full, so that errors of the disk are told apart from those of the picture."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -162,7 +163,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image)
     low, high = values.min(), values.max()
-    # 16-bit files arrive as mode I too; true 32-bit integers have no known white.
+    # Mode I has pictures of 16-bit files too. For true 32-bit integers nobody knows what is white.
     white = 1.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= white):  # also true of NaN
         raise ValueError(
@@ -231,7 +232,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C]: Lanczos, antialiased.
 
     Raises:
-      UserError: that is more pixels than are read of a file.
+      UserError: that is more pixels than `read` accepts.
     """
     if image.shape[:2] == (height, width):
         return image
@@ -263,7 +264,7 @@ def crop_square(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """Turns u8[H, W, C], C in {1, 3}, into u8[H, W, channels]: luminance, or grey repeated."""
+    """Converts u8[H, W, C] to u8[H, W, channels], both 1 or 3: luminance, or grey three times."""
     if image.shape[2] == channels:
         return image
     if channels == 3 and image.shape[2] == 1:
@@ -287,7 +288,7 @@ def _to_pillow(image: np.ndarray) -> Image.Image:
 def to_float(image: jax.Array, low: int) -> jax.Array:
     """Scales u8[...] in [0, 255] to f32[...] in [low, 1], `low` being -1 or 0. Traceable."""
     _check_low(low)
-    # In this order the ends are exact, with and without fused multiply-add.
+    # In this order 0 and 255 become exactly `low` and 1, with and without fused multiply-add.
     return (image.astype(jnp.float32) + low * 127.5) * ((1 - low) / 255)
 
 

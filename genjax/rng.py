@@ -1,7 +1,7 @@
-"""Randomness as a function of (seed, step, example): nothing is chained through the state.
+"""Random numbers as functions of (seed, step, example), without any state of a generator.
 
-A resume therefore needs only the step number, and noise does not depend on how many devices share
-the work: a device draws the numbers of its own examples and no others.
+A resume therefore needs only the step number. Nor does noise depend on how many devices share a
+batch: each device draws the numbers of its own examples.
 """
 
 import enum
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 
 class Stream(enum.IntEnum):
-    """Named sub-streams of a run's seed. The numbers are part of every result: never reuse one."""
+    """Named sub-streams of a run's seed. Every result depends on their numbers: never reuse one."""
 
     INIT = 0
     STEP = 1
@@ -31,8 +31,8 @@ def example_keys(key: jax.Array, n: int, axis_name: str | None = None) -> jax.Ar
     """Keys key[n] of this device's `n` examples of the global batch.
 
     Example i of the global batch has the key `fold_in(key, i)`, whichever device holds it. Under
-    `pmap` or `shard_map`, `axis_name` is the mapped axis and `n` the local batch; with `None`, `n`
-    is the global batch.
+    `pmap` or `shard_map`, `axis_name` is the mapped axis and `n` the size of the device's shard;
+    with `None`, `n` is the size of the global batch.
     """
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * n
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(n))

@@ -1,7 +1,8 @@
-"""Runs: from a config to a task on its devices, and from a workdir back to a trained state."""
+"""Builds a run from a config, and opens a trained run from its workdir."""
 
 import hashlib
-import importlib
+import importlib.metadata
+import os
 import pathlib
 import platform
 import sys
@@ -29,12 +30,15 @@ FAMILIES = {
     "style": "genjax.style",
 }
 
+# The libraries besides JAX that compute, or that decode pictures.
+_LIBRARIES = ("jaxlib", "flax", "optax", "numpy", "pillow")
+
 RUN_PREFIX = "run:"
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
 
 class Run(NamedTuple):
-    """A config made into functions, on devices."""
+    """What a config describes: a task, its data, and the devices it runs on."""
 
     config: ConfigDict
     task: Task
@@ -43,7 +47,7 @@ class Run(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A run with the state of its newest checkpoint, in global form."""
+    """A run with the state of its newest checkpoint, as of `parallel.Jit.to_global`."""
 
     run: Run
     state: Any
@@ -51,10 +55,11 @@ class Trained(NamedTuple):
 
 
 def build(config: ConfigDict) -> Run:
-    """The run of a config.
+    """Builds the run that a config describes.
 
     Raises:
-      UserError: a value of the config is not possible, or a file that it names is missing.
+      UserError: a value of the config is not possible, a file that it names is missing, or the
+        processes of the run have different configs or code.
     """
     config_lib.check(config)
     if processes.count() > 1:
@@ -67,7 +72,7 @@ def build(config: ConfigDict) -> Run:
 
 
 def _code() -> dict[str, str]:
-    """The versions of what computes, for processes to compare."""
+    """The versions of genjax, JAX and Python, for processes to compare."""
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(genjax.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
@@ -81,7 +86,47 @@ def _code() -> dict[str, str]:
 def checkpoints(config: ConfigDict, workdir: epath.Path) -> Checkpoints:
     """The checkpoints of the run in `workdir`, kept as its config says."""
     options = config.checkpoint
-    return Checkpoints(workdir, options.keep, best=options.best, best_mode=options.best_mode)
+    return Checkpoints(
+        workdir,
+        options.keep,
+        best=options.best,
+        best_mode=options.best_mode,
+        made_by=_made_by(),
+    )
+
+
+def _made_by() -> dict[str, str]:
+    """What decides the bits of a run besides its config and data, for people to compare.
+
+    All processes have to call this.
+    """
+    everything = parallel.make("jit", jax.device_count())
+    return {
+        **_code(),
+        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "devices": str(everything),
+        "runtime": " ".join(everything.mesh.local_devices[0].client.platform_version.split()),
+        "cpu": "; ".join(sorted(set(processes.exchange(_cpu())))),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _cpu() -> str:
+    """This host's processor as XLA compiles for it: name, vector instructions, number of cores."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    # Of the last core, which is like the others. Arm's processors have neither name nor family.
+    about = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    name = about.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in about:
+        name += f" (family {about['cpu family']}, model {about['model']})"
+    can = about.get("flags", about.get("Features", "")).split()
+    vectors = next((f", {x}" for x in ("avx512f", "avx2", "avx", "sve", "asimd") if x in can), "")
+    may_use = getattr(os, "sched_getaffinity", None)
+    cores = len(may_use(0)) if may_use else os.cpu_count()
+    return f"{name}{vectors}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def abstract_state(run: Run) -> Any:
@@ -91,7 +136,7 @@ def abstract_state(run: Run) -> Any:
 
 
 def step_shapes(run: Run) -> tuple:
-    """(state, batch, key) of a step's arguments, all devices together, as shapes and a key."""
+    """The arguments (state, batch, key) of a step on the global batch; shapes instead of arrays."""
     key = rng.stream(run.config.seed, rng.Stream.STEP)
     state = jax.eval_shape(run.task.init, key, run.task.constants)
     size, batch = run.task.images_per_step, {}
@@ -105,13 +150,13 @@ def step_shapes(run: Run) -> tuple:
 
 
 def warn(line: str) -> None:
-    """Tells people something, once, whatever the number of processes."""
+    """Prints a line on stderr, in the first process only."""
     if processes.is_first():
         print(line, file=sys.stderr)
 
 
 def open_trained(config: ConfigDict, workdir: epath.Path) -> Trained:
-    """The trained run in `workdir`, whose config has to be `config` but for the free keys.
+    """The trained run in `workdir`. Its config has to equal `config` except for the free keys.
 
     Raises:
       UserError: there is no such run, it has another config, or no checkpoint yet.
@@ -139,7 +184,7 @@ def draw(trained: Trained, n: int, seed: int) -> np.ndarray:
 
 
 class Sampler:
-    """Draws the same `n` latents' pictures, u8[n, H, W, C], from any state of a run."""
+    """Draws `n` pictures u8[n, H, W, C] from any state of a run, always with the same noise."""
 
     def __init__(self, run: Run, n: int, seed: int):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
@@ -150,7 +195,7 @@ class Sampler:
 
 
 def read_picture(name: str) -> list[np.ndarray]:
-    """[u8[H, W, 3], ...]: what a config's picture stands for.
+    """[u8[H, W, 3], ...]: the pictures that a config's value stands for.
 
     Args:
       name: a path, the name of a built-in photograph, or `run:WORKDIR` for the samples of a

@@ -14,7 +14,7 @@ from genjax.files import write_atomically
 def sample(config: ConfigDict, workdir: epath.Path):
     """`--mode=sample`: writes `samples.npz` (`images` u8[N, H, W, C]) and `samples.png`.
 
-    `sample.n` and `sample.seed` say how many and which. Of several processes, the first writes.
+    `sample.n` and `sample.seed` say how many and which. Of several processes, one writes them.
 
     Raises:
       UserError: nothing is trained in `workdir`, or its task makes no pictures.

@@ -1,4 +1,4 @@
-"""A run's training steps: one program for chunks of them, and the inputs that it takes."""
+"""A run's training steps: the one program that executes chunks of them, and its inputs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from genjax.devices import pmean
 def open_feed(run: runs.Run, say: Callable[[str], None]) -> Resident | Stream | None:
     """The batches of a run's training split (see `data.open_feed`), or None for a task without.
 
-    `say` tells people how they are held.
+    `say` is called with a line that says where the data are held.
     """
     if not run.dataset:
         return None
@@ -32,8 +32,8 @@ class Steps:
 
     Args:
       run: its task, config and devices.
-      feed: of `open_feed`.
-      state: as `run.devices.from_global` gives it; the program leaves it where it is.
+      feed: the result of `open_feed`.
+      state: a result of `run.devices.from_global`, whose shardings the program keeps.
     """
 
     def __init__(self, run: runs.Run, feed: Resident | Stream | None, state):
@@ -47,20 +47,20 @@ class Steps:
         )
 
     def inputs(self, step: int, n: int) -> dict[str, jax.Array]:
-        """What the `n` steps after `step` take, on the devices: {name: [capacity, B, ...]}."""
+        """The inputs of the `n` steps after `step`, on the devices: {name: [capacity, B, ...]}."""
         chunk = self._feed.chunk(step, n) if self._feed else {}
         return self._devices.place_inputs(filled(chunk, self.capacity))
 
     def __call__(self, state, inputs, step: int, n: int) -> tuple:
-        """Begins `n` steps after `step`; returns their (state, {metric: f32[capacity]}).
+        """Starts the `n` steps after `step`; returns (state, {metric: f32[capacity]}).
 
-        The state is donated; of the metrics `n` are meant.
+        The argument's state is donated. The first `n` values of each metric are those of the steps.
         """
         return self._program(state, self._arrays, inputs, step, n)
 
     def text(self, state, inputs, step: int, n: int) -> str:
-        """What the compiler made of the program, or nothing where JAX does not tell."""
-        if not hasattr(self._program, "lower"):  # `parallel.Pmap` has a function around it
+        """The text of the compiled program, or "" where JAX does not give it."""
+        if not hasattr(self._program, "lower"):  # `parallel.Pmap` wraps it in a function
             return ""
         return self._program.lower(state, self._arrays, inputs, step, n).compile().as_text()
 
@@ -74,7 +74,9 @@ def filled(chunk: dict[str, np.ndarray], capacity: int) -> dict[str, np.ndarray]
 
 
 def step_function(task, config: ConfigDict) -> Callable:
-    """(state, arrays, x, step, axis_name) -> (state, metrics): a task's step with its own input.
+    """One training step: selects the batch, augments it, and calls the task's step.
+
+    Returns `(state, arrays, x, step, axis_name) -> (state, metrics)`.
 
     Args:
       task: a `genjax.task.Task`.

@@ -1,4 +1,4 @@
-"""A task: the handful of pure functions that the one loop drives, whatever the family."""
+"""A task: the pure functions that a family of networks gives to the training loop."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import jax
 
 from genjax.data import Dataset
 
-State = Any  # one flax.struct dataclass a family: everything that a resume needs
+State = Any  # the family's flax.struct dataclass, with everything that a resume needs
 Batch = Mapping[str, jax.Array]  # "image" u8[B, H, W, C], "label" i32[B], "index" i32[B]
 Metrics = Mapping[str, jax.Array]
 
@@ -15,27 +15,29 @@ Metrics = Mapping[str, jax.Array]
 class Task(NamedTuple):
     """Pure functions over pytrees: no I/O and no globals.
 
-    Pictures leave a task as uint8, so whoever writes, shows or measures them sees the same ones.
+    Pictures leave a task as uint8, so that files, reports and scores are of the same pictures.
 
     Attributes:
       init: `(key, constants) -> state`.
       step: `(state, batch, key, axis_name) -> (state, metrics)`, one optimiser round. `batch` and
-        `metrics` (f32[] each, means over the batch) are this device's share when `axis_name` names
-        a mapped axis, and global when it is None; gradients and statistics are averaged inside.
+        `metrics` (f32[] each, means over the batch) are of this device's shard when `axis_name`
+        names a mapped axis, and of the global batch when it is None. The step itself averages
+        gradients and statistics over `axis_name`.
       images_per_step: how many images a step consumes, all devices together.
-      evaluate: `(state, batch, key) -> metrics` of held-out data, f32[B]: one value per example.
-        None where nothing can be held out.
-      sample: `(state, key, n) -> u8[n, H, W, C]`, what to show a person; None for a task that
-        makes no pictures of its own.
-      pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures that
-        need held-out data to be drawn, such as reconstructions beside their originals.
-      outputs: `(state) -> {file name: u8[H, W, C]}`, what the run was for, written into the
+      evaluate: `(state, batch, key) -> metrics`, f32[B]: one value per example, of the held-out
+        data or, without data, of the state's pictures. None for a task without scores.
+      sample: `(state, key, n) -> u8[n, H, W, C]`, pictures to show; None for a task that makes no
+        pictures of its own. If the state is the pictures, all of them, whatever `n`.
+      pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
+        show, made from held-out data, such as reconstructions beside their originals.
+      outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
         workdir when it ends.
-      state_is_batch: whether the state's leaves have the batch as leading axis (the image is the
-        parameter) and are divided over the devices like one; otherwise every device holds all.
-      constants: {name: arrays} that no step changes, such as a feature network's weights; every
-        device holds them whole, and every batch carries them besides its images.
-      notes: {what: fact} that the report of a run says, such as whose weights were used.
+      state_is_batch: whether the image is the parameter: the state's leaves then have the batch as
+        leading axis and are sharded like one. Otherwise the state is replicated (`jit`, `pmap`) or
+        sharded by parameter (`fsdp`).
+      constants: {name: arrays} that no step changes, such as a feature network's weights. They are
+        replicated on every device, and every batch holds them besides its images.
+      notes: {name: fact} for the run's report, such as whose weights were used.
     """
 
     init: Callable[..., State]
@@ -54,7 +56,7 @@ class Inputs(NamedTuple):
     """What a family builds its task from, besides the config.
 
     Attributes:
-      dataset: the images to train on; None for a task that optimises its own.
+      dataset: the images to train on; None for a task that optimises pictures.
       read_picture: `(name) -> [u8[H, W, 3], ...]`, the pictures that a path, a built-in name or
         `run:WORKDIR` (the samples of a trained run) stands for.
     """

@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,12 +37,15 @@ def train(config: ConfigDict, workdir: epath.Path):
       NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
     """
     run = runs.build(config)
-    with enter_workdir(config, workdir) as held, runs.checkpoints(config, workdir) as kept:
-        found = kept.restore(runs.abstract_state(run), runs.warn)
-        step = found.step if found else 0
+    with (
+        enter_workdir(config, workdir) as lock,
+        runs.checkpoints(config, workdir) as checkpoints,
+    ):
+        restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
+        step = restored.step if restored else 0
         if step >= config.train.steps:
             # Whoever killed the run after its last checkpoint still gets what it was for.
-            _write_outputs(run, found.state, workdir)
+            _write_outputs(run, restored.state, workdir)
             if processes.is_first():
                 print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
             return
@@ -51,194 +54,211 @@ def train(config: ConfigDict, workdir: epath.Path):
             StopRequest() as stop,
             kind(workdir, step=step, total_steps=config.train.steps) as report,
         ):
-            _Loop(run, workdir, held, kept, report, stop).go(found)
+            _Loop(run, workdir, lock, checkpoints, report, stop, restored).run_to_end()
 
 
 class _Chunk(NamedTuple):
-    """A chunk of steps under way on the devices."""
+    """A chunk of steps that the devices are computing."""
 
     last_step: int
     steps: int
-    metrics: dict[str, jax.Array]  # f32[capacity] each, of which `steps` are meant
-    waited: float  # seconds, for its inputs, while the devices were busy with the chunk before it
+    metrics: dict[str, jax.Array]  # f32[capacity] each, of which the first `steps` are filled
+    waited: float  # seconds, for its inputs, while the devices computed the chunk before it
 
 
 class _Loop:
+    """A run from where it stands to its end.
+
+    Args:
+      lock: of the workdir; checked before each checkpoint.
+      restored: the checkpoint to go on from, or None for a start. Its state is taken out of it.
+    """
+
     def __init__(
         self,
         run: runs.Run,
         workdir: epath.Path,
-        held: Hold,
-        kept: Checkpoints,
+        lock: Hold,
+        checkpoints: Checkpoints,
         report: Report | Silent,
         stop: StopRequest,
+        restored: Restored | None,
     ):
-        self.run, self.config, self.devices = run, run.config, run.devices
-        self.workdir, self.held, self.kept = workdir, held, kept
-        self.report, self.stop = report, stop
-        self.evaluator = self.sampler = self.pictures = None
-        self.feed = open_feed(run, report.message)
-        held_out = not run.dataset or len(run.dataset.test)
-        if run.task.evaluate and held_out:
-            self.evaluator = Evaluator(run)
-        if run.task.sample:
-            self.sampler = runs.Sampler(run, self.config.sample.n, self.config.sample.seed)
-        if run.task.pictures and held_out:
-            count = max(LEAST_SHOWN, self.config.sample.n)
-            self.test_batch = data.examples(run.dataset.test, count)
-            self.pictures = run.devices.on_state(run.task.pictures)
-        self.facts = {}
-
-    def go(self, found: Restored | None):
-        """Runs to the end, or until asked to stop, and writes the final report.
-
-        Args:
-          found: where to go on from, if anywhere. Its state is taken out of it.
-        """
-        options = self.config.train
-        traced = self.config.profile.steps if processes.is_first() else ()  # who can write it
-        at, say = found.step if found else 0, self.report.message
-        self.profile = Profile(traced, at, options.steps, self.workdir, say)
-        state, step, progress = self._start(found)
-        limits = {"stop": None, "skip": options.max_skipped}
-        self.meter = Meter(progress, limits[options.on_nonfinite])
-        self.speed = Speed(self.run)
-        self._describe(state, step)
-        try:
-            state, step = self._steps(self.devices.from_global(state), step)
-        except NonFiniteError as error:
-            self.kept.wait()  # for one that may still be under way
-            last = self.kept.latest()
-            good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
-            self._page(f"failed: {error}")
-            raise NonFiniteError(f"{error}; {good}: {self.workdir}") from None
-        finally:
-            self.profile.close()
-            if self.feed:
-                self.feed.close()
-        self.kept.wait()
-        _write_outputs(self.run, state, self.workdir)
-        total = self.config.train.steps
-        if step < total:
-            status = f"interrupted at step {step:,} of {total:,}: run the same command to go on"
-            self._page(status)
-            raise Interrupted(f"{self.stop.requested or 'stopped with another process'}: {status}")
-        status = f"done: {step:,} steps in {self.meter.seconds:,.0f} s"
-        if best := self.kept.best():
-            status += (
-                f"; best {self.config.checkpoint.best} {best[1]:.5g} at step {best[0]:,}, kept"
-            )
-        self._page(status)
-        self.report.close(f"{status}: {self.workdir}/report.html")
-
-    def _start(self, found: Restored | None) -> tuple[Any, int, dict | None]:
-        """The global state to begin with, its step, and what its checkpoint says of progress."""
-        if found:
-            self.report.message(f"going on from step {found.step:,} in {self.workdir}")
-            # Held here as well, it would take the devices' memory twice.
-            state, found.state = found.state, None
-            return state, found.step, found.progress
-        key = rng.stream(self.config.seed, rng.Stream.INIT)
-        return self.devices.init(self.run.task.init, key, self.run.task.constants), 0, None
-
-    def _steps(self, state, step: int):
-        """Returns the state (as the devices hold it, then global) and step it came to."""
-        steps_per_call, total = self.config.train.steps_per_call, self.config.train.steps
-        run_chunk = Steps(self.run, self.feed, state)
-        running = None
-        while step < total:
-            n = min(steps_per_call, self._next_event(step) - step)
-            self.profile.begin(step)
-            began = time.monotonic()
-            inputs = run_chunk.inputs(step, n)
-            waited = time.monotonic() - began if running else 0.0
-            # Asked before the chunk, so that the answer is there when the one before it is done.
-            asked = self.devices.any(bool(self.stop.requested))
-            state, metrics = run_chunk(state, inputs, step, n)
-            if running is None:
-                self.meter.resume_clock()
-            else:
-                self._write_line(running.last_step, self._settle(running))
-            step += n
-            running = _Chunk(step, n, metrics, waited)
-            stopping = bool(asked)
-            if stopping or self._looks(step):
-                values = self._settle(running)
-                self.profile.end(step, partial(run_chunk.text, state, inputs, step, n))
-                self._look(self.devices.to_global(state), step, values, stopping)
-                running = None
-            if stopping:
-                break
-        return self.devices.to_global(state), step
-
-    def _every(self) -> dict[str, int]:
-        config = self.config
-        return {
+        config, devices, task = run.config, run.devices, run.task
+        self.run, self.config, self.devices, self.workdir = run, config, devices, workdir
+        self.lock, self.checkpoints, self.report, self.stop = lock, checkpoints, report, stop
+        self.total = config.train.steps
+        self.every = {
             "log": config.log.every,
             "sample": config.sample.every,
             "evaluate": config.evaluate.every,
             "checkpoint": config.checkpoint.every,
         }
 
-    def _due(self, what: str, step: int) -> bool:
-        every = self._every()[what]
-        return step == self.config.train.steps or (every > 0 and step % every == 0)
+        # The state, and what a checkpoint says of progress.
+        self.feed = open_feed(run, report.message)
+        self.step, progress = 0, None
+        if restored:
+            self.step, progress = restored.step, restored.progress
+            report.message(f"going on from step {self.step:,} in {workdir}")
+            # A second reference would keep the memory of the first donated state on the devices.
+            state, restored.state = restored.state, None
+        else:
+            key = rng.stream(config.seed, rng.Stream.INIT)
+            state = devices.init(task.init, key, task.constants)
 
-    def _next_event(self, step: int) -> int:
+        # What measures the run.
+        limits = {"stop": None, "skip": config.train.max_skipped}
+        self.meter = Meter(progress, limits[config.train.on_nonfinite])
+        self.speed = Speed(run)
+        traced = config.profile.steps if processes.is_first() else ()  # who can write it
+        self.profile = Profile(traced, self.step, self.total, workdir, report.message)
+
+        # What looks at the state: only what the task has, and only where data is held out for it.
+        held_out = not run.dataset or len(run.dataset.test)
+        self.evaluator = Evaluator(run) if task.evaluate and held_out else None
+        self.sampler = self.pictures = None
+        if task.sample:
+            self.sampler = runs.Sampler(run, config.sample.n, config.sample.seed)
+        if task.pictures and held_out:
+            count = max(LEAST_SHOWN, config.sample.n)
+            self.test_batch = data.examples(run.dataset.test, count)
+            self.pictures = devices.on_state(task.pictures)
+
+        self.facts = self._describe(state)
+        self.state = devices.from_global(state)
+        self.steps = Steps(run, self.feed, self.state)
+
+    def run_to_end(self):
+        """Trains to the last step, or until asked to stop, and writes the final report."""
+        try:
+            self._train()
+        except NonFiniteError as error:
+            self.checkpoints.wait()  # for one that may still be being written
+            last = self.checkpoints.latest()
+            good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
+            self._write_page(f"failed: {error}")
+            raise NonFiniteError(f"{error}; {good}: {self.workdir}") from None
+        finally:
+            self.profile.close()
+            if self.feed:
+                self.feed.close()
+        self.checkpoints.wait()
+        _write_outputs(self.run, self.devices.to_global(self.state), self.workdir)
+        if self.step < self.total:
+            status = (
+                f"interrupted at step {self.step:,} of {self.total:,}: "
+                "run the same command to go on"
+            )
+            self._write_page(status)
+            raise Interrupted(f"{self.stop.requested or 'stopped with another process'}: {status}")
+        status = f"done: {self.step:,} steps in {self.meter.seconds:,.0f} s"
+        if best := self.checkpoints.best():
+            metric = self.config.checkpoint.best
+            status += f"; best {metric} {best[1]:.5g} at step {best[0]:,}, kept"
+        self._write_page(status)
+        self.report.close(f"{status}: {self.workdir}/report.html")
+
+    def _train(self):
+        """Chunk after chunk of steps, and between them what is due."""
+        running = None  # the chunk before this one, if its metrics were not read yet
+        stopping = False
+        while self.step < self.total and not stopping:
+            # Begin a chunk. It ends at the next step at which something is due.
+            n = min(self.config.train.steps_per_call, self._next_due() - self.step)
+            self.profile.begin(self.step)
+            began = time.monotonic()
+            inputs = self.steps.inputs(self.step, n)
+            waited = time.monotonic() - began if running else 0.0
+            # Asked before the chunk begins, so that the answer is there before the chunk ends.
+            asked_to_stop = self.devices.any(bool(self.stop.requested))
+            self.state, metrics = self.steps(self.state, inputs, self.step, n)
+
+            # While the devices compute it, write the metrics of the chunk before it.
+            if running:
+                self._write_line(running.last_step, self._fetch(running))
+            else:
+                self.meter.resume_clock()
+            self.step += n
+            running = _Chunk(self.step, n, metrics, waited)
+
+            # Where something is due, wait for the chunk.
+            stopping = bool(asked_to_stop)
+            if stopping or self._is_anything_due():
+                values = self._fetch(running)
+                running = None
+                compiled = partial(self.steps.text, self.state, inputs, self.step, n)
+                self.profile.end(self.step, compiled)
+                self.run_due(values, stopping)
+
+    def is_due(self, what: str, step: int) -> bool:
+        """Whether "log", "sample", "evaluate" or "checkpoint" is due: all are at the last step."""
+        every = self.every[what]
+        return step == self.total or (every > 0 and step % every == 0)
+
+    def _is_anything_due(self) -> bool:
+        """Whether the loop has to wait for this step. (Lines of metrics are written later.)"""
+        due = any(self.is_due(what, self.step) for what in ("sample", "evaluate", "checkpoint"))
+        return due or self.step in self.profile.bounds
+
+    def _next_due(self) -> int:
         """The next step at which anything is due."""
-        following = (step // every * every + every for every in self._every().values() if every)
-        bounds = (bound for bound in self.profile.bounds if bound > step)
-        return min([self.config.train.steps, *following, *bounds])
+        following = (self.step // every * every + every for every in self.every.values() if every)
+        bounds = (bound for bound in self.profile.bounds if bound > self.step)
+        return min([self.total, *following, *bounds])
 
-    def _looks(self, step: int) -> bool:
-        due = any(self._due(what, step) for what in ("sample", "evaluate", "checkpoint"))
-        return due or step in self.profile.bounds
+    def run_due(self, values: dict[str, float], stopping: bool):
+        """Evaluates, draws and saves what is due at this step.
 
-    def _settle(self, chunk: _Chunk) -> dict[str, float]:
-        """Waits for a chunk's metrics; the means to write where a line is due."""
+        The checkpoint comes last: a resume goes on after it, and does nothing before it again.
+
+        Args:
+          values: the metrics of this step's line, if one is due.
+        """
+        state, step = self.devices.to_global(self.state), self.step
+        scores = {}
+        if self.evaluator and self.is_due("evaluate", step):
+            scores = self.evaluator(state)
+            if self.config.checkpoint.best:
+                config_lib.choose("checkpoint.best", self.config.checkpoint.best, scores)
+        self._write_line(step, values | scores)
+        if self.is_due("sample", step):
+            self._draw(state)
+        if stopping or self.is_due("checkpoint", step):
+            _check_finite(state, step)
+            self.lock.check()
+            self.report.flush()  # a checkpoint must not outlive the lines that it stands for
+            self.checkpoints.save(step, state, self.meter.saved(), scores)
+        self.meter.resume_clock()
+
+    def _fetch(self, chunk: _Chunk) -> dict[str, float]:
+        """Waits for a chunk, and adds its metrics up; their means, where a line is due."""
         metrics = {name: np.asarray(x)[: chunk.steps] for name, x in chunk.metrics.items()}
         self.meter.add(chunk.last_step, metrics, self.run.task.images_per_step)
         self.meter.wait(chunk.waited)
         newest = {name: metrics[name][-1] for name in as_computed(metrics)}
         self.report.progress(chunk.last_step, self.meter.images_per_second(), newest)
-        if not self._due("log", chunk.last_step):
+        if not self.is_due("log", chunk.last_step):
             return {}
         values = self.meter.take()
         return values | self.speed.metrics(values["perf/images_per_sec"])
-
-    def _look(self, state, step: int, values: dict[str, float], stopping: bool):
-        """Evaluates, shows and saves what is due; a checkpoint comes after what it vouches for."""
-        scores = {}
-        if self.evaluator and self._due("evaluate", step):
-            scores = self.evaluator(state)
-            if self.config.checkpoint.best:
-                config_lib.choose("checkpoint.best", self.config.checkpoint.best, scores)
-        self._write_line(step, values | scores)
-        if self._due("sample", step):
-            self._show(state, step)
-        if stopping or self._due("checkpoint", step):
-            _check_finite(state, step)
-            self.held.check()
-            self.report.flush()  # the lines before it must outlive what a checkpoint outlives
-            self.kept.save(step, state, self.meter.saved(), scores)
-        self.meter.resume_clock()
 
     def _write_line(self, step: int, values: dict[str, float]):
         if values:
             seen = step * self.run.task.images_per_step
             self.report.scalars(step, seen, self.meter.seconds, values)
 
-    def _show(self, state, step: int):
+    def _draw(self, state):
         if self.sampler:
-            self.report.picture(step, "", images.grid(self.sampler(state)))
+            self.report.picture(self.step, "", images.grid(self.sampler(state)))
         if self.pictures:
             key = rng.stream(self.config.sample.seed, rng.Stream.SAMPLE)
             for name, rows in self.pictures(state, self.test_batch, key).items():
-                self.report.picture(step, name, images.grid(np.asarray(rows)))
+                self.report.picture(self.step, name, images.grid(np.asarray(rows)))
 
-    def _describe(self, state, step: int):
-        """Collects and prints what is worth knowing of the run before it starts."""
-        self.facts = {
+    def _describe(self, state) -> dict[str, str]:
+        """What is worth knowing of the run before it starts; printed, and kept for the page."""
+        facts = {
             "command": shlex.join(["python", *sys.argv]),
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
@@ -251,13 +271,14 @@ class _Loop:
             part = getattr(state, field.name)
             if isinstance(part, dict) and "params" in part:
                 count = int(parameter_overview.count_parameters(part["params"]))
-                self.facts[field.name] = f"{count:,} parameters"
-        for name, fact in self.facts.items():
+                facts[field.name] = f"{count:,} parameters"
+        for name, fact in facts.items():
             self.report.message(f"{name}: {fact}")
-        if not step:
+        if not self.step:
             self.report.message("compiling the first steps …")
+        return facts
 
-    def _page(self, status: str):
+    def _write_page(self, status: str):
         if processes.is_first():
             write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
 
@@ -271,9 +292,9 @@ def _write_outputs(run: runs.Run, state, workdir: epath.Path):
 
 
 def _check_finite(state, step: int):
-    """A step's metrics are of the state that it began with: of its own update they know little.
+    """Looks at the state itself: a step's metrics are of the state before its update.
 
-    Optimisers are left out: the bounds of a line search may be infinite.
+    Optimisers are left out, because the bounds of a line search may be infinite.
 
     Raises:
       NonFiniteError: the state after `step` is not fit for a checkpoint.

@@ -1,19 +1,16 @@
 """PyTorch programs for the same training steps, as fast as PyTorch lets them be.
 
 Each has the layers, batch, optimiser, averages and precision of genjax's task; `benchmarks.parity`
-proves that both compute the same. The variants differ in how PyTorch runs them, and the fastest
-counts.
+proves that both compute the same. The peer of a family is the class `Peer` in the file of its name:
+whoever adds `peers/FAMILY.py` has told everyone. The variants differ in how PyTorch runs a peer,
+and the fastest counts.
 """
 
+import importlib
+
 from benchmarks.peers.base import EAGER, Peer, Variant
-from benchmarks.peers.cnn import CnnPeer
-from benchmarks.peers.gan import GanPeer
-from benchmarks.peers.style import StylePeer
-from benchmarks.peers.vae import VaePeer
 
 __all__ = ["EAGER", "Peer", "Variant", "make", "variants"]
-
-FAMILIES = {"gan": GanPeer, "vae": VaePeer, "cnn": CnnPeer, "style": StylePeer}
 
 
 def variants(device: str, precision: str) -> dict[str, Variant]:
@@ -22,25 +19,30 @@ def variants(device: str, precision: str) -> dict[str, Variant]:
     On a GPU, float32 products may be rounded to TF32, because JAX's default precision does so.
     """
     gpu, half = device == "gpu", precision == "bfloat16"
-    modes = {"": "eager", "default": "compile"} | (
-        {"reduce-overhead": "CUDA graphs"} if gpu else {}
-    )
+    modes = {"eager": "", "compile": "default", "CUDA graphs": "reduce-overhead"}
     shared = {"autocast": half, "tf32": gpu and not half}
     made = [
         Variant(name + " channels_last" * layout, layout, mode, **shared)
-        for mode, name in modes.items()
+        for name, mode in modes.items()
         for layout in (False, True)
+        if gpu or name != "CUDA graphs"
     ]
     return {variant.name: variant for variant in made}
 
 
-def make(config, dataset, variant: Variant, device: str) -> Peer:
-    """The peer of a config.
+def make(config, variant: Variant, device: str) -> Peer:
+    """The peer of a complete genjax config, on "cpu" or "gpu"."""
+    return importlib.import_module(f"benchmarks.peers.{config.task}").Peer(config, variant, device)
 
-    Args:
-      config: a complete genjax config.
-      dataset: a `genjax.data.Dataset`, or None for style, whose pictures are in the config.
-      variant: of `variants`.
-      device: "cpu" or "gpu".
-    """
-    return FAMILIES[config.task](config, dataset, variant, device)
+
+def names(device: str, precision: str) -> list[str]:
+    """Of the variants."""
+    return list(variants(device, precision))
+
+
+def open_side(config, kind: str, variant: str, device: str):
+    """A side for `benchmarks.worker`: the training steps of a variant, or its samples."""
+    peer = make(config, variants(device, config.precision)[variant], device)
+    if kind == "sample":
+        peer.run = peer.draw
+    return peer

@@ -1,13 +1,13 @@
 """What every peer has: resident data, a loop, memory, and how a variant is applied."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from benchmarks import memory
-from genjax.data import Resident
+from benchmarks import machine
+from benchmarks.peers import weights
+from genjax import data
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,17 @@ EAGER = Variant("eager")
 class Peer:
     """A workload in PyTorch, from drawing a batch to the optimisers' updates.
 
-    A family gives `_train`, `_draw`, `sample`, `load`, `outputs` and `moments`.
+    A family fills `networks`, `optimizers` and `data`, and gives `_train`, `_noise`, `_outputs` and
+    `_pictures`; style, which has neither networks nor batches, replaces what uses them.
 
     Attributes:
       images_per_step: examples that a step consumes, as genjax counts them.
+      networks: {name as in genjax's state: module}.
+      optimizers: {name: Adam}.
+      low: the least value of a picture as the networks know it: 0, or -1.
     """
 
-    images_per_step: int
+    low = 0
 
     def __init__(self, config, variant: Variant, device: str):
         self.config, self.variant = config, variant
@@ -55,14 +59,33 @@ class Peer:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.networks, self.optimizers, self.data = {}, {}, None
 
-    def run(self, n: int) -> None:
-        """Trains `n` steps, each on a batch and noise of its own; waits for the last."""
-        for _ in range(n):
+    def run(self, steps: int) -> None:
+        """Trains so many steps, each on a batch and noise of its own; waits for the last."""
+        for _ in range(steps):
             if self.variant.compile == "reduce-overhead":
                 torch.compiler.cudagraph_mark_step_begin()
-            self._train(*self._draw())
+            image, label = self.data.draw()
+            self._train(image, label, self._noise(image))
         self._synchronize()
+
+    def draw(self, steps: int) -> None:
+        """Samples so many times as many pictures as a training step consumes."""
+        for _ in range(steps):
+            self.sample(self.images_per_step)
+
+    def sample(self, n: int) -> np.ndarray:
+        """u8[n, H, W, C]: drawn pictures, on the host."""
+        with torch.no_grad():
+            return self.to_uint8(self._pictures(n))
+
+    def peak_memory_bytes(self) -> int:
+        """The most that tensors have taken of a GPU since this peer was made; on a CPU the most
+        that this process has held resident, Python and its libraries included."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return machine.resident_peak_bytes()
 
     def step(self, batch: dict, noise: dict) -> dict[str, float]:
         """One training step on a given batch and noise.
@@ -75,15 +98,28 @@ class Peer:
         Returns:
           The step's losses.
         """
-        losses = self._train(self.images(batch["image"]), self._labels(batch), self._noise(noise))
+        losses = self._train(*self._given(batch, noise))
         return {name: float(value) for name, value in losses.items()}
 
-    def peak_memory_bytes(self) -> int:
-        """The most that tensors have taken of a GPU since this peer was made; on a CPU the most
-        that this process has held resident, Python and its libraries included."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return memory.resident_peak_bytes()
+    def load(self, state) -> None:
+        """Takes the networks of one of genjax's states at its start."""
+        for name, network in self.networks.items():
+            weights.load(network, getattr(state, name))
+
+    def outputs(self, batch: dict, noise: dict) -> dict[str, np.ndarray]:
+        """{name: array} of what each network makes of a batch, in training mode; as NHWC."""
+        with torch.no_grad():
+            found = self._outputs(*self._given(batch, noise))
+        return {name: to_numpy(x) for name, x in found.items()}
+
+    def moments(self) -> dict[str, dict[str, np.ndarray]]:
+        """{network: {parameter, named as Linen does: array}}: Adam's first moments."""
+        states = {p: state for x in self.optimizers.values() for p, state in x.state.items()}
+        return {
+            name: weights.read(network, lambda parameter: states[parameter]["exp_avg"])
+            for name, network in self.networks.items()
+            if any(parameter in states for parameter in network.parameters())
+        }
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """A module on the device, in the variant's type and memory format."""
@@ -91,6 +127,23 @@ class Peer:
         if self.variant.channels_last:
             module = module.to(memory_format=torch.channels_last)
         return module
+
+    def adam(self, *networks: str) -> torch.optim.Adam:
+        """An optimiser of networks, with the config's learning rate and moments."""
+        options = self.config.optimizer
+        return torch.optim.Adam(
+            [parameter for name in networks for parameter in self.networks[name].parameters()],
+            lr=options.learning_rate,
+            betas=(options.get("b1", 0.9), options.get("b2", 0.999)),
+            fused=True,
+        )
+
+    def descend(self, name: str, share: float = 1.0) -> None:
+        """An update at a share of the config's learning rate."""
+        optimizer = self.optimizers[name]
+        optimizer.param_groups[0]["lr"] = self.config.optimizer.learning_rate * share
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     def compiled(self, function):
         """A function as the variant runs it: under autocast, compiled, or as it is."""
@@ -109,37 +162,35 @@ class Peer:
 
     def images(self, array) -> torch.Tensor:
         """Pictures [B, H, W, C] as a tensor [B, C, H, W] in the variant's memory format."""
-        tensor = self.tensor(array).permute(0, 3, 1, 2)
-        return tensor if self.variant.channels_last else tensor.contiguous()
+        return self.as_laid(self.tensor(array).permute(0, 3, 1, 2))
 
-    def to_float(self, image: torch.Tensor, low: int) -> torch.Tensor:
-        """Scales u8[...] to [low, 1], `low` being -1 or 0, as `genjax.images.to_float` does."""
+    def as_laid(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, C, H, W] in the variant's memory format."""
+        last = self.variant.channels_last
+        return pictures.contiguous(
+            memory_format=torch.channels_last if last else torch.contiguous_format
+        )
+
+    def to_float(self, image: torch.Tensor) -> torch.Tensor:
+        """Scales u8[...] to [low, 1], as `genjax.images.to_float` does."""
         scaled = image.to(self.variant.dtype)
-        return (scaled.add_(low * 127.5) if low else scaled).mul_((1 - low) / 255)
+        return (scaled.add_(self.low * 127.5) if self.low else scaled).mul_((1 - self.low) / 255)
 
-    def to_uint8(self, image: torch.Tensor, low: int) -> np.ndarray:
+    def to_uint8(self, image: torch.Tensor) -> np.ndarray:
         """Pictures [B, C, H, W] in [low, 1] as u8[B, H, W, C]; the inverse of `to_float`."""
-        scaled = (image.float() - low).mul_(255 / (1 - low)).round_().clamp_(0, 255)
-        return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        scaled = (image.float() - self.low).mul_(255 / (1 - self.low)).round_().clamp_(0, 255)
+        return to_numpy(scaled.to(torch.uint8))
 
-    def normal(self, *shape: int) -> torch.Tensor:
-        """Standard normal noise."""
-        return torch.randn(
-            shape, generator=self.generator, device=self.device, dtype=self.variant.dtype
-        )
+    def random(self, draw, *shape: int) -> torch.Tensor:
+        """Noise in the variant's type; `draw` is `torch.randn` or, from 0 to 1, `torch.rand`."""
+        options = {"device": self.device, "dtype": self.variant.dtype}
+        return draw(shape, generator=self.generator, **options)
 
-    def uniform(self, *shape: int) -> torch.Tensor:
-        """Uniform noise in [0, 1)."""
-        return torch.rand(
-            shape, generator=self.generator, device=self.device, dtype=self.variant.dtype
-        )
-
-    def _noise(self, noise: dict) -> dict[str, torch.Tensor]:
-        """Noise as `_train` takes it; what has the shape of pictures becomes pictures."""
-        return {k: self.images(x) if x.ndim == 4 else self.tensor(x) for k, x in noise.items()}
-
-    def _labels(self, batch: dict) -> torch.Tensor:
-        return self.tensor(batch["label"]).long()
+    def _given(self, batch: dict, noise: dict) -> tuple:
+        """numpy arrays as `_train` takes them; noise of the shape of pictures becomes pictures."""
+        image, label = self.images(batch["image"]), self.tensor(batch["label"]).long()
+        noise = {k: self.images(x) if x.ndim == 4 else self.tensor(x) for k, x in noise.items()}
+        return image, label, noise
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -147,66 +198,56 @@ class Peer:
 
 
 class Data:
-    """A training split, resident as uint8, and its batches: a fresh permutation each epoch.
+    """A config's training split, resident as uint8, and its batches: each epoch a permutation.
 
     Images lie in the variant's memory format, so that a batch needs no conversion.
     """
 
-    def __init__(self, peer: Peer, dataset, batch_size: int):
-        split = dataset.train
-        arrays = Resident(split, batch_size, np.arange(batch_size), peer.config.seed).arrays
+    def __init__(self, peer: Peer, dataset: data.Dataset, batch_size: int):
+        rows = np.arange(batch_size)
+        arrays = data.Resident(dataset.train, batch_size, rows, peer.config.seed).arrays
         self._peer, self._options, self._batch_size = peer, peer.config.data, batch_size
+        # Rows of a gather are whole examples: NHWC here, and seen as NCHW, or NCHW.
         image = torch.tensor(arrays["image"], device=peer.device)
-        if not peer.variant.channels_last:
-            image = image.permute(0, 3, 1, 2).contiguous()
-        self._image, self._label = image, peer.tensor(arrays["label"]).long()
-        self._order, self._next = None, len(image)
+        last = peer.variant.channels_last
+        self._image = image if last else image.permute(0, 3, 1, 2).contiguous()
+        self._label = peer.tensor(arrays["label"]).long()
+        self._random = {"generator": peer.generator, "device": peer.device}
+        self._order = torch.empty(0, dtype=torch.long, device=peer.device)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(u8[B, C, H, W], i64[B]), flipped and shifted as `config.data` says."""
-        count = len(self._image)
-        positions = []
-        missing = self._batch_size
-        while missing:
-            if self._next >= count:
-                generator, device = self._peer.generator, self._peer.device
-                self._order = torch.randperm(count, generator=generator, device=device)
-                self._next = 0
-            part = self._order[self._next : self._next + missing]
-            positions.append(part)
-            missing -= len(part)
-            self._next += len(part)
-        index = positions[0] if len(positions) == 1 else torch.cat(positions)
+        while len(self._order) < self._batch_size:
+            epoch = torch.randperm(len(self._image), **self._random)
+            self._order = torch.cat([self._order, epoch])
+        index, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         image = self._image.index_select(0, index)
         if self._peer.variant.channels_last:
             image = image.permute(0, 3, 1, 2)
-        return self._augment(image), self._label.index_select(0, index)
+        return self.augment(image), self._label.index_select(0, index)
 
-    def _augment(self, image: torch.Tensor) -> torch.Tensor:
+    def augment(self, image: torch.Tensor) -> torch.Tensor:
+        """A batch u8[B, C, H, W], each picture mirrored or not, then moved."""
         flip, shift = self._options.flip, self._options.shift
         if not flip and not shift:
             return image
         # Both are one gather: where each row and each column of the result comes from.
         batch, _, height, width = image.shape
-        rows = torch.arange(height, device=image.device).expand(batch, -1)
-        columns = torch.arange(width, device=image.device).expand(batch, -1)
-        options = {"generator": self._peer.generator, "device": image.device}
-        if shift:
-            moved = torch.randint(0, 2 * shift + 1, (2, batch, 1), **options)
-            rows, columns = rows + moved[0], columns + moved[1]
-            image = torch.nn.functional.pad(image, (shift,) * 4)
+        moved = torch.randint(0, 2 * shift + 1, (2, batch, 1), **self._random)
+        rows = moved[0] + torch.arange(height, device=image.device)
+        columns = moved[1] + torch.arange(width, device=image.device)
+        image = torch.nn.functional.pad(image, (shift,) * 4)
         if flip:
-            # Flipped first, then shifted: the mirrored column of the padded picture.
-            mirrored = torch.rand((batch, 1), **options) < 0.5
+            # The mirrored column of the padded picture: as if flipped first, then shifted.
+            mirrored = torch.rand((batch, 1), **self._random) < 0.5
             columns = torch.where(mirrored, image.shape[3] - 1 - columns, columns)
-        rows, columns = rows[:, :, None], columns[:, None, :]
         examples = torch.arange(batch, device=image.device)[:, None, None]
         # Advanced indices around a slice put the channels last, whatever the memory format.
-        picked = image.permute(0, 2, 3, 1)[examples, rows, columns].permute(0, 3, 1, 2)
-        return picked if self._peer.variant.channels_last else picked.contiguous()
+        picked = image.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
+        return self._peer.as_laid(picked.permute(0, 3, 1, 2))
 
 
-def ema_decay(step: int, batch_size: int, half_life: float, ramp: float) -> float:
-    """The decay of a moving average after `step` rounds: `genjax.nn.ema.update`."""
-    effective = min(half_life, ramp * batch_size * step)
-    return math.exp2(-batch_size / max(effective, 1e-8))
+def to_numpy(x: torch.Tensor) -> np.ndarray:
+    """A tensor as a numpy array of its own, pictures [B, C, H, W] as [B, H, W, C]."""
+    x = x.detach().permute(0, 2, 3, 1) if x.ndim == 4 else x.detach()
+    return x.cpu().numpy().copy()  # a view would change with the next step

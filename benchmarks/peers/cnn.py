@@ -1,4 +1,4 @@
-"""The classifier in PyTorch."""
+"""The classifier in PyTorch: the layers of `genjax.cnn.classifier`."""
 
 import math
 
@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
-from benchmarks.peers import weights
-from benchmarks.peers.base import Data, Peer
-from benchmarks.peers.layers import Dense, Float, conv, norm
+from benchmarks.peers import base
+from benchmarks.peers.layers import Float, conv, norm, relu
+from genjax import data
 
 
 class Classifier(nn.Module):
-    """The layers of `genjax.cnn.classifier`."""
+    """f[B, C, H, W] -> logits f32[B, classes]."""
 
     def __init__(self, channels: int, classes: int, width: int, blocks: int):
         super().__init__()
@@ -22,10 +22,10 @@ class Classifier(nn.Module):
                 trunk.append(nn.MaxPool2d(2))
             for _ in range(2):
                 outputs = width << block
-                trunk += [conv(inputs, outputs, 3, 1, 1), norm(outputs), nn.ReLU(inplace=True)]
+                trunk += [conv(inputs, outputs, 3, 1, 1), norm(outputs), relu()]
                 inputs = outputs
         self.trunk = nn.Sequential(*trunk, Float())
-        self.head = Dense(inputs, classes)
+        self.head = nn.Linear(inputs, classes)
 
     def forward(self, x):
         x = self.trunk(x).mean(dim=(2, 3))
@@ -33,60 +33,38 @@ class Classifier(nn.Module):
             return self.head(x)
 
 
-class CnnPeer(Peer):
+class Peer(base.Peer):
     """Cross-entropy, minimised by Adam with a learning rate along half a cosine."""
 
-    def __init__(self, config, dataset, variant, device):
+    low = -1
+
+    def __init__(self, config, variant, device):
         super().__init__(config, variant, device)
-        model, options = config.model, config.optimizer
-        self.network = self.place(
-            Classifier(dataset.shape[2], dataset.classes, model.width, model.blocks)
-        )
-        self._data = Data(self, dataset, config.train.batch_size)
+        dataset, model = data.open_dataset(config.data), config.model
+        network = Classifier(dataset.shape[2], dataset.classes, model.width, model.blocks)
+        self.networks = {"network": self.place(network)}
+        self.optimizers = {"network": self.adam("network")}
         self.images_per_step = config.train.batch_size
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=options.learning_rate,
-            betas=(options.b1, options.b2),
-            fused=True,
-        )
+        self.data = base.Data(self, dataset, self.images_per_step)
         self._rounds = 0
         self._loss = self.compiled(self._cross_entropy)
 
     def _cross_entropy(self, image, label):
-        logits = self.network(self.to_float(image, -1))
+        logits = self.networks["network"](self.to_float(image))
         accuracy = (logits.argmax(dim=1) == label).float().mean()  # a metric of genjax's step
         return F.cross_entropy(logits, label), accuracy
 
-    def _draw(self):
-        return *self._data.draw(), {}
+    def _noise(self, image):
+        return {}
 
     def _train(self, image, label, noise):
-        options = self.config.optimizer
-        share = min(self._rounds / options.decay_steps, 1)
-        for group in self._optimizer.param_groups:
-            group["lr"] = options.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
         loss, accuracy = self._loss(image, label)
         loss.backward()
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        done = min(self._rounds / self.config.optimizer.decay_steps, 1)
+        self.descend("network", 0.5 * (1 + math.cos(math.pi * done)))
         self._rounds += 1
         return {"loss": loss.detach(), "accuracy": accuracy.detach()}
 
-    def load(self, state) -> None:
-        """Takes the network of a `CnnState` at its start."""
-        weights.load(self.network, state.network)
-
-    def outputs(self, batch, noise):
-        """{name: array}: the logits f[B, classes], with the statistics of the batch."""
-        with torch.no_grad():
-            logits = self.network(self.to_float(self.images(batch["image"]), -1))
-        return {"network": logits.cpu().numpy()}
-
-    def moments(self):
-        """{network: {parameter: array}}: Adam's first moments."""
-        return {
-            "network": weights.read(
-                self.network, lambda parameter: self._optimizer.state[parameter]["exp_avg"]
-            )
-        }
+    def _outputs(self, image, label, noise):
+        """The logits, with the statistics of the batch."""
+        return {"network": self.networks["network"](self.to_float(image))}

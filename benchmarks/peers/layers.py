@@ -2,65 +2,7 @@
 
 import torch
 from torch import nn
-
-
-class Dense(nn.Linear):
-    """A linear layer whose inputs or outputs may be the pixels of a picture.
-
-    Attributes:
-      pixels_in, pixels_out: (C, H, W) of that picture where it is NCHW in memory, so that the rows
-        or columns of the matrix are in another order than genjax's, who counts pixels (H, W, C);
-        None where there is no picture or the order is the same.
-    """
-
-    def __init__(self, inputs: int, outputs: int, bias=True, pixels_in=None, pixels_out=None):
-        super().__init__(inputs, outputs, bias)
-        self.pixels_in, self.pixels_out = pixels_in, pixels_out
-
-
-class Flatten(nn.Module):
-    """[B, C, H, W] -> [B, C H W], in the order that the pixels have in memory."""
-
-    def __init__(self, channels_last: bool):
-        super().__init__()
-        self.channels_last = channels_last
-
-    def forward(self, x):
-        return (x.permute(0, 2, 3, 1) if self.channels_last else x).flatten(1)
-
-
-class Unflatten(nn.Module):
-    """The inverse of `Flatten`, to pictures of `shape` (C, H, W)."""
-
-    def __init__(self, shape: tuple[int, int, int], channels_last: bool):
-        super().__init__()
-        self.shape, self.channels_last = shape, channels_last
-
-    def forward(self, x):
-        c, h, w = self.shape
-        return (
-            x.view(-1, h, w, c).permute(0, 3, 1, 2) if self.channels_last else x.view(-1, c, h, w)
-        )
-
-
-class Float(nn.Module):
-    """Ends the part of a network that runs in bfloat16: the answer in float32."""
-
-    def forward(self, x):
-        return x.float() if x.dtype == torch.bfloat16 else x
-
-
-def conv(inputs: int, features: int, size: int, stride=1, padding=0, bias=False) -> nn.Conv2d:
-    return nn.Conv2d(inputs, features, size, stride, padding, bias=bias)
-
-
-def up(inputs: int, features: int, size: int, stride=1, padding=0) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, features, size, stride, padding, bias=False)
-
-
-def norm(features: int) -> nn.BatchNorm2d:
-    """With genjax's epsilon and momentum, which are PyTorch's defaults."""
-    return nn.BatchNorm2d(features, eps=1e-5, momentum=0.1)
+from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 
 class SpectralNorm(nn.Module):
@@ -73,7 +15,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: torch.Tensor):
         super().__init__()
-        self.register_buffer("u", nn.functional.normalize(torch.randn(len(weight)), dim=0))
+        self.register_buffer("u", F.normalize(torch.randn(len(weight)), dim=0))
         self.register_buffer("v", torch.zeros(weight[0].numel()))
 
     def forward(self, weight):
@@ -83,31 +25,81 @@ class SpectralNorm(nn.Module):
             if not self.training:
                 return weight / torch.dot(self.u, torch.mv(matrix, self.v))
             with torch.no_grad():
-                v = nn.functional.normalize(torch.mv(matrix.T, self.u), dim=0)
+                v = F.normalize(torch.mv(matrix.T, self.u), dim=0)
                 self.v.copy_(v)
             product = torch.mv(matrix, v)
-            u = nn.functional.normalize(product.detach(), dim=0)
+            u = F.normalize(product.detach(), dim=0)
             self.u.copy_(u)
             return weight / torch.dot(u, product)
 
 
-class SpectralConv(nn.Conv2d):
-    """A convolution whose kernel passes through `SpectralNorm`."""
+class Conv(nn.Conv2d):
+    """A convolution; with `spectral`, its kernel passes through `SpectralNorm`."""
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments, spectral: bool = False, **options):
         super().__init__(*arguments, **options)
-        self.spectral = SpectralNorm(self.weight)
+        self.normalize = SpectralNorm(self.weight) if spectral else nn.Identity()
 
     def forward(self, x):
-        return self._conv_forward(x, self.spectral(self.weight), self.bias)
+        return self._conv_forward(x, self.normalize(self.weight), self.bias)
 
 
-class SpectralDense(Dense):
-    """A linear layer whose matrix passes through `SpectralNorm`."""
+class FromPicture(Conv):
+    """A dense layer [B, C, H, W] -> [B, features] for pictures of a `shape` (C, H, W).
 
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.spectral = SpectralNorm(self.weight)
+    Its weight is a kernel as large as the picture. So PyTorch lays both out in the same memory
+    format, and both are flattened without a copy.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], features: int, spectral: bool = False):
+        super().__init__(shape[0], features, shape[1:], spectral=spectral)
 
     def forward(self, x):
-        return nn.functional.linear(x, self.spectral(self.weight), self.bias)
+        weight = self.normalize(self.weight)
+        if not weight.is_contiguous():
+            x, weight = x.permute(0, 2, 3, 1), weight.permute(0, 2, 3, 1)
+        return F.linear(x.flatten(1), weight.flatten(1), self.bias)
+
+
+class ToPicture(nn.Module):
+    """A dense layer [B, features] -> [B, C, H, W], as `FromPicture`."""
+
+    def __init__(self, features: int, shape: tuple[int, int, int], bias: bool = True):
+        super().__init__()
+        weight = torch.empty(features, *shape).uniform_(-1, 1) / features**0.5
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(1, *shape)) if bias else None
+
+    def forward(self, x):
+        weight, bias = self.weight, self.bias
+        channels_last = not weight.is_contiguous()
+        if channels_last:
+            weight = weight.permute(0, 2, 3, 1)
+            bias = None if bias is None else bias.permute(0, 2, 3, 1)
+        flat = F.linear(x, weight.flatten(1).T, None if bias is None else bias.flatten())
+        picture = flat.unflatten(1, weight.shape[1:])
+        return picture.permute(0, 3, 1, 2) if channels_last else picture
+
+
+class Float(nn.Module):
+    """Ends the part of a network that runs in bfloat16: the answer in float32."""
+
+    def forward(self, x):
+        return x.float() if x.dtype == torch.bfloat16 else x
+
+
+def conv(inputs: int, features: int, size: int, stride=1, padding=0, bias=False) -> Conv:
+    return Conv(inputs, features, size, stride, padding, bias=bias)
+
+
+def up(inputs: int, features: int, size: int, stride=1, padding=0) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inputs, features, size, stride, padding, bias=False)
+
+
+def norm(features: int) -> nn.BatchNorm2d:
+    """With genjax's epsilon and momentum, which are PyTorch's defaults."""
+    return nn.BatchNorm2d(features, eps=1e-5, momentum=0.1)
+
+
+def relu(slope: float = 0.0) -> nn.Module:
+    return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)

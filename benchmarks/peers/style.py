@@ -6,8 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
-from benchmarks.peers.base import Peer
-from benchmarks.peers.weights import kernel_to_torch
+from benchmarks.peers import base
 from genjax import runs
 from genjax.cnn import features, vgg
 from genjax.style import inputs
@@ -23,25 +22,22 @@ class Vgg(nn.Module):
 
     def __init__(self, arrays, taps, pool: str):
         super().__init__()
-        self.taps = frozenset(taps)
-        names = list(arrays)
-        deepest = max(names.index(tap.replace("relu", "conv")) for tap in taps)
-        self.names = names[: deepest + 1]
+        self.taps, names = frozenset(taps), list(arrays)
         self.pool = {"max": nn.MaxPool2d(2), "average": nn.AvgPool2d(2)}[pool]
-        self.layers = nn.ModuleList()
-        for name in self.names:
-            kernel, bias = arrays[name]["kernel"], arrays[name]["bias"]
-            layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1)
-            layer.weight.data = torch.tensor(kernel_to_torch(layer, kernel).copy())
-            layer.bias.data = torch.tensor(bias)
-            self.layers.append(layer)
+        self.layers = nn.ModuleDict()
+        for name in names[: 1 + max(names.index(tap.replace("relu", "conv")) for tap in taps)]:
+            kernel = torch.tensor(arrays[name]["kernel"]).permute(3, 2, 0, 1)
+            layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
+            layer.weight.data = kernel.contiguous()
+            layer.bias.data = torch.tensor(arrays[name]["bias"])
+            self.layers[name] = layer
         for name, values in (("mean", vgg.IMAGENET_MEAN), ("std", vgg.IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values)[None, :, None, None])
         self.requires_grad_(False)
 
     def forward(self, x):
         x, found, block = (x - self.mean) / self.std, {}, "1"
-        for name, layer in zip(self.names, self.layers, strict=True):
+        for name, layer in self.layers.items():
             if name[4] != block:
                 x, block = self.pool(x), name[4]
             x = F.relu(layer(x), inplace=True)
@@ -50,15 +46,14 @@ class Vgg(nn.Module):
         return found
 
 
-class StylePeer(Peer):
-    """One image a content, optimised: Adam on all at once, L-BFGS on each by itself.
+class Peer(base.Peer):
+    """Images optimised by Adam, or one by L-BFGS; a step is one iteration.
 
-    A step is one iteration of each. PyTorch's L-BFGS has another line search than optax's, so
-    iterations are not the same points; `evaluations` says how often objective and gradient were
-    computed, all images together.
+    PyTorch's L-BFGS has another line search than optax's, so iterations are not the same points;
+    `evaluations` says how often objective and gradient were computed.
     """
 
-    def __init__(self, config, dataset, variant, device):
+    def __init__(self, config, variant, device):
         super().__init__(config, variant, device)
         options, content = config.style_loss, config.content_loss
         taps = dict.fromkeys([*content.layers, *options.layers])
@@ -67,6 +62,9 @@ class StylePeer(Peer):
             raise ValueError(f"features.name={config.features.name} has no peer")
         pictures = inputs.load(config, runs.read_picture)
         self.images_per_step = len(pictures.contents)
+        self._is_lbfgs = config.optimizer.name == "lbfgs"
+        if self._is_lbfgs and self.images_per_step > 1:
+            raise ValueError("optimizer.name=lbfgs has no peer with several contents")
         self._vgg = self.place(Vgg(net.weights, taps, config.features.pool))
         shares = inputs.shares(config.style_weights, len(pictures.styles))
         # The factor of all features is squared in the content loss and again in the style loss.
@@ -77,16 +75,14 @@ class StylePeer(Peer):
             for layer, weight in zip(options.layers, options.weights, strict=True)
         }
         with torch.no_grad():
-            found = self._features(self._float_images(pictures.contents))
+            found = self._features(self.to_float(self.images(pictures.contents)))
             self._content_target = {layer: found[layer] for layer in content.layers}
             self._style_target = [
-                self._grams(self._features(self._float_images(style))) for style in pictures.styles
+                self._grams(self._features(self.to_float(self.images(style))))
+                for style in pictures.styles
             ]
         self._total = self.compiled(self._objective)
         self._begin(self.images(pictures.start))
-
-    def _float_images(self, array):
-        return self.to_float(self.images(array), 0)
 
     def _features(self, x):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.variant.autocast):
@@ -98,93 +94,78 @@ class StylePeer(Peer):
         for layer in self.config.style_loss.layers:
             flat = found[layer].flatten(2)
             count = flat.shape[2] * (flat.shape[1] if chw else 1)
-            gram = torch.bmm(flat, flat.transpose(1, 2))
-            grams[layer] = self._full(gram) / count
+            grams[layer] = _full(torch.bmm(flat, flat.transpose(1, 2))) / count
         return grams
 
-    def _full(self, x):
-        """Losses are float32 where the features are bfloat16."""
-        return x.float() if x.dtype == torch.bfloat16 else x
-
-    def pieces(self, image, content_target) -> dict[str, torch.Tensor]:
-        """{name: f[B]}: the weighted parts of the objective and their `total`."""
+    def _objective(self, image):
+        """The weighted sum of content, style and total variation, over all images."""
         found = self._features(image)
         content = sum(
-            _mean_squared_error(self._full(found[layer]), self._full(target))
-            for layer, target in content_target.items()
+            _squared_error(_full(found[layer]), _full(target))
+            for layer, target in self._content_target.items()
         )
         style = sum(
-            weight * _mean_squared_error(gram, target[layer])
+            weight * _squared_error(gram, target[layer])
             for layer, gram in self._grams(found).items()
             for weight, target in zip(self._style_weights[layer], self._style_target, strict=True)
         )
-        values = {"content": self._content_weight * content, "style": style}
+        total = self._content_weight * content + style
         if self.config.tv_weight:
             down = (image[:, :, 1:] - image[:, :, :-1]).square().sum(dim=(1, 2, 3))
             right = (image[..., 1:] - image[..., :-1]).square().sum(dim=(1, 2, 3))
-            values["tv"] = self.config.tv_weight * 0.5 * (down + right)
-        return values | {"total": sum(values.values())}
-
-    def _objective(self, image, content_target):
-        return self.pieces(image, content_target)["total"].sum()
+            total = total + self.config.tv_weight * 0.5 * (down + right)
+        return total.sum()
 
     def _begin(self, start):
-        """Fresh optimisers at the images `start` [B, 3, H, W]."""
-        self.evaluations = 0
+        """A fresh optimiser at the images `start` [B, 3, H, W]."""
         options = self.config.optimizer
-        alone = options.name == "lbfgs"
-        parts = start.split(1) if alone else [start]
-        self._parts = [x.detach().contiguous().clone().requires_grad_() for x in parts]
-        self._targets = [
-            {k: x[i : i + 1] if alone else x for k, x in self._content_target.items()}
-            for i in range(len(parts))
-        ]
-        self._values = [None] * len(parts)
-        self._seen = [[] for _ in parts]
-        if alone:
-            self._optimizers = [_lbfgs(x, options.memory) for x in self._parts]
+        self._image = start.detach().contiguous().clone().requires_grad_()
+        self.evaluations, self._seen = 0, []
+        if self._is_lbfgs:
+            self._optimizer = torch.optim.LBFGS(
+                [self._image],
+                history_size=options.memory,
+                tolerance_grad=0,  # it ends only where the gradient is exactly 0, or a step is
+                tolerance_change=0,
+                line_search_fn="strong_wolfe",
+            )
         else:
-            self._optimizers = [torch.optim.Adam(self._parts, lr=options.learning_rate, fused=True)]
-            self._evaluate(0)
+            self._optimizer = torch.optim.Adam([self._image], lr=options.learning_rate, fused=True)
+            self._evaluate()
 
-    def _evaluate(self, i: int) -> torch.Tensor:
-        """Value and gradient at the i-th part, which is one image, or all of them."""
-        part = self._parts[i]
+    def _evaluate(self) -> torch.Tensor:
+        """The objective's value; its gradient becomes the images'."""
         if self.variant.compile == "reduce-overhead":
             torch.compiler.cudagraph_mark_step_begin()
-        value = self._total(part, self._targets[i])
-        (gradient,) = torch.autograd.grad(value, part)
-        part.grad = gradient.contiguous()  # the optimisers flatten it
-        self.evaluations += len(part)
+        value = self._total(self._image)
+        (gradient,) = torch.autograd.grad(value, self._image)
+        self._image.grad = gradient.contiguous()  # the optimisers flatten it
+        self.evaluations += 1
         # L-BFGS keeps values; a CUDA graph's next replay would overwrite them.
-        self._values[i] = value.detach().clone()
-        return self._values[i]
+        return value.detach().clone()
 
-    def run(self, n: int) -> None:
-        """`n` iterations of each image; waits for the last."""
-        if self.config.optimizer.name == "adam":
-            for _ in range(n):
-                # As genjax's: the objective is known at the image that a step leaves behind.
-                self._optimizers[0].step()
-                self._evaluate(0)
+    def run(self, steps: int) -> None:
+        """So many iterations; waits for the last."""
+        if self._is_lbfgs:
+            self._optimizer.param_groups[0] |= {"max_iter": steps, "max_eval": math.inf}
+            self._optimizer.step(self._known)
         else:
-            for i, optimizer in enumerate(self._optimizers):
-                (group,) = optimizer.param_groups
-                group["max_iter"], group["max_eval"] = n, math.inf
-                optimizer.step(lambda i=i: self._known(i))
+            for _ in range(steps):
+                # As genjax's: the objective is known at the image that a step leaves behind.
+                self._optimizer.step()
+                self._evaluate()
         self._synchronize()
 
-    def _known(self, i: int) -> torch.Tensor:
+    def _known(self) -> torch.Tensor:
         """`_evaluate`, but not again where the last line search was: a call of `step` begins at the
         image with which the one before it ended."""
-        part, seen = self._parts[i], self._seen[i]
-        for image, value, gradient in seen:
-            if torch.equal(image, part):
-                part.grad = gradient.clone()
+        for image, value, gradient in self._seen:
+            if torch.equal(image, self._image):
+                self._image.grad = gradient.clone()
                 return value
-        value = self._evaluate(i)
-        self._seen[i] = [*seen[1 - _LONGEST_SEARCH :], (part.detach().clone(), value, part.grad)]
-        return value
+        point = (self._image.detach().clone(), self._evaluate(), self._image.grad)
+        self._seen = [*self._seen[1 - _LONGEST_SEARCH :], point]
+        return point[1]
 
     def step(self, batch, noise):
         """One iteration; the mean of the objective after it."""
@@ -193,17 +174,8 @@ class StylePeer(Peer):
 
     def objective(self) -> dict:
         """The mean objective and its gradient f[B, H, W, 3] at the images as they are."""
-        for i in range(len(self._parts)):
-            self._evaluate(i)
-        gradient = torch.cat([part.grad for part in self._parts])
-        return {
-            "loss": float(sum(self._values)) / self.images_per_step,
-            "gradient": gradient.permute(0, 2, 3, 1).cpu().numpy(),
-        }
-
-    def sample(self, n: int):
-        """The pictures as they are, u8[B, H, W, 3]."""
-        return self.to_uint8(torch.cat([part.detach() for part in self._parts]), 0)
+        loss = float(self._evaluate()) / self.images_per_step
+        return {"loss": loss, "gradient": base.to_numpy(self._image.grad)}
 
     def load(self, state) -> None:
         """Takes the images of a `StyleState`, with fresh optimisers."""
@@ -212,21 +184,19 @@ class StylePeer(Peer):
     def outputs(self, batch, noise):
         """{tap: features f[B, h, w, C]} of the images as they are."""
         with torch.no_grad():
-            found = self._features(torch.cat(self._parts))
-        return {tap: x.permute(0, 2, 3, 1).cpu().numpy() for tap, x in found.items()}
+            found = self._features(self._image)
+        return {tap: base.to_numpy(x) for tap, x in found.items()}
+
+    def _pictures(self, n: int):
+        """The pictures as they are."""
+        return self._image
 
 
-def _lbfgs(image, memory: int) -> torch.optim.LBFGS:
-    """Ends only where the gradient is exactly 0, or a step is."""
-    return torch.optim.LBFGS(
-        [image],
-        history_size=memory,
-        tolerance_grad=0,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
-    )
+def _full(x):
+    """Losses are float32 where the features are bfloat16."""
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
-def _mean_squared_error(a, b):
+def _squared_error(a, b):
     """f[B]: the mean of (a - b)^2 over all but the first axis."""
     return (a - b).square().flatten(1).mean(dim=1)

@@ -1,4 +1,4 @@
-"""Convolutional networks: image classifiers, and networks whose features others compare."""
+"""Convolutional networks: an image classifier to train, and feature networks for style transfer."""
 
 from genjax.cnn.task import build
 

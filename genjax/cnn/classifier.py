@@ -1,7 +1,7 @@
-"""A small classifier in VGG's style, with BatchNorm: a few minutes' training on two CPU cores.
+"""A small classifier in VGG's style, with BatchNorm, that trains in minutes on two CPU cores.
 
-Blocks of two 3 x 3 convolutions, the features doubling from block to block, a maximum over 2 x 2
-pixels between blocks, then the mean over the picture and a dense layer.
+Blocks of two 3 x 3 convolutions with 2 x 2 max-pooling between blocks; the features double from
+block to block. Then come global average pooling and a dense layer.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from genjax.nn import BatchNorm, Conv, max_pool
 class Classifier(nn.Module):
     """Images f32[B, H, W, C] in [-1, 1] -> logits f32[B, classes].
 
-    With `taps`, {name: f32[B, h, w, features]} of the layers so named instead: `relu2_1` is the
-    first convolution of the second block after its ReLU. The deepest tap is the last that runs.
+    With `taps`, the result is {name: f32[B, h, w, features]}, the outputs of the layers so named:
+    `relu2_1` is the first convolution of the second block after its ReLU. No layer behind the last
+    tap runs.
 
     Attributes:
       width: features of the first block.

@@ -1,4 +1,4 @@
-"""Feature networks: what style transfer and image distances look at pictures with."""
+"""Feature networks: trained networks whose activations style transfer compares pictures by."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ class FeatureNet(NamedTuple):
     Attributes:
       name: which network it is and whose weights it has, for a report.
       layers: the names that can be tapped, first to last.
-      weights: arrays, which are an argument of `apply` so that no program has them built in.
+      weights: arrays; an argument of `apply`, so that they are not compiled into programs.
       apply: `(weights, x, taps) -> {tap: f32[B, h, w, C]}` of RGB images f32[B, H, W, 3] in [0, 1].
     """
 
@@ -33,11 +33,12 @@ class FeatureNet(NamedTuple):
 def load(
     name: str, taps: Sequence[str], pool: str = "max", dtype: jnp.dtype = jnp.float32
 ) -> FeatureNet:
-    """The feature network that a config's `features.name` names, cut after the last of `taps`.
+    """The feature network that a config's `features.name` names.
 
     Args:
       name: `vgg16` (the weights come with the install), `vgg16:PATH` or `vgg19:PATH` (a `.npz`,
         see `genjax.cnn.vgg.load`), or `cnn:WORKDIR`, the trunk of a classifier trained there.
+      taps: layers that will be asked for, to check that there are such.
       pool: "max" or "average"; the trunk of a classifier has its own.
       dtype: the type of the arithmetic.
 

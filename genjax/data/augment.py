@@ -18,8 +18,8 @@ def augment(
 ) -> dict[str, jax.Array]:
     """Mirrors and moves each image of a batch at random. Traceable.
 
-    The random numbers are those of the example's place in the global batch (`rng.example_keys`),
-    so they do not depend on how many devices share it.
+    The random numbers follow from the example's position in the global batch (`rng.example_keys`),
+    so they do not depend on how many devices share the batch.
 
     Args:
       batch: holds "image" u8[B, H, W, C]; everything else is passed through.
@@ -27,7 +27,7 @@ def augment(
       flip: mirror left and right with probability 1/2.
       shift: move by up to that many pixels, down and right each uniform in [-shift, shift]; the
         pixels that come in are 0 (black).
-      axis_name: the mapped axis, where B is one device's share of the batch.
+      axis_name: the mapped axis, if the batch is one device's shard of the global batch.
 
     Raises:
       UserError: a shift that is negative, or would move the image out of sight.

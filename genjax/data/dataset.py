@@ -1,4 +1,4 @@
-"""What a data set is: two splits with random access, whatever they are read from."""
+"""What a data set is: two splits with random access, read from any kind of source."""
 
 import logging
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _LISTED = 5  # file names that a message shows before it is shortened
 
 
 class Split:
-    """Examples with random access; the base of what each source of data defines.
+    """Examples with random access: the base class of every source of data.
 
     `split[i]`, 0 <= i < len(split), is `{"image": u8[H, W, C], "label": np.int32}`, and raises
     `images.ImageError` where the example cannot be decoded. Splits can be pickled, because worker
@@ -22,8 +22,8 @@ class Split:
     Attributes:
       name: what messages call it, such as `folder:PATH`.
       shape: (H, W, C) of every image.
-      max_corrupt: how many examples may be unreadable before the run stops.
-      decodes: whether reading an example is work that threads can share.
+      max_corrupt: how many unreadable examples a run puts up with.
+      decodes: whether reading an example takes decoding, which several threads do faster.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Split:
         return f"example {i}"
 
     def read(self, i: int) -> dict:
-        """Example `i`, or the next readable one in its place, with where it was found.
+        """Example `i` or, if it is unreadable, the next readable one.
 
         Returns:
-          `split[index]` with "index" (np.int32) and "skipped" (np.int32): how many unreadable
-          examples i, i + 1, ... (round the end) lie before `index`. If the limit on those is used
-          up, the image is black, and `report` raises.
+          The example, with "index" (np.int32), its position, and "skipped" (np.int32), how many
+          unreadable examples i, i + 1, ... (wrapping round) come before it. If more than
+          `max_corrupt` come, the image is black, and `report` raises when it gets "skipped".
         """
         tries = min(self.max_corrupt, len(self) - 1) + 1
         for skipped in range(tries):
@@ -63,8 +63,11 @@ class Split:
     def report(self, requested: Iterable[int], skipped: Iterable[int]) -> None:
         """Counts the unreadable examples that `read` skipped, and warns of each of them once.
 
+        Args:
+          requested, skipped: for each call of `read`, its `i` and the "skipped" it returned.
+
         Raises:
-          UserError: there are more than `max_corrupt` of them, or nothing else.
+          UserError: more than `max_corrupt` examples are unreadable, or all are.
         """
         known = self.__dict__.setdefault("_unreadable", set())
         new = {
@@ -137,8 +140,8 @@ class Dataset(NamedTuple):
 def conform(image: np.ndarray, size: int, channels: int) -> np.ndarray:
     """Brings a stored image to the configured size and number of channels.
 
-    28 x 28 becomes 32 x 32 by two rows and columns of zeros on each side, the field's habit for
-    MNIST. Anything else is cropped to its central square and resized, antialiased.
+    28 x 28 becomes 32 x 32 by two rows and columns of zeros on each side, as is usual for MNIST.
+    Anything else is cropped to its central square and resized, antialiased.
 
     Args:
       image: u8[H, W, C], C in {1, 3}.
@@ -155,16 +158,16 @@ def conform(image: np.ndarray, size: int, channels: int) -> np.ndarray:
 def hold_out(labels: np.ndarray, fraction: float, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Divides examples into those to train on and those to hold out.
 
-    The examples are sorted by label, and evenly spaced ones of that order are held out: each class
-    gives its share, to within one, and the choice depends on nothing else.
+    Held out are evenly spaced examples of those sorted by label: each class gives its share, to
+    within one, and the choice depends on labels and fraction alone.
 
     Args:
       labels: i32[N].
-      fraction: the share to hold out, in [0, 1); 0 holds nothing out, more at least one example.
+      fraction: the share to hold out, in [0, 1); above 0, at least one example is held out.
       name: what an error calls the data set.
 
     Returns:
-      (train, test): the sorted positions of either, i64[N - n] and i64[n].
+      (train, test): the sorted positions of both, i64[N - n] and i64[n].
 
     Raises:
       UserError: there are too few examples to hold any out.

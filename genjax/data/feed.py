@@ -1,9 +1,9 @@
-"""What the loop consumes: the batch of step t is a pure function of (seed, t).
+"""The training batches: that of step t is a pure function of (seed, t).
 
-A feed has `arrays`, which the loop places on the devices once, and `chunk(start_step, n)`, which
-gives the inputs of n steps with n as leading axis. `select(arrays, x)` makes the batch of one step
-from both, inside the compiled step. A small set is resident: the chunk is positions only. A large
-one streams: the chunk holds the images. The batches are the same bytes either way.
+A feed has `arrays`, which are placed on the devices once, and `chunk(start_step, n)`, the inputs of
+n steps with n as leading axis. Inside the compiled step, `select(arrays, x)` makes the batch of one
+step from both. A small data set is resident on the devices: a chunk holds indices only. A large one
+is streamed: a chunk holds the images. The batches are the same, byte for byte.
 
 Where several processes share a run, each makes only the rows of a batch that its devices take.
 """
@@ -23,8 +23,8 @@ from genjax.errors import UserError
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow releases the interpreter lock
 _MOST_WORKERS = 4 * (os.cpu_count() or 1)
-_PATIENCE = 2  # seconds that decoding may take before it shows a bar
-_ENDLESS = 2**40  # steps
+_PATIENCE = 2  # seconds of decoding before a progress bar appears
+_ENDLESS = 2**40  # steps, more than any run takes
 
 
 def select(arrays: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -37,7 +37,7 @@ def select(arrays: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> dict[
 
 
 class Resident:
-    """A training split as arrays, all of it decoded beforehand.
+    """A training split that is decoded in full before the first step.
 
     Attributes:
       arrays: {"image": u8[N, H, W, C], "label": i32[N]}.
@@ -50,7 +50,7 @@ class Resident:
         image, label = np.empty((count, *split.shape), np.uint8), np.empty(count, np.int32)
         self._found, skipped = np.empty(count, np.int32), np.empty(count, np.int32)
         with ThreadPoolExecutor(_THREADS) as pool:
-            # Where nothing is decoded, threads would only wait for each other.
+            # Without decoding, threads would only wait for each other.
             read = pool.map if split.decodes else map
             records = read(split.read, range(count))
             for i, record in enumerate(tqdm(records, split.name, count, delay=_PATIENCE)):
@@ -61,17 +61,17 @@ class Resident:
         self._batch_size, self._rows, self._seed = batch_size, rows, seed
 
     def chunk(self, start_step: int, n: int) -> dict[str, np.ndarray]:
-        """{"index": i32[n, b]}: examples of the batches of steps start_step ... + n - 1."""
+        """{"index": i32[n, b]}: the examples of steps start_step ... start_step + n - 1."""
         batch = self._batch_size
         due = order.indices(self._seed, len(self._found), start_step * batch, n * batch)
         return {"index": self._found[due].reshape(n, batch)[:, self._rows]}
 
     def close(self) -> None:
-        """Nothing is running."""
+        """Does nothing; a `Stream` has something to stop."""
 
 
 class Stream:
-    """A training split that is decoded while it is used, ahead of the loop, by Grain.
+    """A training split that Grain reads and decodes during the run, ahead of the loop.
 
     Attributes:
       arrays: {}, as nothing stays on the device.
@@ -86,11 +86,11 @@ class Stream:
     def chunk(self, start_step: int, n: int) -> dict[str, np.ndarray]:
         """The batches of steps start_step ... start_step + n - 1, stacked.
 
-        Consecutive calls are served from what was read ahead; any other start seeks.
+        Calls for consecutive steps return what was read ahead; any other start begins to read anew.
 
         Returns:
-          {"image": u8[n, b, H, W, C], "label": i32[n, b], "index": i32[n, b]}, the index being
-          that of the example used, where the one that was due could not be read.
+          {"image": u8[n, b, H, W, C], "label": i32[n, b], "index": i32[n, b]}. Where an example
+          could not be read, the index is that of the one in its place.
 
         Raises:
           UserError: more than `data.max_corrupt` examples turned out to be unreadable.
@@ -101,7 +101,7 @@ class Stream:
             self._iterator = _read_ahead(batches, self._workers)
         parts = [next(self._iterator) for _ in range(n)]
         self._next_step = start_step + n
-        # np.stack copies, as the parts may lie in memory that worker processes share.
+        # np.stack copies, which is needed: the parts may lie in memory shared with the workers.
         stacked = {key: np.stack([part[key] for part in parts]) for key in parts[0]}
         self._split.report(stacked.pop("requested").ravel(), stacked.pop("skipped").ravel())
         return stacked
@@ -130,8 +130,8 @@ def open_feed(
         `workers` (processes that read a stream, 0 for threads of this one).
       batch_size: examples of the global batch.
       rows: i64[b], which of them this process makes.
-      seed: of the order.
-      log: is told in one line what was decided.
+      seed: of the order of the examples.
+      log: called with a line that says what was decided.
 
     Raises:
       UserError: a value is not possible, or the split cannot be read.
@@ -159,12 +159,12 @@ def open_feed(
 def evaluation_batches(
     split: Split, batch_size: int, rows: np.ndarray
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The whole split once, in order, in batches of one size; of each, the given rows.
+    """Reads the split once, in order, in batches of equal size; yields the given rows of each.
 
     Yields:
       {"image": u8[b, H, W, C], "label": i32[b], "index": i32[b], "weight": f32[b]}. The weight is
-      1 for an example that counts, and 0 for the repeats of the last one that fill the last batch
-      and for those that stand in for an unreadable one.
+      1 for an example that counts. It is 0 for repeats of the last example, which fill the last
+      batch, and for examples in the place of unreadable ones.
 
     Raises:
       UserError: more than `data.max_corrupt` examples are unreadable.
@@ -181,24 +181,24 @@ def evaluation_batches(
 
 
 def examples(split: Split, n: int) -> dict[str, np.ndarray]:
-    """A batch of `n` examples, evenly spaced in a split's order, as `evaluation_batches` gives.
+    """A batch of `n` examples to show: "image", "label" and "index" as of `evaluation_batches`.
 
-    What to show of it: splits are often sorted by class, and their beginning is one class. An
-    unreadable one is represented by the next.
+    They are evenly spaced in the split, because splits are often sorted by class and the first `n`
+    would be of one class. In the place of an unreadable example comes the next.
     """
     batch = _read_batch(split, np.linspace(0, len(split) - 1, n).astype(np.int32))
     return {key: batch[key] for key in ("image", "label", "index")}
 
 
 class _Batches:
-    """Rows of batch first, first + 1, ... of the training order, for Grain to read at random."""
+    """A source for Grain: item i is this process' rows of the batch of step `first` + i."""
 
     def __init__(self, split: Split, batch_size: int, rows: np.ndarray, seed: int, first: int):
         self._split, self._batch_size, self._rows = split, batch_size, rows
         self._seed, self._first = seed, first
 
     def __setstate__(self, state):
-        """What a worker process gets."""
+        """Unpickles the source in a worker process, which is to end with the run."""
         self.__dict__.update(state)
         _end_with_parent()
 
@@ -212,7 +212,7 @@ class _Batches:
 
 
 class _InOrder:
-    """The batches of one pass over a split; the last repeats the last example."""
+    """A source for Grain: one pass over a split, with its last example repeated to fill a batch."""
 
     def __init__(self, split: Split, batch_size: int, rows: np.ndarray):
         self._split, self._batch_size, self._rows = split, batch_size, rows
@@ -234,7 +234,7 @@ def _read_batch(split: Split, examples: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _end_with_parent():
-    """Has a worker process end when the run is gone; a killed run tells its workers nothing."""
+    """Makes a worker process end with the run's process, which may be killed without notice."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -256,7 +256,7 @@ def _read_ahead(batches: _Batches | _InOrder, workers: int):
     if workers:
         from absl import flags
 
-        if not flags.FLAGS.is_parsed():  # Grain's workers read flags, and not only under absl.app
+        if not flags.FLAGS.is_parsed():  # as in a program without absl.app; Grain reads flags
             flags.FLAGS.mark_as_parsed()
         data = data.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
     return iter(data)

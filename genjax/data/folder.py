@@ -1,4 +1,4 @@
-"""A folder of images, as people have them."""
+"""Data sets that are folders of image files."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class Folder(Split):
-    """Image files below `root`, decoded when they are read: central square, resized."""
+    """Image files below `root`. Reading one decodes it, crops its central square and resizes it."""
 
     def __init__(self, name: str, root: Path, files: list[str], labels: np.ndarray, config_data):
         self.name = name
@@ -30,7 +30,7 @@ class Folder(Split):
         size, _, channels = self.shape
         try:
             picture = images.read(self._root / self._files[i], channels)
-        except UserError as error:  # a broken link, or one that may not be read: it was listed
+        except UserError as error:  # it was listed, so it is a broken link or lacks permission
             raise images.ImageError(str(error)) from None
         return {"image": images.crop_square(picture, size), "label": self._labels[i]}
 
@@ -78,8 +78,8 @@ def folder(path: str, config_data) -> Dataset:
 def _files(name: str, root: Path) -> list[str]:
     """The relative paths, with forward slashes, of all images below `root`, sorted.
 
-    A folder that several links lead to is read under the first of its names, in sorted order: links
-    that lead to each other would otherwise have more paths than anybody can walk.
+    A folder that several links lead to is read once, under the first of its paths in sorted order:
+    links to each other's folders would otherwise make more paths than can ever be walked.
     """
     found, ahead, known = [], [("", str(root))], set()
     try:

@@ -33,7 +33,7 @@ def indices(seed: int, size: int, start: int, count: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-@functools.lru_cache(maxsize=3)  # two sets may be read by turns, and a batch may straddle epochs
+@functools.lru_cache(maxsize=3)  # two sets may be read in turns, and a batch may straddle epochs
 def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch))))
     return generator.permutation(size).astype(np.int32)

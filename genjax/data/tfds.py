@@ -1,4 +1,4 @@
-"""Image sets of TensorFlow Datasets, read by random access and without TensorFlow."""
+"""Image data sets of TensorFlow Datasets (TFDS), read by random access, without TensorFlow."""
 
 import difflib
 
@@ -29,8 +29,8 @@ def tfds(set_name: str, config_data) -> Dataset:
     """Opens a TFDS image set: features `image` (uint8) and, where there is one, `label`.
 
     Splits are `train` and `test`, or `validation` where there is no `test` (or only one without
-    labels); with neither, `data.test_fraction` of `train` is held out, evenly spaced, as TFDS
-    has shuffled it. The files lie where TFDS_DATA_DIR says; a set that is not there is downloaded
+    labels); with neither, `data.test_fraction` of `train` is held out, evenly spaced, because TFDS
+    has shuffled it already. The files lie in TFDS_DATA_DIR; a set that is not there is downloaded
     and prepared first.
 
     Raises:
@@ -45,7 +45,7 @@ def tfds(set_name: str, config_data) -> Dataset:
         raise UserError(f"{name} has no uint8 feature image, it has {', '.join(features)}")
     if "train" not in splits:
         raise UserError(f"{name} has no split train, it has {', '.join(splits)}")
-    # Only a class label has a number of classes; other features of that name are not labels.
+    # Only a ClassLabel has a number of classes; any other feature named "label" is not one.
     classes = getattr(features["label"], "num_classes", None) or 0 if "label" in features else 0
 
     height, width, stored = features["image"].shape
@@ -69,7 +69,7 @@ def tfds(set_name: str, config_data) -> Dataset:
     for held in ("test", "validation"):
         if held in splits:
             test = split(held)
-            if test[0]["label"] >= 0:  # a test split whose labels are secret has -1
+            if test[0]["label"] >= 0:  # -1 in a test split whose labels are not published
                 return Dataset(name, train, test, classes, shape)
     parts = hold_out(np.zeros(len(train), np.int32), config_data.test_fraction, name)
     return Dataset(name, *(Subset(train, part) for part in parts), classes, shape)
@@ -93,7 +93,7 @@ def _builder(name: str, set_name: str):
 def _prepare(name: str, set_name: str, builder) -> None:
     from tensorflow_datasets.core.download import downloader
 
-    downloader.MAX_RETRIES = 4  # its 10 are over three minutes where there is no network
+    downloader.MAX_RETRIES = 4  # TFDS' 10 take over three minutes without a network
     try:
         builder.download_and_prepare()
     except ImportError as error:

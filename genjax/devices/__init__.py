@@ -1,5 +1,5 @@
-"""What a run computes on: the mesh and how work is divided over it, the processes that share it,
-the compiled programs that are kept, and how a run is asked to stop."""
+"""What a run computes on: the device mesh and how work is sharded over it, the processes that
+share it, the cache of compiled programs, and the signals that ask a run to stop."""
 
 from genjax.devices.parallel import AXIS, gather_params, jit, pmean
 from genjax.devices.stop import StopRequest

@@ -1,12 +1,12 @@
-"""The compiled programs of earlier runs, kept on disk by JAX: a second start compiles nothing.
+"""JAX's compilation cache on disk: the second start of a run compiles nothing.
 
-They lie in `$XDG_CACHE_HOME/genjax/jax`, or `~/.cache/genjax/jax`, in a folder for each kind of
-host: a program for a CPU uses what that CPU can and is cut for as many cores as the process may
-use, of which JAX's own keys know nothing. Machines that share a home do not run each other's.
+The cache lies in `$XDG_CACHE_HOME/genjax/jax`, or `~/.cache/genjax/jax`, with a folder for each
+kind of host. XLA compiles a CPU program for the instructions of that CPU and for the number of
+cores that the process may use, but JAX's cache keys contain neither. Different machines that share
+a home directory must not run each other's programs.
 
-JAX's environment variables stay in charge. `JAX_COMPILATION_CACHE_DIR` names another place, which
-is then the user's own: nothing there is ever deleted. `JAX_ENABLE_COMPILATION_CACHE=false` keeps
-nothing.
+JAX's environment variables take precedence. `JAX_COMPILATION_CACHE_DIR` names another folder, from
+which nothing is ever deleted. `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ import jax
 
 LIMIT_BYTES = 2 * 10**9  # of all hosts together; the programs of a run take 1 to 20 MB
 
-_TROUBLE = "persistent compilation cache entry"  # in all of JAX's warnings about single programs
+_TROUBLE = "persistent compilation cache entry"  # in every warning of JAX about a cached program
 
 
 def enable() -> None:
-    """Makes JAX keep every program that it compiles, from the next one on.
+    """Makes JAX cache every program that it compiles from now on.
 
-    A cache that cannot be used costs time and never a run: one line on stderr says why.
+    If the cache cannot be used, a line on stderr says why, and the run goes on without it.
     """
     for name, value in (
-        ("jax_persistent_cache_min_compile_time_secs", 0),  # the many small ones add up
+        ("jax_persistent_cache_min_compile_time_secs", 0),  # many small programs add up
         ("jax_persistent_cache_min_entry_size_bytes", -1),
     ):
         if name.upper() not in os.environ:
@@ -39,21 +39,24 @@ def enable() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         try:
             folder = prepare(place())
-        except (OSError, RuntimeError) as error:  # the latter: there is no home
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
             _say(f"no compilation cache ({error}): every start compiles anew")
             return
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        warnings.showwarning = _Mending(folder)
+        warnings.showwarning = _ClearBrokenCache(folder)
 
 
 def place() -> Path:
-    """The folder of all hosts' programs: to be deleted at any time."""
+    """The cache folder of all hosts. It may be deleted at any time."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "genjax" / "jax"
 
 
 def prepare(root: Path) -> Path:
-    """The folder below `root` of the programs that this process can run, made, with room in it."""
+    """Makes the folder below `root` for programs that this process can run, and returns it.
+
+    Prunes `root` to `LIMIT_BYTES` first.
+    """
     folder = root / _host()
     folder.mkdir(parents=True, exist_ok=True)
     _prune(root, LIMIT_BYTES)
@@ -61,7 +64,7 @@ def prepare(root: Path) -> Path:
 
 
 def _host() -> str:
-    """A name for all hosts, and processes of a host, that can run the same programs."""
+    """A folder name; hosts and processes that can run the same programs have the same."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         about = sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))})
@@ -74,9 +77,9 @@ def _host() -> str:
 
 
 def _prune(folder: Path, limit: int) -> None:
-    """Deletes what was used longest ago, until `limit` bytes are left, and what is empty.
+    """Deletes the least recently used files until `limit` bytes are left, and all empty files.
 
-    Other processes may do so at the same time, or read: a program that is gone is compiled.
+    Other processes may delete or read at the same time: a missing program is compiled again.
     """
     found = []
     for path in folder.rglob("*"):
@@ -85,7 +88,7 @@ def _prune(folder: Path, limit: int) -> None:
         except FileNotFoundError:
             continue
         if path.is_file():
-            # Many disks note the time of reading once a day, some never.
+            # Many file systems update the access time only once a day, some never.
             found.append((max(about.st_atime, about.st_mtime), about.st_size, path))
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
@@ -94,11 +97,11 @@ def _prune(folder: Path, limit: int) -> None:
             total -= size
 
 
-class _Mending:
-    """`warnings.showwarning`, but where a program cannot be read or written, all are deleted.
+class _ClearBrokenCache:
+    """`warnings.showwarning`, except that JAX's warning of a broken program clears the cache.
 
-    JAX never replaces a program in its cache. One of which a full disk or a power cut left a part
-    would be a warning at each start, for ever.
+    JAX warns when it cannot read or write a cached program, but never replaces one. A program cut
+    short by a full disk or a power cut would cause the warning at every start, for ever.
     """
 
     def __init__(self, folder: Path):

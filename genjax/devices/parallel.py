@@ -1,18 +1,18 @@
-"""The devices: the only file that knows how many there are and how work is divided over them.
+"""How work is sharded over devices. No other file knows how many devices there are.
 
-One mesh with one axis, `data`, over the devices of all processes. Batches are divided along it;
-each process supplies the rows that its own devices take. Three ways to say the same thing, chosen
-by the config's `parallel`:
+There is one mesh with one axis, `data`, over the devices of all processes. Batches are sharded
+along it, and each process supplies the rows of its own devices. The config's `parallel` chooses
+between three ways to run the same computation:
 
-- `jit` (default): the compiler partitions a program written for the global batch; every device
-  holds the whole state;
-- `fsdp`: the same, and the state is divided over the devices too: for what one cannot hold;
-- `pmap`: every device runs the program on its share and averages explicitly. JAX keeps it in
-  maintenance mode; it is here for those who want the collectives in sight, and to compare.
+- `jit` (default): the program is written for the global batch, and the compiler partitions it; the
+  state is replicated;
+- `fsdp`: as `jit`, but the state is sharded too, for networks too large for one device;
+- `pmap`: each device runs the program on its shard of the batch, and averages with explicit
+  collectives. JAX only maintains `pmap`; it is here to make the collectives visible and to compare.
 
-Where the image is the parameter (`Task.state_is_batch`) the state is divided like a batch in all of
-them. The programs see the global batch in the first two cases and a share in the third; tasks are
-told which by `axis_name`.
+Where the image is the parameter (`Task.state_is_batch`), all three shard the state like a batch and
+run the program on each device's shard. A task learns from `axis_name` whether it sees a shard (the
+name of the mapped axis) or the global batch (None).
 """
 
 import contextvars
@@ -29,37 +29,39 @@ from genjax.errors import UserError
 
 AXIS = "data"
 
-# (state, arrays, x, step, axis_name) -> (state, metrics), with `x` the step's own input.
+# (state, arrays, x, step, axis_name) -> (state, metrics), where `x` is the input of this step.
 StepFunction = Callable[..., tuple]
 
 
 def pmean(tree, axis_name: str | None):
-    """The mean over the devices of a mapped axis; the tree itself where there is none."""
+    """The mean of `tree` over the devices of a mapped axis; `tree` itself without `axis_name`."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
-# Where parameters are used while a program of `Fsdp` is traced.
-_used_at: contextvars.ContextVar = contextvars.ContextVar("used_at", default=None)
+# While `Fsdp` traces a step: the sharding that `gather_params` gives to parameters. Else None.
+_gathered: contextvars.ContextVar = contextvars.ContextVar("gathered", default=None)
 
 
 def gather_params(params):
-    """Parameters about to be used: on every device, where the state holds a part of them on each.
+    """Under `fsdp`, all-gathers parameters that are about to be used; otherwise the identity.
 
-    Left to itself the compiler would move activations instead, which grow with the batch.
+    Left to itself, the compiler would keep the parameters sharded and exchange activations between
+    the devices instead, which grow with the batch.
     """
-    sharding = _used_at.get()
+    sharding = _gathered.get()
     return params if sharding is None else jax.lax.with_sharding_constraint(params, sharding)
 
 
 def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsdp | Pmap":
-    """All devices that divide the work of a `batch_size` step.
+    """The devices that share a step of `batch_size` images, in the way that `mode` names.
 
-    Pictures that are parameters (`state_is_batch`) come in whatever number the user has, so as many
-    devices as divide it are used, equally many of each process.
+    All devices are used, except with pictures that are parameters (`state_is_batch`), of which a
+    user may have any number: then each process uses as many devices as the greatest common divisor
+    of its pictures and its devices.
 
     Raises:
-      UserError: `mode` is none of the three, or the batch does not divide over the devices, or the
-        pictures over the processes.
+      UserError: `mode` is none of the three, the batch is not a multiple of the number of devices,
+        or the pictures are not a multiple of the number of processes.
     """
     kinds = {"jit": Jit, "fsdp": Fsdp, "pmap": Pmap}
     if mode not in kinds:
@@ -85,8 +87,8 @@ class Jit:
     """Programs for the global batch, partitioned by the compiler.
 
     Attributes:
-      rows: i64[b], the rows of a global batch that this process supplies, in order; those of a
-        step. `rows_of` has them for other batches.
+      rows: i64[b], which rows of a step's global batch this process supplies, in order. `rows_of`
+        gives them for batches of another size.
     """
 
     def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
@@ -115,7 +117,7 @@ class Jit:
         return f"{self.device_count} x {device.device_kind} ({device.platform}){among}"
 
     def init(self, init: Callable, key, constants):
-        """The initial global state `init(key, constants)`, made where it will live."""
+        """The initial global state `init(key, constants)`, computed in its final sharding."""
         shardings = self._shardings(jax.eval_shape(init, key, constants))
         return jit(init, out_shardings=shardings)(key, constants)
 
@@ -134,14 +136,14 @@ class Jit:
         )
 
     def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
-        """Where an array of the state lives that no batch axis divides."""
+        """The sharding of an array of the state that has no batch axis."""
         return self.replicated
 
     def on_batch(self, function: Callable, constants) -> Callable:
-        """Compiles `function(global state, batch, key)`, for batches that come as numpy arrays.
+        """Compiles `function(global state, batch, key)` for batches of numpy arrays.
 
-        Of a batch, this process gives its `rows`; the answer comes whole to every process. The
-        function's batch carries `constants` too, as those of steps do.
+        Each process passes its own rows of the batch, and every process gets the whole result. The
+        batch that `function` receives also holds `constants`, as in training steps.
         """
         compiled = jit(
             lambda state, constants, batch, key: function(state, batch | constants, key),
@@ -151,14 +153,17 @@ class Jit:
         return lambda state, batch, key: compiled(state, placed, _place(batch, self.sharded), key)
 
     def on_state(self, function: Callable) -> Callable:
-        """Compiles `function(global state, *arguments)`, all else being alike in every process.
+        """Compiles `function(global state, *arguments)`.
 
-        The answer comes whole to every process.
+        Every process has to pass the same arguments, and gets the whole result.
         """
         return jit(function, out_shardings=self.replicated)
 
     def any(self, value: bool) -> jax.Array | bool:
-        """Whether it is true in any process. All have to ask; the answer may be awaited later."""
+        """Whether `value` is true in any process; `bool()` of the result waits for the answer.
+
+        Every process has to call this.
+        """
         return (
             value
             if jax.process_count() == 1
@@ -170,24 +175,28 @@ class Jit:
         return jax.tree.map(np.asarray, self.on_state(lambda state: state)(state))
 
     def bytes_per_device(self, state) -> int:
-        """What a global state takes of one device's memory."""
+        """Bytes of memory that a global state takes on each device."""
         return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
 
     def place_arrays(self, arrays):
-        """Data that every device holds whole: {name: [N, ...]}."""
+        """Replicates arrays {name: [N, ...]} on every device."""
         return _place(arrays, self.replicated)
 
     def place_inputs(self, inputs):
-        """A chunk's inputs, {name: [steps, b, ...]}, this process' rows of them."""
+        """Shards a chunk's inputs over the devices; takes this process' rows of them.
+
+        The arrays are {name: [steps, b, ...]}.
+        """
         return _place(inputs, NamedSharding(self.mesh, PartitionSpec(None, AXIS)))
 
     def chunk(self, step_function: StepFunction, capacity: int, state) -> Callable:
         """Compiles `(state, arrays, inputs, first step, n) -> (state, {name: f32[capacity]})`.
 
-        Runs n <= capacity steps; the state is donated, and stays where `state` is. See `_loop`.
+        Runs n <= capacity steps, as `_loop` describes. The argument's state is donated; the
+        result's state has the shardings of `state`.
         """
         if self.state_is_batch:
-            # Pictures do not know of each other: each device runs the steps of its own.
+            # Pictures are independent of each other: each device runs the steps of its own ones.
             program = jax.shard_map(
                 partial(_loop, step_function, capacity, AXIS),
                 mesh=self.mesh,
@@ -201,20 +210,21 @@ class Jit:
         return jit(program, donate_argnums=0, out_shardings=(shardings, self.replicated))
 
     def to_global(self, state):
-        """The state as checkpoints, evaluation and sampling see it."""
+        """A state of `chunk` in the form that checkpoints, evaluation and sampling use."""
         return state
 
     def from_global(self, state):
-        """The state as `chunk` takes it. It may share buffers with its argument."""
+        """The inverse of `to_global`. The result may share buffers with its argument."""
         return state
 
 
 class Fsdp(Jit):
-    """`Jit` with the state divided: parameters, averages and optimiser states.
+    """`Jit` with the state sharded: parameters, averages and optimiser states.
 
-    Zhao et al. 2023, arXiv:2304.11277; Xu et al. 2020, arXiv:2004.13336. Every array is divided
-    along its largest axis that the devices divide (the first of the largest), and whole where there
-    is none. The compiler gathers what a layer needs and scatters what its gradient is.
+    Zhao et al. 2023, arXiv:2304.11277; Xu et al. 2020, arXiv:2004.13336. Every array is sharded
+    along its longest axis that is a multiple of the number of devices (the first of several), and
+    replicated if it has none. The compiler adds the collectives: all-gathers of parameters, and
+    reductions of gradients to each device's shard.
     """
 
     def leaf_sharding(self, shape: tuple[int, ...]) -> NamedSharding:
@@ -228,18 +238,18 @@ class Fsdp(Jit):
         shardings = jax.tree.map(lambda x: x.sharding, state)
 
         def step(*arguments):
-            token = _used_at.set(self.replicated)
+            token = _gathered.set(self.replicated)
             try:
                 state, metrics = step_function(*arguments)
             finally:
-                _used_at.reset(token)
+                _gathered.reset(token)
             return jax.lax.with_sharding_constraint(state, shardings), metrics
 
         return super().chunk(step_function if self.state_is_batch else step, capacity, state)
 
 
 class Pmap(Jit):
-    """Programs for one device's share; arrays carry a leading axis of this process' devices [d]."""
+    """Programs for one device's shard; arrays have a leading axis [d], this process' devices."""
 
     def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
         super().__init__(devices, batch_size, state_is_batch)
@@ -293,10 +303,10 @@ class Pmap(Jit):
         return jax.device_put(np.broadcast_to(x, (self._mine.num_devices, *x.shape)), self._mine)
 
 
-# Of the CPU's compiler. It takes `jax.lax.optimization_barrier` away before it fuses, and then
-# computes what many readers share once for each of them: `genjax.nn.winograd` says where that is
-# dear. And its newer library for convolutions (YNN) takes three to five times as long as the older
-# one (Eigen) for batches, while it is as fast with products of matrices.
+# Options for XLA's CPU compiler. The first keeps `jax.lax.optimization_barrier`, which a pass would
+# otherwise remove before fusion; an input with many readers would then be recomputed for each of
+# them (`genjax.nn.winograd` says where that is costly). The second restricts YNN, XLA's newer
+# library, to matrix products: it takes 3 to 5 times as long as Eigen for convolutions of batches.
 _CPU_OPTIONS = {
     "xla_disable_hlo_passes": "cse_barrier_expander",
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
@@ -304,9 +314,9 @@ _CPU_OPTIONS = {
 
 
 def jit(function: Callable, **options) -> Callable:
-    """`jax.jit` with the options of this backend: for all that a network computes.
+    """`jax.jit` with compiler options for this backend; for every program that runs a network.
 
-    (`pmap` takes none: the same program, slower.)
+    `pmap` accepts no such options, so on CPUs its programs are slower.
     """
     if jax.default_backend() == "cpu":
         options["compiler_options"] = _CPU_OPTIONS
@@ -314,7 +324,7 @@ def jit(function: Callable, **options) -> Callable:
 
 
 def _place(tree, sharding: NamedSharding):
-    """Global arrays of what this process has to give of them: all, or its rows."""
+    """Global arrays from this process' data: all of it if `sharding` replicates, else its rows."""
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
     return jax.tree.map(
@@ -323,7 +333,7 @@ def _place(tree, sharding: NamedSharding):
 
 
 def _rows(x: jax.Array) -> np.ndarray:
-    """This process' rows of an array that is divided along its first axis."""
+    """This process' rows of an array that is sharded along its first axis."""
     shards = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
     return np.concatenate([np.asarray(shard.data) for shard in shards])
 
@@ -331,9 +341,9 @@ def _rows(x: jax.Array) -> np.ndarray:
 def _loop(step_function, capacity, axis_name, state, arrays, inputs, first, n):
     """Runs steps first .. first + n - 1 on the device, and collects their metrics.
 
-    The number of steps is an argument of the program and not a part of it: one executable serves
-    every chunk, so that a run cut into other chunks, or resumed anywhere, ends with the same bits,
-    and no odd remainder compiles again.
+    The number of steps is an argument and not compiled into the program, so one executable serves
+    chunks of every length. A run that is cut into other chunks, or resumed at any step, therefore
+    ends with the same bits, and a shorter last chunk needs no compilation.
 
     Args:
       inputs: {name: [capacity, ...]}, of which the first n are used.
@@ -342,7 +352,7 @@ def _loop(step_function, capacity, axis_name, state, arrays, inputs, first, n):
       The state and {name: f32[capacity]}, the metrics of each step; zeros beyond n.
     """
 
-    @partial(jax.jit, inline=True)  # traced once, for the names of its metrics and for the loop
+    @partial(jax.jit, inline=True)  # so that `eval_shape` and the loop share one trace
     def one(state, arrays, x, step):
         state, metrics = step_function(state, arrays, x, step, axis_name)
         return state, pmean(metrics, axis_name)

@@ -1,11 +1,11 @@
-"""Many processes: how they start, what they tell each other, and how each notices that one is gone.
+"""Runs of several processes: how they start, exchange texts, and notice that one is gone.
 
-JAX's own runtime does the work (`jax.distributed`): process 0 is the coordinator, which keeps a
-small store of keys and values that all can read. Here it carries what has to be agreed before any
-device can be used, a heartbeat of every process, and the last words of one that fails. Its client
-has no public name; `_client` is the only place that uses it.
+JAX's runtime does the work (`jax.distributed`). Process 0 is the coordinator and keeps a small
+key-value store that all processes can read. This module uses the store for what processes have to
+agree on, for a heartbeat of each process, and for the error message of one that fails. JAX has no
+public API for the store; `_client` is the only place that reaches for it.
 
-Where a run is one process, nothing here does anything.
+In a run of a single process, nothing here does anything.
 """
 
 import atexit
@@ -26,11 +26,11 @@ from genjax.errors import Interrupted, UserError, exit_code, one_line
 
 AUTO = "auto"  # the coordinator that JAX finds by itself
 
-START_SECONDS = 120  # for all processes to come: machines of a pod do not boot together
-SILENCE_SECONDS = 30  # without a heartbeat, after which a process is gone
-_BEAT_SECONDS = 2
+START_SECONDS = 120  # for all processes to join: machines of a pod do not boot together
+SILENCE_SECONDS = 30  # without a heartbeat before a process counts as gone
+_BEAT_SECONDS = 2  # between heartbeats
 _EXCHANGE_SECONDS = 600  # for a slow process; one that is gone is noticed long before
-_SHUTDOWN_SECONDS = 15  # all leave together, after the last exchange
+_SHUTDOWN_SECONDS = 15  # short, because all processes end together, after the last exchange
 
 _AGAIN = "start all processes again to go on from the newest checkpoint"
 
@@ -85,7 +85,7 @@ def count() -> int:
 
 
 def index() -> int:
-    """Which of them this is; 0 writes what people read."""
+    """The number of this process, from 0; process 0 writes the reports."""
     return _state().process_id
 
 
@@ -95,7 +95,10 @@ def is_first() -> bool:
 
 
 def exchange(text: str) -> list[str]:
-    """The texts of all processes, in their order. All have to call it, in the same order."""
+    """Sends `text` to all processes; returns the texts of all, by process number.
+
+    All processes have to make the same calls in the same order.
+    """
     global _exchanges
     if count() == 1:
         return [text]
@@ -131,14 +134,14 @@ def check_same(facts: dict) -> None:
 
 
 def run(function: Callable, *arguments) -> None:
-    """Calls a function; where it fails in one of several processes, the others end too.
+    """Calls a function. If it fails in one of several processes, all the others end too.
 
-    Without that they would wait for this one, and it for them to shut down together. An
-    `Interrupted` is raised in all alike.
+    Otherwise the others would wait for the failed one in a collective, and it for them in JAX's
+    joint shutdown. `Interrupted` is no failure: all processes raise it at the same step.
     """
     try:
         function(*arguments)
-        exchange("done")  # the slowest has written its report: now they can leave together
+        exchange("done")  # waits for the slowest process, then all end together
     except Interrupted:
         exchange("interrupted")
         raise
@@ -148,22 +151,23 @@ def run(function: Callable, *arguments) -> None:
         code = exit_code(error)
         if code is None:
             if isinstance(error, jax.errors.JaxRuntimeError):
-                # Losing a process breaks collectives: the watch will see it, and end this one.
+                # Perhaps a collective failed because another process is gone. The sleep gives
+                # `_watch` time to notice that and to end this process with the actual reason.
                 time.sleep(SILENCE_SECONDS + 2 * _BEAT_SECONDS)
             traceback.print_exc()
         _leave(one_line(error), code or 1)
 
 
 def _leave(last_words: str, code: int) -> None:
-    """Ends this process at once, with its last words to people and to the other processes."""
+    """Ends this process at once, after telling people and the other processes why."""
     _client().key_value_set(f"genjax/ended/{index()}", json.dumps([last_words, code]), True)
     if is_first():
-        time.sleep(2 * _BEAT_SECONDS)  # the store goes with this process: let the others read
+        time.sleep(2 * _BEAT_SECONDS)  # the store ends with this process: let the others read it
     _end(last_words, code)
 
 
 def _connect(what: str, arguments: dict) -> None:
-    # SIGTERM is ours: JAX's own watcher would swallow it.
+    # `StopRequest` handles SIGTERM; JAX's preemption service would catch it instead.
     jax.config.update("jax_enable_preemption_service", False)
     words = _LastWords(f"error: within {START_SECONDS} s not {what}")
     try:
@@ -188,13 +192,14 @@ def _connect(what: str, arguments: dict) -> None:
     over = threading.Event()
     watch = threading.Thread(target=_watch, args=(over,), name="genjax-watch", daemon=True)
     watch.start()
-    # Python ends daemon threads by force when it exits; one inside JAX's client aborts the process.
+    # At exit Python stops daemon threads by force, which aborts the process if one is inside JAX's
+    # client. So the watch is told to end, then joined (`atexit` calls the last registered first).
     atexit.register(watch.join, 2 * _BEAT_SECONDS)
     atexit.register(over.set)
 
 
 def _check_reachable(coordinator: str, process_id: int) -> None:
-    """Tries the coordinator's address, as JAX's own runtime aborts where it cannot be had."""
+    """Tries the coordinator's address, because JAX's runtime aborts if the address is unusable."""
     host, colon, port = coordinator.rpartition(":")
     if not (colon and host and port.isdigit() and 0 < int(port) < 2**16):
         raise UserError(f"--coordinator={coordinator} has to be HOST:PORT")
@@ -223,10 +228,11 @@ def _check_reachable(coordinator: str, process_id: int) -> None:
 
 
 class _LastWords:
-    """A line on stderr for when JAX's runtime aborts the process, as it does where it cannot go on.
+    """Prints a line on stderr if JAX's runtime aborts the process, as it does on fatal errors.
 
-    An abort runs no Python code. But Python's signal handler writes the signal's number into a
-    pipe first, and at the pipe's other end a small process waits for this one to end.
+    No Python code runs after an abort. But Python's C handler of the signal SIGABRT still writes
+    the signal's number into a pipe (`signal.set_wakeup_fd`). A small child process reads the pipe
+    until this process ends, and prints the line if the number was there.
     """
 
     _READER = (
@@ -249,8 +255,9 @@ class _LastWords:
 
 
 def _watch(over: threading.Event) -> None:
-    """Sends heartbeats and looks for those of the others; ends the process where one is gone."""
+    """Sends heartbeats and reads the others'; ends this process when another failed or is gone."""
     client, me, beat = _client(), index(), 0
+    # {process: (its newest beat, when that was first seen)}
     heard = dict.fromkeys(range(count()), (None, time.monotonic()))
     answered = time.monotonic()
     while not over.wait(_BEAT_SECONDS):
@@ -277,7 +284,7 @@ def _watch(over: threading.Event) -> None:
 
 
 def _end(line: str, code: int) -> None:
-    # The main thread may be inside a collective that never returns: nothing else would end it.
+    # Not `sys.exit`: the main thread may be inside a collective that never returns.
     print(line, file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(code)

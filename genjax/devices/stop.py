@@ -1,10 +1,10 @@
-"""Being asked to stop: SIGTERM (a scheduler) and SIGINT (Ctrl-C) become a wish the loop honours."""
+"""Stopping on request: SIGTERM (a scheduler) and SIGINT (Ctrl-C) set a flag that the loop reads."""
 
 import signal
 
 
 class StopRequest:
-    """While entered, the first signal sets `requested`; a second one ends the process at once."""
+    """A context in which the first signal sets `requested` and a second one ends the process."""
 
     def __init__(self):
         self.requested = ""  # the signal's name

@@ -1,4 +1,8 @@
-"""Whether the backend that will run a program needs its operations spelled out."""
+"""Whether a program uses XLA's native operations or our replacements for them.
+
+XLA's CPU backend is slow with some native operations, above all with gradients of convolutions.
+There the layers of this package are traced as other operations that it is fast with.
+"""
 
 import contextlib
 import contextvars
@@ -10,10 +14,10 @@ _native_only: contextvars.ContextVar = contextvars.ContextVar("native_only", def
 
 @contextlib.contextmanager
 def native():
-    """Within it, programs are traced with the native operations on every backend.
+    """Inside this context, programs are traced with the native operations on every backend.
 
-    For counting a network's own arithmetic, for comparing values, and for what runs so seldom that
-    compiling is most of its cost.
+    For counting a network's own arithmetic, for comparing values, and for programs that run so
+    seldom that compiling is most of their cost: the native operations compile faster.
     """
     token = _native_only.set(True)
     try:
@@ -23,5 +27,5 @@ def native():
 
 
 def spelled_out() -> bool:
-    """Whether to trace what XLA's CPU backend is fast with, in place of the native operations."""
+    """Whether to trace the replacements: on the CPU backend, outside of `native()`."""
     return jax.default_backend() == "cpu" and not _native_only.get()

@@ -1,10 +1,10 @@
-"""The one convolution primitive, fast in value and gradients on every backend.
+"""The convolution that all layers use; its value and gradients are fast on every backend.
 
-On GPU and TPU it is the native operation with its own gradients. On the CPU, where XLA turns many
-of these gradients into naive loops, it is built from the three operations of
-`genjax.nn.correlation`: a strided convolution is space-to-depth followed by one of stride 1, and a
-transposed one the adjoint of that, followed by depth-to-space (Shi et al. 2016, arXiv:1609.05158,
-§3). The values agree to rounding.
+On GPU and TPU it is XLA's native operation with its own gradients. On the CPU, XLA compiles many of
+these gradients to naive loops, so there the convolution is built from the three operations of
+`genjax.nn.correlation`. A strided convolution is space-to-depth followed by a convolution of stride
+1; a transposed one is the adjoint of a convolution of stride 1, followed by depth-to-space (Shi et
+al. 2016, arXiv:1609.05158, §3). Both ways give the same values up to rounding.
 
 All images are f[B, H, W, C]; all kernels f[kh, kw, Cin, Cout]; padding is in pixels.
 """
@@ -44,12 +44,12 @@ def conv(x, kernel, stride: int = 1, padding: Padding = ((0, 0), (0, 0))):
         return (x.reshape(-1, kh * kw * cin) @ kernel.reshape(-1, cout))[:, None, None]
     if stride == 1:
         return correlate(x, kernel)
-    cells = _cells(kernel, stride)
-    height = (x.shape[1] - kh) // stride + cells.shape[0]
-    width = (x.shape[2] - kw) // stride + cells.shape[1]
-    # What the stride never reaches at the far edge is cut off.
+    deep = _space_to_depth_kernel(kernel, stride)
+    height = (x.shape[1] - kh) // stride + deep.shape[0]
+    width = (x.shape[2] - kw) // stride + deep.shape[1]
+    # At the bottom and right, cuts off pixels beyond the last window, or pads to whole blocks.
     x = _fit(x, height * stride, width * stride)
-    return correlate(space_to_depth(x, stride), cells)
+    return correlate(space_to_depth(x, stride), deep)
 
 
 def conv_transpose(x, kernel, stride: int = 1, padding: int = 0):
@@ -63,22 +63,21 @@ def conv_transpose(x, kernel, stride: int = 1, padding: int = 0):
     if not spelled_out():
         return _native(x, kernel[::-1, ::-1], 1, edges, dilation=stride)
     b, h, w, _ = x.shape
-    if (h, w, padding) == (1, 1, 0):  # one input pixel: the mirror of the same case in `conv`
+    if (h, w, padding) == (1, 1, 0):  # one input pixel: a matrix product, as in `conv`
         y = x.reshape(b, cin) @ kernel.transpose(2, 0, 1, 3).reshape(cin, -1)
         return y.reshape(b, kh, kw, cout)
-    # The kernel, with input and output changed over, is that of the convolution of which this is
-    # the adjoint.
-    y = correlate_adjoint(x, _cells(kernel.swapaxes(2, 3), stride))
+    # With its last two axes swapped, `kernel` is that of the convolution whose adjoint this is.
+    y = correlate_adjoint(x, _space_to_depth_kernel(kernel.swapaxes(2, 3), stride))
     height, width = ((n - 1) * stride + k - 2 * padding for n, k in ((h, kh), (w, kw)))
     y = depth_to_space(y, stride)
     return y[:, padding : padding + height, padding : padding + width]
 
 
-def _cells(kernel, stride: int):
-    """The kernel of a strided convolution for an image in cells of stride x stride pixels.
+def _space_to_depth_kernel(kernel, stride: int):
+    """Rearranges a strided convolution's kernel to have stride 1 on a space-to-depth image.
 
-    f[kh, kw, Cin, Cout] -> f[ceil(kh / stride), ceil(kw / stride), stride² Cin, Cout]; it grows by
-    zeros to whole cells.
+    f[kh, kw, Cin, Cout] -> f[ceil(kh / stride), ceil(kw / stride), stride² Cin, Cout], after
+    padding with zeros to multiples of the stride.
     """
     kh, kw, cin, cout = kernel.shape
     mh, mw = -(-kh // stride), -(-kw // stride)

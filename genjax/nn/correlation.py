@@ -1,15 +1,16 @@
 """Stride-1 correlation without padding, and its two gradients, for the CPU.
 
-XLA's CPU backend turns many gradients of convolutions into naive loops, and most of them inside
-the bodies of loops. Correlation is linear in image and kernel, and so are its gradients:
+XLA's CPU backend compiles many gradients of convolutions to naive loops, above all inside the body
+of a `while` loop. Correlation is linear in the image and in the kernel, and so are its gradients:
 
     y = correlate(x, k)          f[B, H, W, Cin], f[kh, kw, Cin, Cout] -> f[B, H', W', Cout]
-    x̄ = correlate_adjoint(g, k)  its transpose with respect to x, for g of y's shape
-    k̄ = kernel_gradient(x, g)    and with respect to k
+    x̄ = correlate_adjoint(g, k)  the gradient with respect to x, where g is that of y
+    k̄ = kernel_gradient(x, g)    the gradient with respect to k
 
-with H' = H - kh + 1. Each one's derivatives are the other two, so all orders, as gradient penalties
-need them, are these three; reverse mode only. Each is computed the cheapest way known for its
-shapes: by minimal filtering (`winograd`), or directly.
+with H' = H - kh + 1. The gradients of each of the three are the other two. Derivatives of any
+order, which gradient penalties need, are therefore made of these three (reverse mode only). Each is
+computed in the way that a cost model expects to be cheapest for its shapes: by minimal filtering
+(`winograd`), or directly.
 """
 
 import jax
@@ -18,15 +19,14 @@ import numpy as np
 
 from genjax.nn import winograd
 
-# In multiply-adds of a large product of matrices, which runs near the peak: what one of a direct
-# convolution costs, for the value and for the gradients; and what it costs to read or write a
-# number in between: of images, and of kernels, whose transforms leave the cache. Measured on x86
-# cores, of which the faster ones have the dearer memory. Good for choosing only.
-_DIRECT = {"value": 1.1, "image": 1.3, "kernel": 1.4}
-_MOVED = 6
-_KERNEL_MOVED = 9
+# The cost model. The unit is one multiply-add of a large matrix product, which runs near the
+# processor's peak. Measured on x86 cores; the faster the core, the more memory costs in this unit.
+# Accurate enough to choose between two ways, not to predict a time.
+_DIRECT = {"value": 1.1, "image": 1.3, "kernel": 1.4}  # a multiply-add of a direct convolution
+_MOVED = 6  # reading or writing a number of an image's transform
+_KERNEL_MOVED = 9  # the same for a kernel's transform, which does not stay in the cache
 
-_THIN = 4  # as many channels as a picture has, at most
+_THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
 
 
 @jax.custom_vjp
@@ -55,7 +55,7 @@ def kernel_gradient(x, g):
         return winograd.kernel_gradient(x, g, m)
     if cin <= _THIN:
         return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
-    if 4 * cout <= cin:  # the other way round, so that the thin side is the one that is read often
+    if 4 * cout <= cin:  # swapped, so that windows are read from the array with fewer channels, g
         full = jnp.pad(g, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
         return _native(*_examples_as_channels(full, x))[:, ::-1, ::-1].transpose(1, 2, 3, 0)
     return _native(*_examples_as_channels(x, g)).transpose(1, 2, 0, 3)
@@ -70,7 +70,7 @@ def _directly(x, kernel):
     # The native operation is slow with few channels on either side.
     if cin <= _THIN:
         return (_columns(x, kh, kw) @ kernel.reshape(-1, cout)).reshape(b, h, w, cout)
-    if 4 * cout <= cin:  # one product for all taps, whose results are small enough to add up
+    if 4 * cout <= cin:  # one matrix product for all taps, whose few channels are cheap to add up
         products = x.reshape(-1, cin) @ kernel.transpose(2, 0, 1, 3).reshape(cin, -1)
         products = products.reshape(*x.shape[:3], kh, kw, cout)
         return sum(products[:, i : i + h, j : j + w, i, j] for i in range(kh) for j in range(kw))
@@ -78,33 +78,39 @@ def _directly(x, kernel):
 
 
 def _native(x, kernel):
-    """Fast where dimensions come in this order, and is no loop of a program's gradients."""
+    """`correlate` as XLA's native convolution, with its dimensions in the order NHWC, HWIO, NHWC.
+
+    Inside the body of a loop, XLA's CPU backend compiles convolutions with another order, such as
+    the kernel gradients that JAX derives, to naive loops.
+    """
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def _columns(x, kh: int, kw: int):
-    """f[B h w, kh kw C]: all that a kernel sees of `x` at each place, its taps in reading order."""
+    """im2col, f[B h w, kh kw C]: the pixels under the kernel at each position, row by row."""
     h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
     taps = [x[:, i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
     return jnp.concatenate(taps, axis=-1).reshape(-1, kh * kw * x.shape[-1])
 
 
 def _examples_as_channels(x, g):
-    """f[B, H, W, C], f[B, h, w, D] -> f[C, H, W, B], f[h, w, B, D].
+    """The image and kernel whose correlation is a kernel's gradient, f[C, kh, kw, D].
 
-    The correlation of these sums over examples and places: a kernel's gradient f[C, kh, kw, D].
+    f[B, H, W, C], f[B, h, w, D] -> f[C, H, W, B], f[h, w, B, D]. With the examples as channels, the
+    correlation sums over examples and positions.
     """
     return x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)
 
 
 def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "value") -> int:
-    """The tile size of the cheapest way for an image and a kernel of these shapes; 0 for direct.
+    """The tile size with which minimal filtering is cheapest; 0 where a direct sum is cheaper.
 
-    Minimal filtering is for float32 and wider: in bfloat16 its sums would lose what is left.
+    Minimal filtering is for float32 and wider: it loses precision, and bfloat16 has none to spare.
 
     Args:
+      image, kernel: shapes (B, H, W, Cin) and (kh, kw, Cin, Cout).
       of: what is computed: "value", or the gradient with respect to the "image" or the "kernel".
     """
     kh, kw, cin, cout = kernel
@@ -114,8 +120,8 @@ def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "valu
 
     def cost(m: int) -> float:
         n, tiles = m + kh - 1, b * -(-h // m) * -(-w // m)
-        # A transform goes along one axis, then along the other. What it makes is written, and read
-        # from as many numbers as its rows have.
+        # A transform goes along one axis, then along the other. Each number it makes is written
+        # once and computed from as many numbers as its row of the matrix has nonzero factors.
         windows, kernels, outputs = (
             1 + np.mean(np.count_nonzero(np.round(matrix, 12), axis=1))
             for matrix in winograd.matrices(m, kh)
@@ -126,7 +132,7 @@ def tile(image: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "valu
         multiplied = n * n * tiles * cin * cout
         return multiplied + _MOVED * moved + _KERNEL_MOVED * kernels_moved
 
-    # A correlation has a product a tap for each pixel that it makes.
+    # A direct sum takes one multiply-add per tap, output pixel and pair of channels.
     pixels = image[1] * image[2] if of == "image" else h * w
     direct = _DIRECT[of] * b * pixels * kh * kw * cin * cout
     costs = {m: cost(m) for m in winograd.TILES[kh]} | {0: direct}

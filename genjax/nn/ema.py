@@ -13,8 +13,8 @@ def update(average, value, step, batch_size: int, half_life: float, ramp: float 
     """average + (1 - decay) (value - average), with decay = 2^(-batch / half-life).
 
     Args:
-      step: i32[], rounds of `batch_size` images before this one.
-      half_life: in images; at most `ramp` times the images seen. 0 makes the average the value.
+      step: i32[], how many rounds of `batch_size` images came before this one.
+      half_life: in images; capped at `ramp` times the images seen. With 0 the result is `value`.
     """
     effective = jnp.minimum(half_life, ramp * batch_size * step.astype(jnp.float32))
     decay = jnp.exp2(-batch_size / jnp.maximum(effective, 1e-8))

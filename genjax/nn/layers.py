@@ -1,4 +1,4 @@
-"""Linen layers over `genjax.nn.conv`, by their ordinary names and with padding in pixels."""
+"""Linen layers under their usual names, built on `genjax.nn.conv`, with padding in pixels."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from genjax.nn import conv as convolution
 from genjax.nn.backend import spelled_out
 from genjax.nn.sums import spread, total
 
-# Parameters, statistics and norms stay float32; `dtype` is the type of the arithmetic.
+# Parameters, statistics and normalisations are float32; all other arithmetic is in `dtype`.
 
 
 def _kernel(module: nn.Module, shape: tuple[int, ...]):
-    """A layer's `kernel` as it enters the arithmetic."""
+    """A layer's parameter `kernel`, passed through `kernel_norm` if set, in the layer's `dtype`."""
     kernel = module.param("kernel", module.kernel_init, shape)
     if module.kernel_norm:
         kernel = module.kernel_norm()(kernel)
@@ -23,7 +23,7 @@ def _kernel(module: nn.Module, shape: tuple[int, ...]):
 
 
 def _with_bias(module: nn.Module, y):
-    """A layer's output f[..., features] with its `bias`, if it has one."""
+    """Adds the layer's `bias`, if it has one, to its output `y` f[..., features]."""
     if not module.use_bias:
         return y
     bias = module.param("bias", nn.initializers.zeros, (module.features,)).astype(module.dtype)
@@ -31,11 +31,11 @@ def _with_bias(module: nn.Module, y):
 
 
 class _Convolution(nn.Module):
-    """What both kinds have: their values, and `kernel` f32[k, k, C, features] and `bias`.
+    """The base of both convolutions; parameters `kernel` f32[k, k, C, features] and `bias`.
 
     Attributes:
-      kernel_norm: makes the module that the kernel passes through before it is used, if any, such
-        as `spectral_norm.SpectralNorm`.
+      kernel_norm: if set, makes a module that maps the kernel to the one that is used, such as
+        `spectral_norm.SpectralNorm`.
     """
 
     features: int
@@ -74,7 +74,7 @@ class Dense(nn.Module):
     """A linear layer f[B, N] -> f[B, features], with `kernel` f32[N, features] and `bias`.
 
     Attributes:
-      kernel_norm: as of the convolutions.
+      kernel_norm: as for `Conv`.
     """
 
     features: int
@@ -92,12 +92,13 @@ class Dense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) in float32.
 
-    With `axis_name`, the statistics are those of the global batch, as they are without it when the
-    batch is sharded by `jit`. `train=False` uses the running averages.
+    The statistics are those of the global batch: averaged over the axis `axis_name` where each
+    device sees its own shard, and by the compiler where `jit` shards the batch. `train=False` uses
+    the running averages.
 
     Attributes:
       momentum: weight of the old running average; 0.9 is PyTorch's 0.1.
-      axis_name: the mapped axis over which the batch is divided, if any.
+      axis_name: the mapped axis over which the batch is sharded; None where `x` is all of it.
     """
 
     momentum: float = 0.9
@@ -115,9 +116,9 @@ class BatchNorm(nn.Module):
             "mean": self.variable("batch_stats", "mean", jnp.zeros, features),
             "var": self.variable("batch_stats", "var", jnp.ones, features),
         }
-        # What a convolution's pieces make, and those of the gradient from above, is made once: XLA
-        # would make it again for every sum.
-        x = _once(x).astype(jnp.float32)
+        # Materialises x and, in the last line, the incoming gradient. The convolutions around this
+        # layer assemble both from many arrays; XLA would fuse that into every sum and repeat it.
+        x = _materialise(x).astype(jnp.float32)
         if train:
             n = x.size // x.shape[-1]
             moments = pmean((total(x) / n, total(jnp.square(x)) / n), self.axis_name)
@@ -130,36 +131,36 @@ class BatchNorm(nn.Module):
             found = {name: variable.value for name, variable in running.items()}
         scale *= jax.lax.rsqrt(found["var"] + self.epsilon)
         y = x * spread(scale, x.shape) + spread(bias - found["mean"] * scale, x.shape)
-        return _once_back(y.astype(self.dtype))
+        return _materialise_gradient(y.astype(self.dtype))
 
 
-def _once(x):
-    """`x`, to be computed before it is used, where the compiler has to be told."""
+def _materialise(x):
+    """`x` behind a barrier that keeps XLA's CPU backend from fusing it into what reads it."""
     return jax.lax.optimization_barrier(x) if spelled_out() else x
 
 
 @jax.custom_vjp
-def _once_back(x):
-    """`x`, with a gradient that is computed before it is used."""
+def _materialise_gradient(x):
+    """`x`, whose gradient passes through `_materialise`."""
     return x
 
 
-_once_back.defvjp(lambda x: (x, None), lambda _, g: (_once(g),))
+_materialise_gradient.defvjp(lambda x: (x, None), lambda _, g: (_materialise(g),))
 
 
 @jax.custom_vjp
 def max_pool(x):
     """Maximum over windows of 2 x 2 pixels, f[B, H, W, C] -> f[B, H // 2, W // 2, C].
 
-    Its gradient goes to the window's first maximum in reading order, as the native operation's
-    does. Spelled out because XLA's CPU backend runs the native gradient (select-and-scatter) as a
-    naive loop.
+    The gradient goes to the window's first maximum, row by row, as that of XLA's native operation
+    does. Written out here because XLA's CPU backend compiles the native gradient
+    (select-and-scatter) to a naive loop.
     """
     return _max_pool(x)[0]
 
 
 def _max_pool(x):
-    """(maxima, their places 0 to 3 in the windows in reading order), i8[B, H // 2, W // 2, C]."""
+    """(maxima, i8[B, H // 2, W // 2, C] their places in the windows, 0 to 3 row by row)."""
     h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     top = _first_larger((x[:, :h:2, :w:2], 0), (x[:, :h:2, 1:w:2], 1))
     bottom = _first_larger((x[:, 1:h:2, :w:2], 2), (x[:, 1:h:2, 1:w:2], 3))
@@ -167,6 +168,7 @@ def _max_pool(x):
 
 
 def _first_larger(a, b):
+    """The larger of two (values, places), elementwise; `a` where they are equal."""
     first = a[0] >= b[0]
     return jnp.where(first, a[0], b[0]), jnp.where(first, jnp.int8(a[1]), jnp.int8(b[1]))
 

@@ -1,4 +1,7 @@
-"""The type of the arithmetic; parameters, norms, losses and statistics are float32 in any case."""
+"""The type of a network's arithmetic.
+
+Parameters, normalisations, losses and statistics are float32 in any case.
+"""
 
 import jax.numpy as jnp
 

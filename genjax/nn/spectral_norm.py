@@ -1,7 +1,8 @@
 """Spectral normalisation: Miyato et al. 2018, arXiv:1802.05957.
 
-A kernel divided by its largest singular value, which the power method follows: the vectors of one
-update are where the next one starts, because the kernel has hardly moved since.
+A kernel is divided by an estimate of its largest singular value. One step of the power method per
+update is enough for that: it starts from the vectors of the update before, and the kernel has
+hardly changed since.
 """
 
 import flax.linen as nn
@@ -12,20 +13,22 @@ from genjax.devices import gather_params
 
 COLLECTION = "spectral"
 
-_EPSILON = 1e-12  # of the authors' code
+_EPSILON = 1e-12  # as in the authors' code
 
 
 class SpectralNorm(nn.Module):
     """Kernel f32[..., features] -> kernel / sigma, f32[..., features].
 
-    sigma = u·Wv is what the stored vectors make of the norm of W, the kernel as a matrix of
-    `features` rows, as in the authors' code. Gradients go through W alone; u and v are constants.
+    sigma = u·Wv estimates the spectral norm of W, the kernel as a matrix of `features` rows, from
+    the stored vectors u and v, as in the authors' code. Gradients flow through W alone; u and v
+    count as constants.
 
-    The vectors, f32[features] and f32[rest], are variables of the collection `spectral`: part of
-    the state, and functions of the parameters alone, so that they are the same on all devices. They
-    take one step of the power method (Algorithm 1, step 1) each time the module is applied with
-    that collection mutable, and stay where they are otherwise. Who applies a network several times
-    with the same parameters makes it mutable once, and has one and the same function every time.
+    The vectors u f32[features] and v f32[rest] are variables of the collection `spectral` and part
+    of the state. They depend on the parameters alone and not on the batch, so they are the same on
+    all devices. Each application of the module with that collection mutable makes one step of the
+    power method (Algorithm 1, step 1); other applications leave u and v unchanged. To apply a
+    network several times in one update as the same function, make the collection mutable in the
+    first application only.
     """
 
     @nn.compact
@@ -37,7 +40,7 @@ class SpectralNorm(nn.Module):
             fixed = jax.lax.stop_gradient(matrix)
             v.value = _unit(_dot(gather_params(u.value), fixed))
             u.value = _unit(_dot(fixed, v.value))
-        # Used by every device, where `fsdp` keeps a part of them on each.
+        # `fsdp` shards u and v; every device needs all of them here.
         sigma = _dot(_dot(gather_params(u.value), matrix), gather_params(v.value))
         return kernel / sigma
 
@@ -46,7 +49,7 @@ class SpectralNorm(nn.Module):
 
 
 def _dot(a, b):
-    """A product in full float32, which accelerators round to less unless told."""
+    """A product in full float32; by default accelerators compute it with less precision."""
     return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
 
 

@@ -1,9 +1,9 @@
-"""Sums over all axes but the last, and what they are the gradients of.
+"""Sums over all axes but the last, and the broadcast that is their gradient.
 
-XLA's CPU backend makes a reduction over a batch's pictures a tree of passes over windows of pixels.
-One axis after the other takes a tenth of the time, and its partial sums are as many as a tree's, so
-that it rounds no worse. `total` and `spread` are transposes of each other: each one's gradient is
-the other, to any order.
+XLA's CPU backend compiles a sum over a batch's pictures to a tree of passes over windows of pixels.
+Summing one axis after the other takes a tenth of the time, and has as many partial sums as the
+tree, so it rounds no worse. `total` and `spread` are transposes of each other: the gradient of each
+is the other, to any order.
 """
 
 from functools import partial
@@ -16,11 +16,11 @@ from genjax.nn.backend import spelled_out
 
 @jax.custom_vjp
 def total(x):
-    """f[..., C] -> f[C]."""
+    """Sums over all axes but the last, f[..., C] -> f[C]."""
     if not spelled_out():
         return x.sum(tuple(range(x.ndim - 1)))
-    # From the second axis on: the first may be divided over devices, and is summed when little is
-    # left. The barriers keep the compiler from making one reduction of all.
+    # The first axis comes last: it may be sharded over devices, and by then there is little left to
+    # exchange. The barriers keep the compiler from merging the sums into one reduction.
     while x.ndim > 2:
         x = jax.lax.optimization_barrier(x.sum(1))
     return x.sum(0) if x.ndim == 2 else x
@@ -28,7 +28,7 @@ def total(x):
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def spread(v, shape: tuple[int, ...]):
-    """f[C] -> f[*shape], of which C is the last axis."""
+    """Broadcasts f[C] -> f[*shape], whose last axis is C."""
     return jnp.broadcast_to(v, shape)
 
 

@@ -21,7 +21,7 @@ def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats
 
 
 def with_params(variables, params):
-    """`variables` with these `params`, gathered first where devices hold a part of them each."""
+    """`variables` with these `params`, which `fsdp` all-gathers first (`devices.gather_params`)."""
     return variables | {"params": gather_params(params)}
 
 

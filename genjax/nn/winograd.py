@@ -1,22 +1,22 @@
-"""Convolution by minimal filtering: fewer multiplications than a direct sum has.
+"""Convolution by minimal filtering, which takes fewer multiplications than a direct sum.
 
 Winograd 1980 (Arithmetic Complexity of Computations), in the form of Lavin and Gray 2016
 (arXiv:1509.09308, §4): m outputs of a filter with r taps come from n = m + r - 1 products instead
-of m r. In two dimensions a tile of m x m outputs takes n² products of matrices,
+of m r. In two dimensions a tile of m x m outputs takes n² matrix products,
 
     Y = Aᵀ [(G k Gᵀ) ⊙ (Bᵀ d B)] A,
 
-where d is the window of n x n pixels that a tile sees and ⊙ also sums over channels. The same three
-matrices give the two gradients, which are linear in the same way: windows of one tile and the next
-overlap by r - 1 pixels, and there the input's gradient is added up.
+where d is the window of n x n pixels that the tile depends on and ⊙ also sums over channels. The
+two gradients use the same three matrices. The windows of neighbouring tiles overlap by r - 1
+pixels, and there the input's gradient is the sum over the tiles.
 
-The matrices come from interpolation at the points below and infinity. Larger tiles multiply less
-and round more: against a direct sum the error grows 2-fold for tiles of 2, 7-fold for tiles of 4,
-which `tests/nn/test_winograd.py` holds.
+The matrices come from polynomial interpolation at the points below and at infinity. Larger tiles
+multiply less and round more: the error was measured as twice that of a direct sum for m = 2 and
+seven times for m = 4, and `tests/nn/test_winograd.py` bounds it.
 
-Every one of the n² transformed arrays reads many pixels of what it is made from. The barriers make
-XLA compute that once; left to itself it would compute it, and all elementwise operations before it,
-again for each (see `genjax.devices.parallel`).
+Each of the n² transformed arrays reads many pixels of its input. The optimisation barriers make XLA
+materialise that input. It would otherwise fuse the input's computation, with all elementwise
+operations before it, into each of the n² arrays and repeat it (see `genjax.devices.parallel`).
 """
 
 import functools
@@ -27,8 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# {(m, r): the finite points}. Those for tiles of 4 were chosen for the smallest error among small
-# fractions, as Barabasz et al. 2020 (doi:10.1145/3412380) recommend.
+# {(m, r): the finite interpolation points}. Those for m = 4 have the smallest error among small
+# fractions, as Barabasz et al. 2020 (doi:10.1145/3412380) recommend to choose them.
 _POINTS = {
     (2, 2): (0, -1),
     (4, 2): (0, 1, -1, 1 / 2),
@@ -38,12 +38,12 @@ _POINTS = {
 TILES = {r: tuple(m for m, taps in _POINTS if taps == r) for r in (2, 3)}  # {taps: tile sizes}
 
 
-# Layers of equal shapes share a trace; nothing of it is seen in the program.
+# Layers of equal shapes share one trace; `inline` leaves no call of it in the program.
 _traced_once = functools.partial(jax.jit, static_argnames="m", inline=True)
 
 
 class Matrices(NamedTuple):
-    """Of one dimension: y = output (kernel k ⊙ window d).
+    """The algorithm in one dimension: y = output @ ((kernel @ k) * (window @ d)).
 
     Attributes:
       window: f64[n, n], Bᵀ.
@@ -58,16 +58,20 @@ class Matrices(NamedTuple):
 
 @functools.cache
 def matrices(m: int, r: int) -> Matrices:
-    """F(m, r) of Toom and Cook, with rows scaled by powers of two to norms near one."""
+    """The matrices F(m, r) of Toom and Cook for m outputs and r taps.
+
+    The rows of Bᵀ and the columns of Aᵀ are scaled by powers of two to norms near one, and the rows
+    of G by the inverse.
+    """
     points = _POINTS[m, r]
 
     def evaluate(terms: int) -> np.ndarray:
-        """[n, terms], which takes a polynomial's coefficients to its values; last at infinity."""
+        """[n, terms]: maps a polynomial's coefficients to its values, the last one at infinity."""
         finite = [[float(p) ** i for i in range(terms)] for p in points]
         return np.array([*finite, [0.0] * (terms - 1) + [1.0]])
 
-    # The product of two polynomials is interpolated from products of values; filtering is that
-    # bilinear map transposed with respect to the longer polynomial.
+    # A product of polynomials with m and r terms is interpolated from the products of their values.
+    # Filtering is the transpose of that bilinear map with respect to the polynomial of m terms.
     window = np.linalg.inv(evaluate(m + r - 1)).T
     kernel, output = evaluate(r), evaluate(m).T
     near_one = [2.0 ** np.round(np.log2(np.linalg.norm(each))) for each in (*window, *output.T)]
@@ -122,7 +126,7 @@ def kernel_gradient(x, g, m: int):
 
 
 def _windows(x, m: int, r: int) -> list[list]:
-    """Bᵀ d B of all windows: n x n arrays f[B th tw, C]."""
+    """Bᵀ d B of the windows of all th x tw tiles: n x n arrays f[B th tw, C]."""
     n, (h, w) = m + r - 1, (x.shape[1] - r + 1, x.shape[2] - r + 1)
     th, tw = -(-h // m), -(-w // m)
     x = jax.lax.optimization_barrier(x)
@@ -137,7 +141,7 @@ def _windows(x, m: int, r: int) -> list[list]:
 
 
 def _tiles(g, m: int, r: int) -> list[list]:
-    """A g Aᵀ of all tiles: n x n arrays f[B th tw, C]."""
+    """A g Aᵀ of all th x tw tiles: n x n arrays f[B th tw, C]."""
     h, w = g.shape[1:3]
     g = jax.lax.optimization_barrier(g)
     g = jnp.pad(g, ((0, 0), (0, -h % m), (0, -w % m), (0, 0)))
@@ -151,25 +155,25 @@ def _kernels(kernel, m: int) -> list[list]:
     return _transform(matrices(m, r).kernel, [[kernel[i, j] for j in range(r)] for i in range(r)])
 
 
-def _transform(matrix: np.ndarray, pieces: Sequence[Sequence]) -> list[list]:
-    """matrix @ pieces @ matrix.T, of a square array whose elements are arrays."""
-    half = [_combine(matrix, column) for column in zip(*pieces, strict=True)]
+def _transform(matrix: np.ndarray, blocks: Sequence[Sequence]) -> list[list]:
+    """matrix @ blocks @ matrix.T, where each entry of the square `blocks` is an array."""
+    half = [_combine(matrix, column) for column in zip(*blocks, strict=True)]
     half = jax.lax.optimization_barrier(half)
     return [_combine(matrix, row) for row in zip(*half, strict=True)]
 
 
 def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
-    """matrix @ arrays, of a vector whose elements are arrays.
+    """matrix @ arrays, where each entry of the vector `arrays` is an array.
 
-    A step has hundreds of these: their operations are few, and not `jax.numpy`'s, so that tracing
-    them takes no seconds.
+    A training step traces hundreds of these. They use as few operations as possible, and those of
+    `jax.lax` instead of `jax.numpy`, because tracing them would otherwise take seconds.
     """
     factor = functools.cache(lambda c: jax.lax.full_like(arrays[0], c))
     scaled = functools.cache(lambda c, j: jax.lax.mul(arrays[j], factor(c)))
 
     def combined(row):
         terms = [(j, c) for j, c in enumerate(row) if c]
-        terms.sort(key=lambda term: term[1] < 0)  # begin with one that is not subtracted
+        terms.sort(key=lambda term: term[1] < 0)  # start with a positive one: no `neg`
         total = None
         for j, c in terms:
             term = arrays[j] if abs(c) == 1 else scaled(abs(c), j)
@@ -183,13 +187,13 @@ def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
 
 
 def _overlap(parts: list, m: int, r: int, axis: int):
-    """Puts windows of n pixels, one every m, side by side, and adds what overlaps.
+    """Lays out windows of n pixels, one every m pixels, and adds them where they overlap.
 
     Args:
-      parts: pixel i of every window, n arrays with t windows along `axis`.
+      parts: n arrays with t windows along `axis`; array i holds pixel i of every window.
 
     Returns:
-      t m + r - 1 pixels along `axis`, and zeros beyond.
+      (t + 1) m pixels along `axis`, of which those from t m + r - 1 on are zero.
     """
 
     def shifted(part, windows: int):

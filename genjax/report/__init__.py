@@ -1,5 +1,5 @@
-"""What people and programs see of a run: metrics.jsonl, TensorBoard, pictures, progress, and the
-page that shows all of it."""
+"""What a run shows to people and programs: metrics.jsonl, TensorBoard, pictures, the progress
+line, and report.html, the page that has all of it."""
 
 from genjax.report.meter import Meter, as_computed
 from genjax.report.page import write_page

@@ -1,7 +1,7 @@
 """TensorBoard's event files.
 
-tensorboardX makes the events. Its own writer is not used: it writes from a thread, which a full
-disk ends unheard, and the run then waits for ever for room in that thread's queue.
+tensorboardX encodes the events, but its writer is not used. That one writes from a thread, which a
+full disk ends without a message, and the run then blocks for ever on the thread's full queue.
 """
 
 import socket
@@ -14,24 +14,25 @@ from etils import epath
 
 from genjax.files import growing, write_atomically
 
-# An object store has no append, so a file is written as a whole each time: files stay small.
-# TensorBoard reads one after the other, by name.
+# Object stores cannot append, so each write there uploads a whole file. Files are therefore kept
+# small: a full one is followed by another, and TensorBoard reads them in the order of their names.
 MAX_BYTES = 8_000_000
 
 
 class Board:
-    """The scalars and pictures of one run, from a step on."""
+    """Writes the scalars and pictures of one run, from a given step on."""
 
     def __init__(self, folder: epath.Path, step: int) -> None:
-        """Goes on after `step` in `folder`, which is made where it is missing; 0 starts afresh.
+        """Goes on after `step` in `folder`, which is created if it is missing.
 
-        TensorBoard is told to forget what earlier files say of later steps.
+        Step 0 deletes earlier files. At any other step, TensorBoard is told to drop what earlier
+        files contain of later steps.
         """
         folder.mkdir(parents=True, exist_ok=True)
         if step == 0:
             for old in folder.glob("events.out.tfevents.*"):
                 old.unlink()
-        # The step and the part keep a quick resume from overwriting the file of the run before it.
+        # The step is in the name so that a run that resumes within a second overwrites no file.
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{step:08d}"
         self._stem = folder / name
         self._part = 0
@@ -55,7 +56,7 @@ class Board:
         self._add(step, summary=summary.image(name, image, dataformats="HWC"))
 
     def flush(self) -> None:
-        """Returns once everything added is where it shall stay."""
+        """Returns once everything added is stored durably."""
         self._file.flush()
 
     def _begin(self) -> None:
@@ -75,7 +76,7 @@ class Board:
 
 
 def _record(fields: dict) -> bytes:
-    """An event as a TFRecord: length, its checksum, data, its checksum."""
+    """An event as a TFRecord: length, checksum of the length, data, checksum of the data."""
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.record_writer import masked_crc32c
 

@@ -1,4 +1,4 @@
-"""What happened since the last line of metrics: means of every step's metrics, and the speed."""
+"""Sums up the steps since the last line of metrics.jsonl: means of their metrics, and the speed."""
 
 import math
 import time
@@ -10,13 +10,13 @@ from genjax.errors import NonFiniteError
 
 
 class Meter:
-    """Collects steps between two lines of `metrics.jsonl`.
+    """Collects the steps between two lines of `metrics.jsonl`.
 
-    The sums are part of a checkpoint: a run resumed between two lines writes the same means as one
-    that was never interrupted.
+    The sums are part of a checkpoint, so that a run resumed between two lines writes the same means
+    as one that was never interrupted.
 
-    A step with a metric that is not finite ends the run, or is left out of the means and counted
-    where such steps are skipped (`steps.step_function`).
+    A step with a metric that is not finite ends the run. Where such steps are skipped
+    (`steps.step_function`), it is counted instead, and left out of the means.
 
     Args:
       saved: what `saved()` returned when the checkpoint was written.
@@ -26,9 +26,9 @@ class Meter:
     def __init__(self, saved: Mapping | None = None, max_skipped: int | None = None):
         saved = saved or {"sums": {}, "steps": 0, "skipped": 0, "in_a_row": 0, "seconds": 0.0}
         self._sums = dict(saved["sums"])
-        self._steps = saved["steps"]  # that the sums are of
-        self._skipped = saved["skipped"]  # since the last line
-        self._in_a_row = saved["in_a_row"]  # skipped at the end, across lines
+        self._steps = saved["steps"]  # how many steps the sums are of
+        self._skipped = saved["skipped"]  # steps skipped since the last line
+        self._in_a_row = saved["in_a_row"]  # how many of the newest steps in a row were skipped
         self._max_skipped = max_skipped
         self._before = saved["seconds"]
         self._started = self._resumed = time.monotonic()
@@ -36,11 +36,11 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since step 0, without the time between an interruption and its resume."""
+        """Seconds of training since step 0, without the time between interruption and resume."""
         return self._before + time.monotonic() - self._started
 
     def saved(self) -> dict:
-        """JSON that a checkpoint carries."""
+        """The meter's contents as JSON, for a checkpoint."""
         return {
             "sums": dict(self._sums),
             "steps": self._steps,
@@ -50,19 +50,19 @@ class Meter:
         }
 
     def resume_clock(self):
-        """Begins to count time for the speed: compilation, evaluation and the like are left out."""
+        """Starts timing steps from now, which leaves compilation, evaluation and the like out."""
         self._resumed = time.monotonic()
 
     def wait(self, seconds: float):
-        """Adds what the host spent on a chunk's inputs: waiting for data, and placing it."""
+        """Adds the time that the host spent on a chunk's inputs: waiting for and placing data."""
         self._waited += seconds
 
     def add(self, last_step: int, metrics: Mapping[str, np.ndarray], images_per_step: int):
         """Adds the steps that end with `last_step`; metrics are {name: f32[n]}.
 
         Raises:
-          NonFiniteError: a metric of one of the steps is NaN or infinite, where none is skipped, or
-            more than `max_skipped` in a row are.
+          NonFiniteError: a metric of a step is NaN or infinite and no steps are skipped, or this is
+            so for more than `max_skipped` steps in a row.
         """
         now = time.monotonic()
         self._busy += now - self._resumed
@@ -88,13 +88,13 @@ class Meter:
         return self._images / max(self._busy, 1e-9)
 
     def take(self) -> dict[str, float]:
-        """The means since the last `take`, named `train/…`, and what the steps took.
+        """The metrics of the steps since the last `take`; begins anew.
 
-        `perf/images_per_sec`, all devices together; `perf/step_ms` of the clock, and of these
-        `perf/input_wait_ms` in which the host was busy with a step's input.
-
-        Where steps are skipped, also their number as `train/skipped`; the means are of the others,
-        and missing where there is no other.
+        `train/…`: the means over the steps, without skipped ones; missing if all were skipped.
+        `train/skipped`: how many steps were skipped, in a run that skips steps.
+        `perf/images_per_sec`: images a second, all devices together.
+        `perf/step_ms`: milliseconds a step; `perf/input_wait_ms`: those of them that the host spent
+        on the step's inputs.
         """
         means = {f"train/{name}": total / self._steps for name, total in self._sums.items()}
         if self._max_skipped is not None:
@@ -107,7 +107,7 @@ class Meter:
         return means
 
     def _describe(self, step: int, metrics: Mapping[str, float]) -> str:
-        """What went wrong first at `step`."""
+        """Names the first metric that is not finite at `step`."""
         name = next(name for name in as_computed(metrics) if not np.isfinite(metrics[name]))
         what = f"train/{name} is {metrics[name]} at step {step}"
         if self._max_skipped is None:
@@ -116,9 +116,9 @@ class Meter:
 
 
 def as_computed(names: Iterable[str]) -> list[str]:
-    """The names with a gradient's norm after the losses that it is of: what fails first is first.
+    """Sorts metric names by when a step computes them, so that the first to fail comes first.
 
-    "d_loss", "d_grad_norm", "g_loss", "g_grad_norm": the discriminator's update comes before the
-    generator's, in time as in the alphabet.
+    For example "d_loss", "d_grad_norm", "g_loss", "g_grad_norm": a gradient's norm follows its
+    loss, and the generator's update follows the discriminator's, as in the alphabet.
     """
-    return sorted(names, key=lambda name: name.replace("grad_norm", "~"))  # which ASCII has last
+    return sorted(names, key=lambda name: name.replace("grad_norm", "~"))  # "~" sorts after letters

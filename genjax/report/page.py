@@ -1,4 +1,4 @@
-"""report.html: what a run did, in one page that needs nothing else to be read anywhere."""
+"""Writes report.html, a self-contained page that shows what a run did."""
 
 import io
 import json
@@ -15,11 +15,11 @@ from genjax.files import write_atomically
 from genjax.report.pictures import pictures
 from genjax.report.report import format_duration, format_number, read_metrics
 
-MAX_POINTS = 2000  # a curve
-SMOOTHING_POINTS = 200  # a longer curve, where noisy, gets a running mean drawn over it
+MAX_POINTS = 2000  # of a curve
+SMOOTHING_POINTS = 200  # a noisy curve with more points gets a running mean drawn over it
 
 # Matplotlib writes colours as hexadecimal numbers; the page replaces these by its CSS variables, so
-# that one drawing serves light and dark.
+# that one drawing serves light and dark mode.
 _CSS_COLOURS = {
     "#000001": "var(--text-2)",
     "#000002": "var(--grid)",
@@ -111,7 +111,7 @@ def _totals(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _groups(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Series]]:
-    """The curves, `train/x` and `eval/x` together under `x`, each speed under its own name."""
+    """The curves by plot: `train/x` and `eval/x` together under `x`, each `perf/…` by itself."""
     points: dict[str, list[tuple[int, float | None]]] = {}
     for record in metrics:
         for name, value in record.items():
@@ -130,9 +130,9 @@ def _groups(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Series]]:
 
 
 def thin(steps: np.ndarray, values: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most about `limit` of the points [N], both ends and the extremes of every stretch kept.
+    """About `limit` of the points [N] at most: both ends, and the extremes of every stretch.
 
-    Picking every n-th point would hide the spikes that a person looks for.
+    Keeping every n-th point would hide the spikes that a person looks for.
     """
     if len(steps) <= limit:
         return steps, values
@@ -169,7 +169,7 @@ def _plot(name: str, group: Sequence[Series], last_step: int) -> Plot:
 
 
 def _svg(group: Sequence[Series], last_step: int) -> str:
-    """The curves as an SVG element without text from outside, so it is safe to inline."""
+    """The curves as an SVG element. It has no text from outside, so it is safe to inline."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
@@ -204,7 +204,7 @@ def _svg(group: Sequence[Series], last_step: int) -> str:
             plain = FuncFormatter(lambda value, _: f"{value:.6g}")
             large = np.abs(everything).max() >= 10_000
             axes.yaxis.set_major_formatter(EngFormatter(sep="") if large else plain)
-        axes.set_xlim(0, max(1, last_step) * 1.02)  # the same for all, to compare them
+        axes.set_xlim(0, max(1, last_step) * 1.02)  # the same in all plots
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(axis="y", linewidth=0.6)
@@ -221,7 +221,8 @@ def _draw(axes, series: Series) -> None:
     colour = _LINE_COLOURS.get(series.kind, "#000003")
     steps, values = thin(series.steps, series.values, MAX_POINTS)
     marker = "o" if len(values) <= 20 else None
-    # Noise goes up and down many times its range; a mean over a smooth curve would only distort it.
+    # A noisy curve goes up and down by many times its range. A smooth one gets no running mean,
+    # which would only distort it.
     travelled = np.abs(np.diff(series.values)).sum()
     noisy = len(series.values) > SMOOTHING_POINTS and travelled > 5 * np.ptp(series.values)
     axes.plot(
@@ -240,7 +241,7 @@ def _draw(axes, series: Series) -> None:
 
 
 def _page_svg(svg: str) -> str:
-    """A file of matplotlib's as an inline element: no prolog, no ids in the way, page colours."""
+    """Matplotlib's SVG file as an inline element: no prolog or ids, the page's font and colours."""
     svg = svg[svg.index("<svg") :]
     opening, rest = svg.split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', opening)[0]
@@ -256,7 +257,7 @@ def _page_svg(svg: str) -> str:
 
 
 def _config(workdir: epath.Path) -> dict[str, dict[str, str]]:
-    """config.json as {section: {dotted key in it: value as JSON}}; keys of no section under ""."""
+    """config.json as {section: {dotted key: value as JSON}}; keys outside sections are under ""."""
     path = workdir / "config.json"
     if not path.exists():
         return {}

@@ -1,4 +1,4 @@
-"""The pictures of report.html: each once, and small enough for a page that holds them all."""
+"""The pictures of report.html: none twice, and compressed to keep the page small."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from genjax.images import grid
 from genjax.report.report import find_pictures
 
-MAX_HISTORY = 12  # pictures in a strip
+MAX_HISTORY = 12  # pictures in a strip, which shows how the samples of one name developed
 LARGE_BYTES = 2_000_000  # all large pictures together, before base64
 HISTORY_BYTES = 800_000  # all strips together, before base64
 LARGE_SIDE = 1600  # pixels
@@ -23,12 +23,12 @@ HISTORY_SIDE = 320
 class Picture(NamedTuple):
     caption: str
     uri: str  # "" where the file cannot be read
-    width: int  # CSS pixels at which it is shown where there is room
-    pixelated: bool
+    width: int  # in CSS pixels, unless the window is narrower
+    pixelated: bool  # whether it is enlarged, and then without smoothing
 
 
 def spread(items: Sequence[Any], limit: int) -> list[Any]:
-    """At most `limit` of the items, evenly over the sequence, first and last included."""
+    """At most `limit` of the items, evenly spaced, with the first and the last."""
     if len(items) <= limit:
         return list(items)
     return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
@@ -37,9 +37,9 @@ def spread(items: Sequence[Any], limit: int) -> list[Any]:
 def pictures(
     workdir: epath.Path,
 ) -> tuple[list[Picture], list[Picture], dict[str, list[Picture]]]:
-    """What lies in the run's folder: results, the newest samples of each name, and their history.
+    """(results, newest samples, {name: history of samples}), read from the run's folder.
 
-    Results and newest samples that are the same, to the pixel, are there once.
+    A picture that repeats another result or newest sample is left out (`_without_repeats`).
     """
     results = {path.name: _read(path) for path in sorted(workdir.glob("result*.png"), key=_order)}
     by_name: dict[str, list[tuple[int, epath.Path]]] = {}
@@ -49,7 +49,7 @@ def pictures(
     for name, found in by_name.items():
         step, path = found[-1]
         newest[f"{name or 'samples'} at step {step:,}"] = _read(path)
-    shown = _once(results, newest)
+    shown = _without_repeats(results, newest)
     strips = {name: spread(found, MAX_HISTORY) for name, found in by_name.items() if len(found) > 1}
     large = LARGE_BYTES // max(1, len(shown))
     small = HISTORY_BYTES // max(1, sum(map(len, strips.values())))
@@ -68,7 +68,7 @@ def pictures(
 
 
 def _order(path: epath.Path) -> list[str | int]:
-    """By name, `result_10` after `result_9`."""
+    """A sort key: by name, with `result_10` after `result_9`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
 
 
@@ -78,16 +78,17 @@ def _read(path: epath.Path) -> Image.Image | None:
         with Image.open(io.BytesIO(path.read_bytes())) as file:
             return file.convert("RGBA" if "A" in file.getbands() else "RGB")
     except (UnidentifiedImageError, OSError):
-        # A picture cut short by a crash must not take the page with it; the page says so.
+        # A picture cut short by a crash must not break the page, which says that it is unreadable.
         return None
 
 
-def _once(
+def _without_repeats(
     results: dict[str, Image.Image | None], newest: dict[str, Image.Image | None]
 ) -> dict[str, Image.Image | None]:
-    """Both, without what is to the pixel an earlier one, and without a grid of all other results.
+    """Results and newest samples, without pictures whose content another one shows.
 
-    A file that cannot be read is like no other.
+    Left out are pictures equal to an earlier one, pixel for pixel, and a grid of all other results.
+    A file that could not be read (None) is always kept.
     """
     pixels = {name: np.asarray(image) for name, image in (results | newest).items() if image}
     again, seen = set(), []
@@ -101,7 +102,7 @@ def _once(
 
 def _is_grid(sheet: np.ndarray, parts: Sequence[np.ndarray]) -> bool:
     several = len(parts) > 1 and len({part.shape for part in parts}) == 1
-    # To lay them out takes long, and only the grid itself has room for all.
+    # A cheap check first, because laying out the grid takes long.
     fits = sheet.size > sum(part.size for part in parts)
     return several and fits and np.array_equal(sheet, grid(np.stack(parts)))
 
@@ -111,14 +112,14 @@ def _picture(image: Image.Image | None, caption: str, side: int, budget: int) ->
     if image is None:
         return Picture(f"{caption}: the file cannot be read", "", 0, False)
     kind, data = _encode(image, side, budget)
-    # Small pictures are enlarged by whole factors, with their pixels as they are.
+    # Small pictures are enlarged by a whole factor, without smoothing.
     factor = max(1, 640 // image.width)
     encoded = base64.b64encode(data).decode("ascii")
     return Picture(caption, f"data:image/{kind};base64,{encoded}", image.width * factor, factor > 1)
 
 
 def _encode(image: Image.Image, side: int, budget: int) -> tuple[str, bytes]:
-    """(format, bytes): PNG where it fits into `budget`, else JPEG as large as does."""
+    """(format, bytes): PNG if it fits into `budget`, else the largest JPEG that does."""
     image = image.copy()
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     data = _saved(image, "png")

@@ -1,6 +1,6 @@
-"""What a run says while it goes: metrics.jsonl, TensorBoard, pictures, and one line of progress.
+"""What a run writes while it trains: metrics.jsonl, TensorBoard, pictures and a progress line.
 
-In a run over several processes only the first one holds a `Report`.
+In a run of several processes only the first one has a `Report`.
 """
 
 import itertools
@@ -56,7 +56,7 @@ class Report:
         self.workdir = epath.Path(workdir)
         samples, metrics = self.workdir / SAMPLES_FOLDER, self.workdir / METRICS_FILE
         samples.mkdir(parents=True, exist_ok=True)
-        for anything in (samples / "*", metrics):  # what a killed run was writing
+        for anything in (samples / "*", metrics):  # files that a killed run left half written
             for partial in anything.parent.glob(partial_name(anything, "*").name):
                 partial.unlink()
         for _, picture_step, path in find_pictures(self.workdir):
@@ -68,9 +68,9 @@ class Report:
         self._progress = None if quiet else Progress(sys.stderr, step, total_steps)
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, Any]) -> None:
-        """Appends the one line that metrics.jsonl has for `step`, and tells TensorBoard.
+        """Writes the metrics of `step`: one line of metrics.jsonl, and TensorBoard's scalars.
 
-        NaN and infinities become null in metrics.jsonl, which is strict JSON, and a gap in
+        NaN and infinities become null in metrics.jsonl, which is strict JSON, and are left out of
         TensorBoard.
 
         Args:
@@ -114,10 +114,10 @@ class Report:
             self._progress.message(text)
 
     def flush(self) -> None:
-        """Returns once everything written so far outlives a power cut.
+        """Returns once everything written so far would survive a power cut.
 
-        A checkpoint vouches for the lines before it, which a resumed run does not write again: so
-        this comes before a checkpoint.
+        To be called before a checkpoint is saved: a run resumed from the checkpoint does not write
+        the lines before it again.
         """
         self._metrics.flush()
         self._board.flush()
@@ -159,14 +159,17 @@ class Progress:
                 mininterval=0.2,
                 miniters=1,
                 bar_format="{percentage:3.0f}%|{bar:12}| {desc}",
-                # A terminal inside a container may say that it is 0 by 0, where tqdm of itself
-                # shows nothing.
+                # A terminal inside a container may report a size of 0 by 0, for which tqdm would
+                # show nothing.
                 ncols=_columns(),
                 nrows=20,
             )
 
     def update(self, step: int, images_per_sec: float, values: Mapping[str, Any]) -> None:
-        """Shows `step`, the time left, the speed and three `values`, unless it has just done so."""
+        """Shows `step`, the time left, the speed and three `values`.
+
+        Elsewhere than on a terminal, at most every `PLAIN_INTERVAL` seconds.
+        """
         now = time.monotonic()
         parts = [f"step {step:,}/{self._total:,}"]
         left = self._seconds_left(step, now)
@@ -184,14 +187,14 @@ class Progress:
             self._print_pending(now)
 
     def message(self, text: str) -> None:
-        """Prints a line without breaking the live one."""
+        """Prints a line above the live one."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         else:
             print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leaves the newest state as the last line."""
+        """Leaves the newest progress as the last line."""
         if self._bar is not None:
             self._bar.close()
         elif self._pending:
@@ -220,7 +223,7 @@ def read_metrics(workdir: epath.Path) -> list[dict[str, Any]]:
     A broken last line, which a crash can leave, is left out.
 
     Raises:
-      UserError: another line is not a JSON object with a whole `step`.
+      UserError: any other line is not a JSON object with an integer `step`.
     """
     path = epath.Path(workdir) / METRICS_FILE
     if not path.exists():
@@ -239,7 +242,7 @@ def read_metrics(workdir: epath.Path) -> list[dict[str, Any]]:
 
 
 def find_pictures(workdir: epath.Path) -> list[tuple[str, int, epath.Path]]:
-    """The (name, step, path) of every picture in samples/, sorted; the plain grid's name is ""."""
+    """The (name, step, path) of every picture in samples/, sorted; "" names the grid of samples."""
     found = []
     for path in (epath.Path(workdir) / SAMPLES_FOLDER).glob("*.png"):
         match = _SAMPLE_NAME.fullmatch(path.name)
@@ -301,5 +304,5 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def _json_number(value: float) -> float | None:
-    # Nine digits tell every float32 from its neighbours.
+    # Nine significant digits distinguish every float32 from its neighbours.
     return float(f"{value:.9g}") if math.isfinite(value) else None

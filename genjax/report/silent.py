@@ -1,8 +1,8 @@
-"""What every process but the first holds in place of a `Report`."""
+"""The stand-in for a `Report` in every process but the first."""
 
 
 class Silent:
-    """Takes all that a `genjax.report.Report` is told, and says nothing."""
+    """Has the methods of `genjax.report.Report`, which do nothing."""
 
     def __init__(self, *_, **__):
         pass

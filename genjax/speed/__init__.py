@@ -1,4 +1,4 @@
-"""What a step costs: its arithmetic, the bytes between devices, and traces of where time goes."""
+"""What a step costs: its arithmetic, the bytes sent between devices, and profiles of its time."""
 
 from genjax.speed.profile import Profile
 from genjax.speed.speed import Speed

@@ -1,13 +1,13 @@
-"""What moves between devices at each step, and how many bytes of it each device sends.
+"""What a step averages over the devices, and how many bytes each device sends for that.
 
     python -m genjax.speed.collectives --config=configs/NAME.py[:ARG] [--devices=1,8,64,256]
                                  [--config.KEY=VALUE ...]
 
 A step averages over the devices: the gradients, 4 bytes a parameter; the statistics that a network
 computes over the global batch (BatchNorm: two numbers a feature forward and two backward, each time
-it is applied); and the metrics. None of it depends on the batch. The averages are read from the
-step itself, traced as each device of `parallel="pmap"` runs it: there they are exact. Under `jit`
-and `fsdp` the compiler chooses, and docs/cloud.md has what it chose.
+it is applied); and the metrics. None of it depends on the batch size. The numbers are read from the
+step, traced as each device of `parallel="pmap"` runs it; for `pmap` they are exact. Under `jit` and
+`fsdp` the compiler chooses the collectives; docs/cloud.md says how far they differ.
 """
 
 import math
@@ -30,7 +30,7 @@ _OTHERS = {"all_gather", "all_to_all", "ppermute", "reduce_scatter"}
 
 
 class Averaged(NamedTuple):
-    """Bytes that one step averages over the devices, before any is divided among them."""
+    """Bytes of the arrays that one step averages; the same for any number of devices."""
 
     gradients: int
     statistics: int
@@ -42,7 +42,7 @@ class Averaged(NamedTuple):
 
 
 def averaged(run: runs.Run) -> Averaged:
-    """What a step of this run averages; it is traced, and nothing is computed.
+    """What a step of this run averages, read from its trace; the step is not executed.
 
     Raises:
       NotImplementedError: the step has a collective that this module does not know how to count.
@@ -59,7 +59,8 @@ def averaged(run: runs.Run) -> Averaged:
     bytes_in = {True: 0, False: 0}
     for count, scope in _averages(program, ""):
         bytes_in[bool(scope)] += count
-    # Gradients are averaged by the task, outside all networks; a network's own have its name.
+    # A task averages gradients outside its networks. Averages inside a network have its name as
+    # scope: those are the statistics.
     return Averaged(
         gradients=bytes_in[False],
         statistics=bytes_in[True],
@@ -68,15 +69,17 @@ def averaged(run: runs.Run) -> Averaged:
 
 
 def sent(what: Averaged, mode: str, devices: int) -> float:
-    """Bytes that each of n devices sends a step.
+    """Bytes that each device sends a step.
 
-    With S bytes, reduce-scatter and all-gather send (n - 1) / n S each, and an all-reduce is one
-    after the other; no way sends less (Patarasuk and Yuan 2009, doi:10.1016/j.jpdc.2008.09.002).
-    `fsdp` gathers the parameters once more, for the backward pass (Rajbhandari et al. 2020,
-    arXiv:1910.02054, §7).
+    Of S bytes over n devices, a reduce-scatter and an all-gather send (n - 1) / n S each. An
+    all-reduce is one followed by the other; no algorithm sends less (Patarasuk and Yuan 2009,
+    doi:10.1016/j.jpdc.2008.09.002). `fsdp` gathers the parameters once more, for the backward pass
+    (Rajbhandari et al. 2020, arXiv:1910.02054, §7).
 
     Args:
+      what: of one step.
       mode: the config's `parallel`.
+      devices: their number n.
     """
     gathered_again = what.gradients if mode == "fsdp" else 0
     return (devices - 1) / devices * (2 * what.total + gathered_again)
@@ -103,7 +106,7 @@ def table(name: str, run: runs.Run, numbers: tuple[int, ...]) -> str:
         "| ---: | ---: | ---: | ---: |",
     ]
     for number in numbers:
-        # Pictures that are parameters take as many devices as divide them.
+        # Pictures that are parameters may use fewer devices, as in `parallel.make`.
         used = math.gcd(batch, number) if run.task.state_is_batch else number
         images = f"{batch // used}" if batch % used == 0 else "not evenly"
         sizes = (size_text(sent(what, mode, used)) for mode in ("jit", "fsdp"))
@@ -120,7 +123,7 @@ def size_text(count: float) -> str:
 
 
 def _averages(jaxpr: Jaxpr, scope: str) -> Iterator[tuple[int, str]]:
-    """(bytes, name of the network that averages, if any) of each average in a program."""
+    """(bytes, scope) of each average in a program; the scope has the network's name, if any."""
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         inside = f"{scope}{equation.source_info.name_stack}"

@@ -1,13 +1,14 @@
-"""How much arithmetic a training step is, and how much of it a device does a second.
+"""How much arithmetic a training step takes, and how much of it a device can do in a second.
 
 *Model FLOP* are those of the matrix products and convolutions of a step, forward and backward, a
-multiplication and an addition counted as two: what the networks ask for, whatever a compiler makes
-of it. Everything else (normalisations, activations, optimisers) is left out, as it is in published
-numbers. They are counted from the traced step, in which every convolution is the native operation
-(`genjax.nn.backend`): formulations that trade arithmetic for speed count as what they replace.
+multiplication and an addition counted as two. They are what the networks ask for, whatever a
+compiler makes of it. Everything else (normalisations, activations, optimisers) is left out, as in
+published numbers. They are counted in the traced step with every convolution as the native
+operation (`genjax.nn.backend`), so the CPU's replacements count as the convolutions they replace.
 
-Model FLOP a second over what the device's matrix products reach is the utilisation, MFU (Chowdhery
-et al. 2022, arXiv:2204.02311, appendix B; there the denominator is the data sheet's).
+The utilisation (MFU) is the model FLOP a second, divided by the FLOP a second that the device
+reaches in matrix products (Chowdhery et al. 2022, arXiv:2204.02311, appendix B, who divide by the
+data sheet's number).
 """
 
 import functools
@@ -23,18 +24,18 @@ from jax.interpreters import partial_eval
 from genjax import runs
 from genjax.nn import backend
 
-# Sides of the square matrices whose product is timed: the larger ones keep all units busy, and
-# the best counts. A GPU needs larger ones than the cores of a CPU.
+# Sides of the square matrices whose product is timed; the fastest counts. They have to be large
+# enough to keep all units busy, which takes larger ones on a GPU than on a CPU.
 _SIDES = {"cpu": (512, 1024), "gpu": (4096, 8192), "tpu": (4096, 8192)}
-_CHAINED = 4
-_SECONDS = 0.2  # of each side; a process' threads need about half of it to spread over the cores
+_CHAINED = 4  # products, one after the other, that are timed together
+_SECONDS = 0.2  # for each side; a process' threads take about half of it to spread over the cores
 
 
 def model_flop(run: runs.Run) -> float:
-    """FLOP of one training step of a run, all devices together; nothing is computed.
+    """FLOP of one training step of a run, all devices together; the step is traced, not executed.
 
-    Of a `lax.cond` the cheapest branch counts, and of a loop whose length only the data decide one
-    pass: an L-BFGS iteration is one whose line search takes its first point, and does not fail.
+    Of a `lax.cond` the cheapest branch counts, and of a `while` loop a single pass. An L-BFGS
+    iteration therefore counts as one whose line search succeeds at its first point.
     """
     state, batch, key = runs.step_shapes(run)
 
@@ -53,21 +54,21 @@ def count(function, *arguments) -> float:
     """
     # JAX 0.10 wraps the program, 0.12 does not; this finds it in both.
     (program,) = jaxprs_in_params({"program": jax.make_jaxpr(function)(*arguments)})
-    # What was traced and is used by nobody, such as gradients of data, no compiler computes.
+    # Removes what no result needs, such as gradients of the data, as every compiler does.
     needed, _ = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
     return float(_flop(needed))
 
 
 @functools.cache
 def matmul_rate(dtype) -> float:
-    """FLOP a second that one device reaches in products of square matrices of `dtype`; measured.
+    """Measures the FLOP a second that one device reaches in products of square matrices of `dtype`.
 
-    The first call takes a fraction of a second, of which the device should be free.
+    The first call takes a fraction of a second, during which the device should be idle.
     """
     rng = np.random.default_rng(0)
     best = 0.0
     for side in _SIDES[jax.default_backend()]:
-        # Products of these keep their size, however many are chained.
+        # Scaled so that the numbers neither grow nor shrink from one product to the next.
         a = jnp.asarray(rng.standard_normal((side, side), np.float32) / math.sqrt(side), dtype)
         product = jax.jit(jnp.matmul)
         product(a, a).block_until_ready()
@@ -93,7 +94,7 @@ def _flop(program: Jaxpr) -> int:
         else:
             inner = [_flop(each) for each in jaxprs_in_params(params)]
             times = params.get("length", 1) if name == "scan" else 1
-            if name == "shard_map":  # the program of one of its devices
+            if name == "shard_map":  # the inner program is that of one device
                 times = params["mesh"].size
             total += times * (min(inner, default=0) if name == "cond" else sum(inner))
     return total
@@ -106,7 +107,7 @@ def _matmul_flop(equation) -> int:
 
 
 def _conv_flop(equation) -> int:
-    """Products with zeros that padding and dilation put between the numbers do not count."""
+    """Counts no products with zeros that come from padding or dilation."""
     params = equation.params
     image, kernel = (x.aval.shape for x in equation.invars)
     result = equation.outvars[0].aval.shape
@@ -130,7 +131,7 @@ def _conv_flop(equation) -> int:
 
 
 def _pairs(image, kernel, result, stride, image_dilation, kernel_dilation, low) -> int:
-    """How many (output, tap) pairs along one dimension meet a number of the image."""
+    """How many (output, tap) pairs along one dimension fall on a number of the image."""
     at = np.arange(result)[:, None] * stride + np.arange(kernel) * kernel_dilation - low
     inside = (at >= 0) & (at <= (image - 1) * image_dilation)
     return int((inside & (at % image_dilation == 0)).sum())

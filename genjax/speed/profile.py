@@ -1,7 +1,7 @@
-"""`profile.steps=(first, last)`: where the time of these steps goes, as a trace and as a table.
+"""Profiles the steps that the config names in `profile.steps=(first, last)`.
 
-`WORKDIR/profile/` then has JAX's trace, for TensorBoard or Perfetto, and `ops.txt`, the ten
-operations that take longest.
+`WORKDIR/profile/` then has JAX's trace, for TensorBoard or Perfetto, and `ops.txt`, a table of the
+ten operations that take longest.
 """
 
 import collections
@@ -21,14 +21,14 @@ from genjax.files import write_atomically
 
 ROWS = 10
 
-_PROGRAM = "_loop"  # in the name of a chunk's program, whatever the devices: `parallel._loop`
-_CONTROL = re.compile(r"(while|call|conditional)(\.\d+)*")  # made of other operations
+_PROGRAM = "_loop"  # part of the name of every chunk's program, which is `parallel._loop`
+_CONTROL = re.compile(r"(while|call|conditional)(\.\d+)*")  # these consist of other operations
 
 
 class Op(NamedTuple):
     """One execution of an operation; times in ns.
 
-    On a CPU an operation may go on in other threads when its call returns, until it is done.
+    On a CPU an operation may still run in other threads after its call has returned, until `done`.
     """
 
     name: str
@@ -41,7 +41,8 @@ class Profile:
     """Traces steps first..last of a run, counted from 1.
 
     Attributes:
-      bounds: the steps after which it has to be told, with nothing under way on the devices.
+      bounds: the steps after which `begin` and `end` have to be called, with idle devices; empty
+        if nothing is traced.
     """
 
     def __init__(
@@ -74,16 +75,16 @@ class Profile:
         self.bounds = (steps[0] - 1, steps[1])
 
     def begin(self, step: int):
-        """Begins the trace, where it begins after `step`."""
+        """Begins the trace, if `step` is the last one before it."""
         if self.bounds and step == self.bounds[0]:
             self._folder = tempfile.TemporaryDirectory(prefix="genjax-profile-")
             options = jax.profiler.ProfileOptions()
-            options.python_tracer_level = 0  # what Python does takes time from what is measured
+            options.python_tracer_level = 0  # tracing Python would slow down what is measured
             jax.profiler.start_trace(self._folder.name, profiler_options=options)
             self._started = time.monotonic()
 
     def end(self, step: int, program: Callable[[], str]):
-        """Ends the trace, where it ends with `step`, and writes what it found.
+        """Ends the trace, if `step` is its last one, and writes the results.
 
         Args:
           program: gives the text of the compiled program, which says where operations come from.
@@ -110,7 +111,7 @@ class Profile:
         self._drop()
 
     def close(self):
-        """Gives up a trace that has begun and not ended: the run did not come that far."""
+        """Discards a trace that has begun and not ended, because the run did not come that far."""
         if self._folder is not None:
             jax.profiler.stop_trace()
             self._drop()
@@ -131,7 +132,7 @@ def read_ops(data: ProfileData) -> list[Op]:
                 if event.name.startswith("end: "):
                     done[about.get("_c")] = event.start_ns + event.duration_ns
                 elif "hlo_op" in about and _PROGRAM in str(about.get("hlo_module")):
-                    # A GPU is a plane of its own, the devices of a CPU share one.
+                    # Each GPU has a plane of its own; the devices of a CPU share one.
                     device = (not plane.name.startswith("/device:"), plane.name)
                     device += (about.get("device_ordinal", 0),)
                     found.setdefault(device, []).append((event, about))
@@ -146,17 +147,17 @@ def read_ops(data: ProfileData) -> list[Op]:
 
 
 def durations(ops: Iterable[Op]) -> dict[str, float]:
-    """{name: ns}, of which the sum is the time in which anything was executed.
+    """{name: ns} spent in each operation; together, the time in which anything was executed.
 
-    A moment belongs to the operation that is being called; where none is, to those that have
-    returned and are not done. Several share it.
+    Time is credited to the operations whose call has not returned yet. While there are none, it is
+    credited to those that have returned and are not done. Several at a time get equal parts.
     """
     moments = []
     for i, op in enumerate(ops):
         moments += [(at, what, i, op.name) for what, at in enumerate(op[1:])]
     total, called, pending = collections.Counter(), {}, {}
     before = 0.0
-    for at, what, i, name in sorted(moments):  # what: it starts, returns, is done
+    for at, what, i, name in sorted(moments):  # what: 0 it starts, 1 it returns, 2 it is done
         active = called or pending
         for other in active.values():
             total[other] += (at - before) / len(active)
@@ -200,5 +201,5 @@ def table(ops: Sequence[Op], steps: int, where: dict[str, str]) -> str:
 def sources(program: str) -> dict[str, str]:
     """{operation: where it comes from} of a compiled program's text."""
     found = re.findall(r'^ *(?:ROOT )?%?([\w.-]+) = .*metadata=\{op_name="([^"]*)"', program, re.M)
-    # What all of a loop's operations have in common says nothing.
+    # Without the prefix that all operations of the loop have in common.
     return {name: re.sub(r"^.*?/(while/body/)?(closed_call/)?", "", path) for name, path in found}

@@ -1,6 +1,6 @@
-"""How fast a run is beside what its machine can do: `perf/…` metrics that take more than a clock.
+"""How well a run uses its machine: utilisation and peak memory, as metrics `perf/…`.
 
-Where one of them cannot be known it is left out.
+A metric that cannot be determined is left out.
 """
 
 from pathlib import Path
@@ -13,15 +13,15 @@ from genjax.speed import flops
 
 
 class Speed:
-    """The arithmetic of a run's step, and what its devices reach; known before the first step."""
+    """The FLOP of a run's step, and the rate of its devices; both known before the first step."""
 
     def __init__(self, run: runs.Run):
-        """Traces a step and measures a product of matrices: under a second, on idle devices."""
+        """Traces a step and times a matrix product: under a second. The devices should be idle."""
         self._devices = run.devices.mesh.local_devices
         self._images_per_step = run.task.images_per_step
         self._flop = flops.model_flop(run)
         count = run.devices.device_count
-        # Several CPU devices share the cores: what one reaches alone is no measure for them all.
+        # Several CPU devices share the cores, so their rate is not a multiple of that of one alone.
         self._rate = None
         if count == 1 or self._devices[0].platform != "cpu":
             self._rate = count * flops.matmul_rate(compute_type(run.config.precision))
@@ -34,7 +34,7 @@ class Speed:
         return text
 
     def metrics(self, images_per_second: float) -> dict[str, float]:
-        """`perf/mfu`, from 0 to 1, and `perf/peak_memory_mb`, those that can be known."""
+        """`perf/mfu`, from 0 to 1, and `perf/peak_memory_mb`, as far as they can be determined."""
         found = {}
         if self._rate and self._flop:
             rate = self._flop * images_per_second / self._images_per_step
@@ -46,9 +46,9 @@ class Speed:
 
 
 def peak_memory(devices: list[jax.Device]) -> int | None:
-    """Bytes that the fullest of this process' devices ever held, or None where nobody counts.
+    """The most bytes that one of this process' devices ever held; None where JAX does not say.
 
-    A CPU's memory is the process' (`resident_peak`).
+    On a CPU it is the memory of the process (`resident_peak`).
     """
     if devices[0].platform == "cpu":
         return resident_peak()
@@ -58,9 +58,9 @@ def peak_memory(devices: list[jax.Device]) -> int | None:
 
 
 def resident_peak() -> int | None:
-    """The largest resident set of this process, data and Python included; known on Linux.
+    """The largest resident set of this process in bytes, Python and data included; None off Linux.
 
-    Not `getrusage`'s, which on Linux begins with that of the process which started this one.
+    Not from `getrusage`, whose number on Linux begins with that of the parent process.
     """
     status = Path("/proc/self/status")
     if not status.exists():

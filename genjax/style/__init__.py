@@ -1,4 +1,4 @@
-"""Style transfer by optimisation: the picture is the parameter."""
+"""Style transfer by optimisation: the parameters are the pixels of the picture."""
 
 from genjax.style.task import build
 

@@ -1,4 +1,4 @@
-"""The pictures of a style config: contents of one shape, styles, and where to start from."""
+"""The pictures of a style config: contents of one shape, styles, and starting points."""
 
 import os
 from collections.abc import Callable
@@ -16,10 +16,12 @@ FITS = ("same", "crop")
 
 
 class Pictures(NamedTuple):
-    """Attributes:
-    contents: u8[B, H, W, 3].
-    styles: u8[1, h, w, 3] each.
-    start: f32[B, H, W, 3] in [0, 1], where the optimisation starts.
+    """The pictures that a style run reads.
+
+    Attributes:
+      contents: u8[B, H, W, 3].
+      styles: u8[1, h, w, 3] each.
+      start: f32[B, H, W, 3] in [0, 1], where the optimisation starts.
     """
 
     contents: np.ndarray
@@ -64,7 +66,7 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
 
 
 def shares(weights, n: int) -> np.ndarray:
-    """The share of each of `n` styles, f32[n] with sum 1; equal ones where there are no weights.
+    """The share of each of `n` styles, f32[n] with sum 1; equal shares without `weights`.
 
     Raises:
       UserError: there are fewer or more weights than styles, or one is negative, or all are 0.
@@ -97,7 +99,7 @@ def _same_shape(contents: list[np.ndarray], fit: str) -> np.ndarray:
 
 
 def _cover(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The middle of u8[h, w, 3], as much as fills u8[height, width, 3]."""
+    """Resizes u8[h, w, 3] to cover height x width, and cuts out the middle u8[height, width, 3]."""
     h, w = image.shape[:2]
     scale = max(height / h, width / w)
     image = images.resize(image, max(height, round(h * scale)), max(width, round(w * scale)))

@@ -1,5 +1,5 @@
-"""Gatys, Ecker and Bethge 2016 (CVPR, "Image style transfer using convolutional neural networks"):
-one value per picture."""
+"""The losses of Gatys, Ecker and Bethge 2016 (CVPR, "Image style transfer using convolutional
+neural networks"), one value per picture."""
 
 import jax.numpy as jnp
 
@@ -10,8 +10,8 @@ def gram(features, norm: str = "hw"):
     """The Gram matrix f32[B, C, C] of features f[B, h, w, C]: their second moments over the pixels.
 
     Args:
-      norm: what the sums are divided by: "hw", the pixels (Gatys' code), or "chw", the values
-        (Johnson's neural-style).
+      norm: what the sums are divided by: "hw", the number of pixels (Gatys' code), or "chw", the
+        number of values (Johnson's neural-style).
     """
     b, h, w, c = features.shape
     flat = features.reshape(b, h * w, c)
@@ -27,7 +27,8 @@ def mean_squared_error(a, b):
 def total_variation(image):
     """Half the sum of squared differences between neighbours, f32[B], of images f32[B, H, W, C].
 
-    As neural-style's gradient has it; a sum, so its weight does not depend on the picture's size.
+    The loss whose gradient neural-style uses. It is a sum and not a mean, so its gradient at a
+    pixel does not depend on the picture's size.
     """
     down = jnp.square(image[:, 1:] - image[:, :-1]).sum(axis=(1, 2, 3))
     right = jnp.square(image[:, :, 1:] - image[:, :, :-1]).sum(axis=(1, 2, 3))

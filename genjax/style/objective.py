@@ -1,4 +1,4 @@
-"""What a stylised picture minimises: content, style and smoothness, each reported apart."""
+"""The objective that a stylised picture minimises: content, style and smoothness losses."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Objective(NamedTuple):
       content_target: `(weights, contents) -> {layer: f32[B, h, w, C]}`.
       style_target: `(weights, styles f32[1, H, W, 3] each) -> {layer: f32[styles, C, C]}`.
       pieces: `(weights, pictures, content target, style target) -> {name: f32[B]}`, the weighted
-        `content`, `style` and `tv`, and `total`, their sum.
+        losses `content`, `style` and `tv` (total variation), and `total`, their sum.
     """
 
     content_target: Callable
@@ -31,7 +31,7 @@ class Objective(NamedTuple):
 def make(config, net: FeatureNet) -> Objective:
     """The objective of a style config.
 
-    With several styles the style loss is the mean of each one's, weighted by `style_weights`.
+    With several styles, the style loss is the mean of their losses, weighted by `style_weights`.
 
     Raises:
       UserError: a value of the config is not possible.

@@ -1,4 +1,4 @@
-"""Optimisers of one picture, compiled whole: no iteration goes through the host."""
+"""Optimisers of one picture. An iteration and its line search are one compiled program."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ import optax
 
 @flax.struct.dataclass
 class Iterate:
-    """A picture on its way.
+    """A picture under optimisation, and the state of its optimiser.
 
     Attributes:
       image: f32[H, W, 3].
@@ -50,10 +50,10 @@ def _start(optimizer):
 def lbfgs(config) -> PictureOptimizer:
     """L-BFGS with a zoom line search: Nocedal and Wright 2006, algorithms 7.5, 3.5 and 3.6.
 
-    A line search that finds no better point, as float32 makes them do near a minimum, leaves the
-    picture where it is; the history that gave the direction is forgotten, and the failure counted.
-    Points on the way where the objective is not finite are too far; where it is not finite at the
-    picture itself, value and gradient are what they are there.
+    Near a minimum, rounding in float32 can make a line search find no better point. The picture
+    then stays as it is, the history that gave the search direction is dropped, and the failure is
+    counted. In a line search, points where the objective is not finite count as too far away. Where
+    it is not finite at the picture itself, neither are the value and gradient that are returned.
 
     Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
     """
@@ -68,14 +68,14 @@ def lbfgs(config) -> PictureOptimizer:
             grad=at.gradient,
             value_fn=objective,
         )
-        # The line search knows value and gradient where it ended: none is computed twice.
+        # The line search has computed value and gradient at its last point already.
         value, gradient, info = (optax.tree.get(state, name) for name in ("value", "grad", "info"))
         evaluations = at.evaluations + info.num_linesearch_steps
 
         def restart():
-            # A search that ends among values that are not finite took a useless direction, or the
-            # objective is broken: only the picture itself tells, and a NaN must not pass for a
-            # failed search.
+            # A search that ends at a non-finite value had a useless direction, or the objective is
+            # not finite at the picture either. Evaluating it there tells: without that, a broken
+            # objective would count as a failed search, and the NaN would never be seen.
             lost = ~jnp.isfinite(info.decrease_error)
             value, gradient = jax.lax.cond(
                 lost,

@@ -1,7 +1,8 @@
-"""Style transfer by optimisation, as a task: the image is the parameter.
+"""Style transfer by optimisation, as a task whose parameters are the pixels of the pictures.
 
-So it gets checkpoints, progress, devices and resume from the one loop. A batch is the contents of
-the run, each with a picture and an optimiser of its own; a step is one iteration of each.
+Being a task, it gets checkpoints, progress, devices and resume from the training loop. A batch is
+the run's contents. Each has a stylised picture and an optimiser of its own, and a training step is
+one iteration of each optimiser.
 """
 
 import contextlib
@@ -29,9 +30,9 @@ class StyleState:
     """Everything that a resume needs, for B pictures: each leaf has a leading axis B.
 
     Attributes:
-      at: where each picture and its optimiser are.
+      at: the pictures and the states of their optimisers.
       content_target: {layer: f32[B, h, w, C]}.
-      unchanged: {name: f32[B]}, the pieces of the objective for the content image as it is.
+      unchanged: {name: f32[B]}, the losses of the unchanged content images, for comparison.
     """
 
     at: Iterate
@@ -43,7 +44,7 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "style".
 
     Raises:
-      UserError: a picture, a network or a layer is not to be had (`inputs.load`, `features.load`).
+      UserError: a picture, a network or a layer is not available (`inputs.load`, `features.load`).
     """
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
     layers = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
@@ -54,8 +55,8 @@ def build(config, inputs: Inputs) -> Task:
     pictures = style_inputs.load(config, inputs.read_picture)
     as_float = partial(images.to_float, low=0)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
-    # Native operations, where a program runs once or now and then: they compile in a tenth of the
-    # time. A step has the faster ones.
+    # Programs that run once or seldom use native operations, which compile in a tenth of the time.
+    # Training steps use the replacements, which run faster.
     with backend.native():
         style_target = jit(objective.style_target)(net.weights, styles)
     alone = len(pictures.contents) == 1
@@ -69,8 +70,8 @@ def build(config, inputs: Inputs) -> Task:
     def each(step, state: Iterate, content_target, constants):
         """Applies `step(objective, state)` to every picture, one after the other.
 
-        Not `vmap`: it would turn the line search's branches into both of them, at twice the cost,
-        and make every picture wait for the slowest.
+        Not with `vmap`: it would compute both branches of each condition in the line search, at
+        twice the cost, and make every picture wait for the slowest.
         """
 
         def one(arguments):
@@ -86,7 +87,7 @@ def build(config, inputs: Inputs) -> Task:
             return step(total, state)
 
         given = state, content_target
-        if alone:  # in a loop of one, native convolutions would be slow ones
+        if alone:  # no loop, inside which XLA's CPU backend is slow with native convolutions
             return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], given)))
         return jax.lax.map(one, given)
 
@@ -100,7 +101,7 @@ def build(config, inputs: Inputs) -> Task:
             return jax.tree.map(lambda x: x[0], (target, pieces))
 
         with backend.native():
-            # One by one, so that none rounds otherwise because of who shares its device.
+            # One by one, so that rounding does not depend on how many pictures share a device.
             target, unchanged = jax.lax.map(as_given, as_float(constants["contents"]))
         with backend.native() if alone else contextlib.nullcontext():
             at = each(optimizer.init, constants["start"], target, constants)
@@ -118,18 +119,18 @@ def build(config, inputs: Inputs) -> Task:
 
     @backend.native()
     def evaluate(state, batch, key):
-        """The pieces of the objective, and beside them those of the content as it is."""
+        """The losses of the pictures, and as `unchanged_…` those of the unchanged contents."""
         pieces = objective.pieces(
             batch["weights"], state.at.image, state.content_target, batch["style_target"]
         )
         return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
 
     def sample(state, key, n):
-        """The pictures as they are, u8[B, H, W, 3]: there are no others to draw."""
+        """All pictures, u8[B, H, W, 3], whatever `key` and `n`: there are no others to draw."""
         return images.to_uint8(state.at.image, low=0)
 
     def outputs(state):
-        """`result.png`: the picture, or all in a grid and each in `result_1.png`, …"""
+        """`result.png`, the picture; if there are several, their grid, and `result_1.png`, …"""
         results = np.asarray(sample(state, None, None))
         single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
         return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})

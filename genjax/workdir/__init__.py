@@ -1,6 +1,6 @@
-"""The folder of a run: its checkpoints and their fingerprints, and the lock that keeps others out.
+"""The folder of a run: checkpoints with fingerprints, and the lock that keeps other runs out.
 
-How a run resumes is decided here.
+What a run resumes from is decided here.
 """
 
 from genjax.workdir.checkpoint import Checkpoints, Restored, restore, restore_arrays, saved_steps

@@ -3,9 +3,10 @@
 A checkpoint has the task's state and the loop's progress (JSON). It becomes visible by one rename
 when it is complete, so a run killed while it saves leaves the previous one as the newest.
 
-Disks lie. Every checkpoint carries a fingerprint of each array and of its own notes, and none is
-gone on from that does not match them: the newest whole one is used, and people are told of the
-others. Damaged ones are set aside, never deleted.
+Disks can return wrong data without an error. So every checkpoint carries, in JSON "notes", a
+fingerprint of each array and a "seal", a checksum of the notes. A checkpoint that does not match
+them is damaged and never used: a run goes on from the newest whole one, and says which are damaged.
+Damaged checkpoints are moved to another folder, never deleted.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import logging
 import math
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -31,9 +32,9 @@ from genjax.workdir.fingerprint import fingerprints
 
 DAMAGED_FOLDER = "damaged-checkpoints"
 
-# What matters is raised, and told in one line; Orbax logs it in forty besides, and so does asyncio
-# when it forgets the tasks that read beside the one that failed, and Python when those that would
-# have written after it are dropped.
+# An error in a checkpoint is raised, and reported in one line. These three report it as well, and
+# are silenced: Orbax in forty lines, asyncio for the other reads that the error cancels, and Python
+# for the writes that it cancels.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -41,7 +42,7 @@ warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarni
 
 @dataclasses.dataclass
 class Restored:
-    """What a checkpoint holds, and at which step."""
+    """The contents of a checkpoint, and its step."""
 
     step: int
     state: Any
@@ -54,11 +55,19 @@ class Checkpoints:
     Args:
       workdir: its folder `checkpoints` is made when the first checkpoint is saved.
       keep: how many of the newest are kept.
-      best: the name of the evaluation metric whose best checkpoint is kept besides; "" for none.
-      best_mode: "max" or "min", what the best value is.
+      best: the evaluation metric whose best checkpoint is kept as well; "" for none.
+      best_mode: "max" or "min": which value of the metric is the best.
+      made_by: {name: version or machine} of what computes, for the notes.
     """
 
-    def __init__(self, workdir: epath.Path, keep: int = 3, best: str = "", best_mode: str = "max"):
+    def __init__(
+        self,
+        workdir: epath.Path,
+        keep: int = 3,
+        best: str = "",
+        best_mode: str = "max",
+        made_by: Mapping[str, str] | None = None,
+    ):
         policies = ocp.training.preservation_policies
         kept = [policies.LatestN(keep)]
         if best:
@@ -72,10 +81,12 @@ class Checkpoints:
             )
         self._workdir, self._policy = epath.Path(workdir), policies.AnyPreservationPolicy(kept)
         self._best, self._best_mode = best, best_mode
+        self._made_by = dict(made_by or {})
 
     @functools.cached_property
     def _checkpointer(self) -> ocp.training.Checkpointer:
-        # Opened late: it reads the notes of every checkpoint, and fails where they are damaged.
+        # Opened on first use, when `restore` has moved damaged checkpoints away: opening reads the
+        # notes of every checkpoint, and fails if some are damaged.
         return ocp.training.Checkpointer(
             _folder(self._workdir),
             preservation_policy=self._policy,
@@ -83,21 +94,21 @@ class Checkpoints:
         )
 
     def restore(self, abstract_state, tell: Callable[[str], None]) -> Restored | None:
-        """The newest whole checkpoint, or None where none was ever saved.
+        """The newest whole checkpoint, or None if none was ever saved.
 
-        In several processes all go on from the same one. Those that cannot be read, or hold
-        something else than was saved, are set aside, and `tell` is told which and why.
+        All processes of a run get the same one. Checkpoints that cannot be read, or hold something
+        else than was saved, are moved to `DAMAGED_FOLDER`, and `tell` is told which and why.
 
         Args:
           abstract_state: the shapes, types and shardings to restore to.
-          tell: takes a line for people.
+          tell: called with each line that people should read.
 
         Raises:
-          UserError: none is whole.
+          UserError: there are checkpoints, and all are damaged.
         """
         found, damaged = _newest_whole(self._workdir, lambda saved: abstract_state)
         for step in saved_steps(self._workdir):
-            if step < found.step:  # the newer ones were looked at
+            if step < found.step:  # `_newest_whole` has checked the newer ones
                 reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
                 damaged |= {step: reason} if reason else {}
         for step, reason in damaged.items():
@@ -111,14 +122,19 @@ class Checkpoints:
         return found
 
     def save(self, step: int, state, progress: dict[str, Any], metrics: dict[str, float]):
-        """Starts to write a checkpoint, once the one before it is written; copies `state` first.
+        """Waits for the previous checkpoint, copies `state`, and starts to write this one.
 
-        `metrics` are the evaluation's at this step, if there was one.
+        `metrics` are those of the evaluation at this step, if there was one.
         """
         self._checkpointer.wait()
         value = metrics.get(self._best, math.nan)
         scored = {self._best: value} if math.isfinite(value) else None
-        notes = {"progress": progress, "metrics": scored, "arrays": fingerprints(state)}
+        notes = {
+            "progress": progress,
+            "metrics": scored,
+            "arrays": fingerprints(state),
+            "made_by": self._made_by,  # nothing here reads it: it is for `compare`
+        }
         self._checkpointer.save_checkpointables_async(
             step,
             {"state": state},
@@ -142,11 +158,11 @@ class Checkpoints:
         return best(values.items(), key=lambda item: item[1], default=None)
 
     def wait(self):
-        """Until everything is written."""
+        """Waits until everything is written."""
         self._checkpointer.wait()
 
     def close(self):
-        """Waits, and lets go of the folder."""
+        """Waits until everything is written, and closes the folder."""
         if "_checkpointer" in self.__dict__:
             self._checkpointer.close()
 
@@ -158,10 +174,10 @@ class Checkpoints:
 
 
 def restore(workdir: epath.Path, abstract_state, tell: Callable[[str], None]) -> Restored | None:
-    """The newest whole checkpoint of a run, for those who only look at it.
+    """The newest whole checkpoint of a run, or None; damaged ones are reported, but not moved.
 
     Raises:
-      UserError: none is whole.
+      UserError: there are checkpoints, and all are damaged.
     """
     found, damaged = _newest_whole(workdir, lambda saved: abstract_state)
     for step, reason in damaged.items():
@@ -172,12 +188,12 @@ def restore(workdir: epath.Path, abstract_state, tell: Callable[[str], None]) ->
 def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any]:
     """The named parts of the newest whole state in `workdir`, as nested dicts of numpy arrays.
 
-    For a network that serves another task, whose state class need not be known.
+    For using a run's network in another task, which need not know the class of the run's state.
 
     Raises:
       UserError: there is no whole checkpoint, or its state lacks a part.
     """
-    # As numpy arrays: as JAX's they would want the very devices that they were saved from.
+    # As numpy arrays, because JAX's would be restored to the devices that they were saved from.
     found, _ = _newest_whole(
         epath.Path(workdir),
         lambda saved: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved),
@@ -190,6 +206,23 @@ def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any
     return {name: found.state[name] for name in names}
 
 
+def read_notes(workdir: epath.Path, step: int) -> dict[str, Any]:
+    """The notes of a checkpoint; no array is read.
+
+    "arrays" is {path: fingerprint, 32 bits}; "made_by" is {name: version or machine}, which older
+    checkpoints do not have.
+
+    Raises:
+      UserError: the notes are damaged.
+    """
+    try:
+        return _read_notes(workdir, step)
+    except _DamagedError as error:
+        raise UserError(
+            f"checkpoint {step} in {_folder(workdir)} is damaged ({error}): move it elsewhere"
+        ) from None
+
+
 class _DamagedError(Exception):
     """A checkpoint is not what was saved; the message says why."""
 
@@ -198,7 +231,7 @@ def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored 
     """The newest whole checkpoint, and {step: reason} of the damaged ones that are newer.
 
     Args:
-      abstract_of: from what a checkpoint says of its state, the tree to restore to.
+      abstract_of: maps Orbax's metadata of a checkpoint's state to the tree to restore it to.
     """
     damaged = {}
     for step in reversed(saved_steps(workdir)):
@@ -209,7 +242,7 @@ def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored 
         if not reason:
             return Restored(step, state, notes["progress"]), damaged
         damaged[step] = reason
-        loaded = state = None  # or the next would need room beside it
+        loaded = state = None  # makes room in memory for the next one
     if damaged:
         listed = "; ".join(f"{step} ({reason})" for step, reason in damaged.items())
         raise UserError(
@@ -220,7 +253,7 @@ def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored 
 
 
 def _agree(attempt: Callable) -> tuple[Any, str]:
-    """What `attempt` returns here, and why it failed in whichever process it did; "" if in none."""
+    """(what `attempt` returns here, why it failed in the first process where it did or "")."""
     result, reason = None, ""
     try:
         result = attempt()
@@ -230,7 +263,7 @@ def _agree(attempt: Callable) -> tuple[Any, str]:
 
 
 def _load(workdir: epath.Path, step: int, abstract_of: Callable) -> tuple[Any, dict]:
-    """State and notes of a checkpoint, as this process finds them; it waits for no other."""
+    """Reads state and notes of a checkpoint, without waiting for other processes."""
     notes, path = _read_notes(workdir, step), _folder(workdir) / str(step)
     with _reading():
         saved = ocp.checkpointables_metadata(path).metadata["state"]
@@ -238,7 +271,11 @@ def _load(workdir: epath.Path, step: int, abstract_of: Callable) -> tuple[Any, d
 
 
 def _read_notes(workdir: epath.Path, step: int) -> dict:
-    """What a checkpoint says of itself, if it says so intact, and its metrics are the same."""
+    """The notes of a checkpoint: "progress", "metrics", "arrays" and whatever else was saved.
+
+    Raises:
+      _DamagedError: the notes do not match their seal, or Orbax's copy of the metrics.
+    """
     path = _folder(workdir) / str(step)
     with _reading():
         notes = dict(ocp.checkpointables_metadata(path).custom_metadata)
@@ -262,12 +299,12 @@ def _verify(state, expected: dict[str, int]) -> None:
 
 @contextlib.contextmanager
 def _reading():
-    """Orbax reads for this process alone, and whatever it makes of a broken file is told as one.
+    """A context in which Orbax reads for this process alone, and errors become `_DamagedError`.
 
-    It does not meet the other processes at barriers: they may have failed already.
+    Orbax's barriers between processes are off, because other processes may have failed already.
 
     Raises:
-      _DamagedError: for any error that is not the user's to mend.
+      _DamagedError: for any error that is not the user's to mend (`errors.exit_code`).
     """
     context = ocp.Context()
     context.multiprocessing.primary_host = processes.index()
@@ -294,7 +331,7 @@ def _folder(workdir: epath.Path) -> epath.Path:
 
 
 def saved_steps(workdir: epath.Path) -> list[int]:
-    """The complete checkpoints, oldest first, whatever is in them."""
+    """The steps of the complete checkpoints, oldest first; damaged ones are not told apart."""
     folder = _folder(workdir)
     if not folder.exists():
         return []

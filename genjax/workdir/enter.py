@@ -1,4 +1,4 @@
-"""The folder of a run: one run's at a time, of one config, seen by all of its processes."""
+"""Entering the folder of a run: one run at a time, one config, the same folder in all processes."""
 
 import contextlib
 import time
@@ -19,11 +19,11 @@ SHARING_SECONDS = 20  # network file systems take a while to show a new file
 
 @contextlib.contextmanager
 def enter_workdir(config: ConfigDict, workdir: epath.Path) -> Iterator[lock.Hold]:
-    """Keeps other runs out of `workdir` until the block ends; `config.json` there is `config`.
+    """Keeps other runs out of `workdir` until the block ends, and saves `config` there.
 
     Raises:
-      UserError: another run is at work there, or was, with another config; or the processes of
-        this run are not in the same folder.
+      UserError: another run is at work there; it has checkpoints of a run with another config; or
+        the processes of this run do not see the same folder.
     """
     first = processes.is_first()
     guard = lock.hold(workdir) if first else contextlib.nullcontext(lock.Hold())
@@ -38,7 +38,7 @@ def enter_workdir(config: ConfigDict, workdir: epath.Path) -> Iterator[lock.Hold
 
 
 def _check_shared(workdir: epath.Path):
-    """Process 0 leaves a file of a name that nobody could know; all have to see it."""
+    """Checks that all processes see the same folder: a file of random name that process 0 makes."""
     token = workdir / f".shared-{processes.exchange(uuid.uuid4().hex)[0]}"
     if processes.is_first():
         token.touch()

@@ -1,4 +1,4 @@
-"""Fingerprints of states: whether what comes out of a file is what went in, to the bit."""
+"""Fingerprints of states, by which a restored state is known to equal the saved one to the bit."""
 
 import functools
 
@@ -10,10 +10,10 @@ import numpy as np
 def fingerprints(tree) -> dict[str, int]:
     """{path: 32 bits} of every array of a tree, computed where the arrays are.
 
-    The sum modulo 2^32 over all elements of a hash of the element's bits and its place. For one
-    place the hash is a bijection of the bits, so that a change of one element always changes the
-    sum, and another change goes unnoticed once in four thousand million times. Integer sums have no
-    order: any number of devices, sharing the array in any way, compute the same.
+    The sum modulo 2^32 over all elements of a hash of the element's bits and its position. At a
+    given position the hash is a bijection of the bits, so a change of one element always changes
+    the sum; any other change goes unnoticed with a probability of 2^-32. Sums of integers do not
+    depend on the order, so the result is the same for any sharding over any number of devices.
 
     Args:
       tree: arrays of at most 32 bits an element.
@@ -36,7 +36,7 @@ def _sum(x: jax.Array) -> jax.Array:
     if x.dtype == jnp.bool_:
         x = x.astype(kind)
     bits = jax.lax.bitcast_convert_type(x, kind).astype(jnp.uint32)
-    # Row-major places, from an iota an axis: a reshape would gather an array that is divided.
+    # Row-major positions as a sum of one iota per axis: a reshape would gather a sharded array.
     strides = np.cumprod([1, *x.shape[:0:-1]], dtype=np.uint64)[::-1].astype(np.uint32)
     iotas = (
         jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis) * stride
@@ -47,7 +47,7 @@ def _sum(x: jax.Array) -> jax.Array:
 
 
 def _mix(h: jax.Array) -> jax.Array:
-    """The finaliser of MurmurHash3 (Appleby 2011), after an odd constant: 32 bits to 32, 1 to 1."""
+    """Adds an odd constant, then MurmurHash3's finaliser (Appleby 2011): u32 to u32, 1 to 1."""
     h = h + jnp.uint32(0x9E3779B9)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         h = (h ^ (h >> shift)) * jnp.uint32(factor)

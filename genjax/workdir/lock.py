@@ -1,19 +1,20 @@
-"""One run at a time in a workdir, and a dead one never in the way.
+"""Lets one run at a time into a workdir; a run that died never blocks the next.
 
 On a local file system the kernel holds the lock and drops it with the process, however that ends;
 hosts that share the file system over NFSv4 see it too. Where there are no such locks (an object
-store, some cluster file systems) there is a lease instead: a file that says who and when, renewed
-every 15 seconds, and void when it is a minute old or its process is dead.
+store, some cluster file systems) there is a lease instead: a file that says who holds it since
+when, renewed every 15 seconds, and stale when it is a minute old or its process is dead.
 
-Of several that find no lease, or the same void one, one takes it, without a wait: an object store
-writes only over the generation that was seen; on a file system a lease is made exclusively, and so
-is the file that replaces a void one. A renewal changes the lease that was taken, never another's,
-and makes none anew.
+If several processes find no lease, or the same stale one, one of them takes it, without waiting. In
+an object store, a write succeeds only if the generation is still the one that was read. On a file
+system, a lease is created exclusively, and so is the file that replaces a stale one. A renewal
+changes only the lease that this process took: it neither changes another's nor creates one.
 
-A lease is still weaker than a lock. Clocks of different hosts have to agree to some seconds. A
-process that slept for more than a minute may find its workdir taken; and on a file system, if one
-died in the very moment of replacing a void lease, two that start at the same later moment may both
-replace it. `Hold.check` tells whoever has lost its lease, and comes before every checkpoint.
+A lease is still weaker than a lock. The clocks of different hosts have to agree to some seconds. A
+process that was suspended for more than a minute may find its workdir taken. And on a file system,
+if a process died just while it replaced a stale lease, two that start at the same later moment may
+both replace it. `Hold.check` raises in a process that has lost its lease; it is called before every
+checkpoint.
 """
 
 import contextlib
@@ -43,11 +44,11 @@ STALE_SECONDS = 60.0
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
-_held: set[tuple[int, str]] = set()  # (process, path): a forked child holds nothing
+_held: set[tuple[int, str]] = set()  # (process id, path), so that a forked child holds nothing
 
 
 class Hold:
-    """A workdir that is this process's own."""
+    """A workdir that this process keeps other runs out of."""
 
     def check(self) -> None:
         """Raises UserError if another run has taken the workdir; only a lease can be lost."""
@@ -57,8 +58,8 @@ class Hold:
 def hold(workdir: epath.PathLike) -> Iterator[Hold]:
     """Keeps other runs out of `workdir`, which is made where it is missing, until the block ends.
 
-    In a run over several processes only the first one holds it. Nothing else in the process may
-    open the file `run.lock`: closing it would end the lock.
+    In a run of several processes only the first one calls this. Nothing else in the process may
+    open the file `run.lock`: closing it would drop the lock.
 
     Raises:
       UserError: another run, or this process itself, is at work there.
@@ -68,7 +69,7 @@ def hold(workdir: epath.PathLike) -> Iterator[Hold]:
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / LOCK_FILE
     key = os.getpid(), os.path.realpath(path) if is_local(path) else os.fspath(path)
-    # Asked first: opening and closing the file for a second time would drop the lock.
+    # Checked first, because opening and closing the file for a second time would drop the lock.
     if key in _held:
         raise UserError(_in_use(workdir, _this_process()))
     _held.add(key)
@@ -93,7 +94,7 @@ class _Lock(Hold):
     def __enter__(self) -> Self:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            # A record lock: children do not inherit it, so none of them outlives the run with it.
+            # A record lock: children do not inherit it, so a child that outlives the run has none.
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps(_this_process()).encode(), 0)
@@ -146,13 +147,13 @@ class _Lease(Hold):
         return found.get("token") == self._record["token"]
 
     def _now(self) -> dict:
-        # In whole seconds a record keeps its length, which `_File.renew` needs.
+        # In whole seconds, so that a record keeps its length: `_File.renew` writes it in place.
         return self._record | {"renewed": int(time.time())}
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
-            # Whatever the store or the network says, it may be back at the next turn; what came of
-            # it in between, `check` finds out.
+            # An error of the store or the network may be gone at the next renewal. If the lease is
+            # lost by then, `check` will notice.
             with contextlib.suppress(Exception):
                 found, seen = self._file.read()
                 if self._is_ours(found):
@@ -160,39 +161,40 @@ class _Lease(Hold):
 
 
 class _Object:
-    """A lease in an object store, which compares generations before it writes or deletes."""
+    """A lease in an object store, which writes or deletes only the generation that was read."""
 
     def __init__(self, path: epath.Path) -> None:
-        import tensorstore  # which checkpoints are written with too
+        import tensorstore  # present, because checkpoints are written with it
 
         self._path = path
-        # A URL's path has its own meaning for some characters.
+        # Some characters have a meaning in URLs and have to be escaped.
         url = urllib.parse.quote(os.fspath(path), safe=":/")
         self._store = tensorstore.KvStore.open(url).result()
 
     def read(self) -> tuple[dict, bytes]:
-        """Who holds the lease, {} for nobody; and the generation that says so."""
+        """(the holder's record, or {} without a holder; the generation that was read)."""
         found = self._store.read("").result(timeout=STALE_SECONDS)
         return _parse(found.value), found.stamp.generation
 
     def take(self, record: dict, seen: bytes) -> bool:
-        """Puts `record` where `seen` was read, unless another came first; whether it did."""
+        """Writes `record` if `seen` is still the generation; whether `record` is the lease now."""
         try:
             self._write(json.dumps(record), seen)
-        except ValueError as error:  # folders of a store need not be made, but buckets do
+        except ValueError as error:  # folders of a store need not be created, but buckets do
             if "NOT_FOUND" not in str(error):
                 raise
             place = self._path.parent
             raise UserError(f"{place} cannot be written to: no such bucket") from None
-        # A request that is sent once more, as its answer was lost, is refused for its own success.
+        # Read back, because the write's answer may mislead: if a first answer is lost, the request
+        # is sent again, and is refused because the first one had succeeded.
         return self.read()[0].get("token") == record["token"]
 
     def renew(self, record: dict, seen: bytes) -> None:
-        """Writes `record` over what was `seen`, or nothing if that is no longer there."""
+        """Writes `record` if `seen` is still the generation."""
         self._write(json.dumps(record), seen)
 
     def drop(self, seen: bytes) -> None:
-        """Deletes what was `seen`, or nothing if that is no longer there."""
+        """Deletes the lease if `seen` is still the generation."""
         self._write(None, seen)
 
     def _write(self, value: str | None, seen: bytes) -> None:
@@ -200,41 +202,44 @@ class _Object:
 
 
 class _File:
-    """A lease on a file system, which can make a file exclusively and rename one atomically."""
+    """A lease on a file system, which can create a file exclusively and rename one atomically."""
 
     def __init__(self, path: epath.Path) -> None:
         self._path = path
 
     def read(self) -> tuple[dict, bytes | None]:
-        """Who holds the lease, {} for nobody; and the content that says so."""
+        """(the holder's record, or {} without a holder; the content that was read, or None)."""
         try:
             with open(self._path, "rb") as file:
                 seen = file.read()
                 changed = os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return {}, None
-        return {"renewed": changed} | _parse(seen), seen  # it may be just being written
+        # A lease that is just being written cannot be parsed, but has the file's time.
+        return {"renewed": changed} | _parse(seen), seen
 
     def take(self, record: dict, seen: bytes | None) -> bool:
-        """Puts `record` where `seen` was read, unless another came first; whether it did."""
+        """Writes `record` if `seen` is still the content; whether `record` is the lease now."""
         heir = partial_name(self._path, "heir")
         try:
             if seen is None:
                 create(self._path, json.dumps(record))
                 return True
-            # One at a time comes to replace a lease, and it looks again.
+            # To replace a stale lease, a process creates a second file, the heir, and renames it.
+            # Only one at a time can create it; that one reads the lease again before it renames.
             create(heir, json.dumps(record))
         except FileExistsError:
             return seen is not None and self._died(heir) and self.take(record, seen)
         if self.read()[1] == seen:
-            with contextlib.suppress(FileNotFoundError):  # it slept, and was taken for dead
+            # The heir is gone if this process was suspended and another took it for dead.
+            with contextlib.suppress(FileNotFoundError):
                 os.replace(heir, self._path)
         else:
             heir.unlink(missing_ok=True)
         return self.read()[0].get("token") == record["token"]
 
     def _died(self, heir: epath.Path) -> bool:
-        """Whether an heir never came to replace the lease; it is out of the way then."""
+        """Whether `heir` is left from a process that died before the rename; removes it then."""
         with contextlib.suppress(FileNotFoundError):
             if time.time() - os.stat(heir).st_mtime <= STALE_SECONDS:
                 return False
@@ -243,15 +248,16 @@ class _File:
         return False
 
     def renew(self, record: dict, seen: bytes) -> None:
-        """Writes `record` over what was `seen`, or nothing if that is no longer there."""
-        # In place: who takes the lease puts another file there.
+        """Writes `record` if `seen` is still the content."""
+        # In place: if another process takes the lease meanwhile, it puts another file at the path,
+        # and this write goes to the old one.
         with open(self._path, "r+b") as file:
             if file.read() == seen:
                 file.seek(0)
                 file.write(json.dumps(record).encode())
 
     def drop(self, seen: bytes) -> None:
-        """Deletes what was `seen`, or nothing if that is no longer there."""
+        """Deletes the lease if `seen` is still the content."""
         if self.read()[1] == seen:
             self._path.unlink(missing_ok=True)
 
@@ -262,7 +268,7 @@ def _this_process() -> dict:
 
 
 def _parse(data: bytes) -> dict:
-    """Who holds a lock or a lease that says `data`; {} where it does not say."""
+    """The holder's record in the content of a lock or lease; {} if there is none."""
     try:
         record = json.loads(data)
     except ValueError:  # nothing, or in the middle of being written
@@ -271,12 +277,13 @@ def _parse(data: bytes) -> dict:
 
 
 def _is_alive(record: dict) -> bool:
-    """Whether the process of a lease may be at work."""
+    """Whether the process that holds a lease may still be running."""
     if time.time() - record.get("renewed", 0.0) > STALE_SECONDS:
         return False
     if record.get("host") != socket.gethostname():
         return True
-    # Containers often have the same number each time; this process itself is known not to hold it.
+    # In containers a process often has the number of its predecessor. If the lease has the number
+    # of this process, it is a dead predecessor's: this process itself does not hold the lease.
     return record.get("pid") != os.getpid() and _runs(record.get("pid"))
 
 
