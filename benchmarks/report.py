@@ -154,8 +154,8 @@ def _page(text: str, drawn: Mapping[str, plots.Plot]) -> str:
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     html = re.sub(
         r'<img src="plots/(.*?)\.svg" alt="(.*?)" />',
-        lambda found: f'<span class="card"><b>{found[2]}</b>{drawn[found[1]].svg}</span>',
-        html,
+        lambda found: f"<span><b>{found[2]}</b>{drawn[found[1]].svg}</span>",
+        html.replace("<p><img", '<p class="plots"><img'),
     )
     for sign, kind in ((texts.GOOD, "good"), (texts.BELOW, "below")):
         html = re.sub(rf"<td([^>]*)>([^<]*{sign})</td>", rf'<td\1 class="{kind}">\2</td>', html)

@@ -174,8 +174,8 @@ class Peer(base.Peer):
         self.discriminator.requires_grad_(True).train()
         self.descend("generator", self._decayed(self._rounds))
 
-        self._rounds += 1
         self._update_average()
+        self._rounds += 1
         losses = {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
         return losses if penalty is None else losses | {"penalty": penalty.detach()}
 

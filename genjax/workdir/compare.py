@@ -1,14 +1,13 @@
-"""What differs between the runs in two workdirs, in the order in which it helps to know.
+"""Compares the runs in two workdirs, and prints what differs.
 
     python -m genjax.workdir.compare WORKDIR WORKDIR
 
-Prints the first line of metrics.jsonl that differs; which arrays of their checkpoints do, by the
-fingerprints that are stored with them; which keys of the config; and which of the versions and
-machines that made the checkpoints. Times and speeds are not compared. docs/when-runs-differ.md says
-how to read it.
+Prints the first line of metrics.jsonl that differs; the arrays of the checkpoints that differ, by
+the fingerprints stored with them; the keys of the config; and the versions and machines that made
+the checkpoints. Times and speeds are not compared. docs/when-runs-differ.md says how to read it.
 
-Nothing is written, locked or computed, so that either run may be under way. Exit codes: 0 nothing
-differs; 1 something does; 2 yours to mend, one line says what.
+Nothing is written or locked, so either run may be under way. Exit codes: 0 nothing differs; 1
+something does; 2 yours to mend, one line says what.
 """
 
 import json
@@ -31,11 +30,11 @@ _MEANS = "train/"  # over the steps since the line before
 
 
 class Workdir(NamedTuple):
-    """What is compared of a run.
+    """The files of a run that are compared.
 
     Attributes:
       metrics: the lines of metrics.jsonl, oldest first.
-      notes: {step: what its checkpoint says of itself}, oldest first (`checkpoint.read_notes`).
+      notes: {step: notes of its checkpoint}, oldest first; see `checkpoint.read_notes`.
       config: {dotted key: value}.
     """
 
@@ -45,13 +44,13 @@ class Workdir(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the comparison.
+    """The result of comparing one kind of thing.
 
     Attributes:
-      name: what is compared in it.
-      differs: what does, in a word or two; "" where nothing does.
-      lines: for people, to follow the name.
-      same_to: the last of the steps that were compared, where all of them are the same.
+      name: what is compared.
+      differs: what of it differs, in a few words; "" if nothing does.
+      lines: the details, for people; the first one is printed behind the name.
+      same_to: the last step compared, if the values at all steps are the same; else None.
     """
 
     name: str
@@ -61,15 +60,15 @@ class Part(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line of metrics.jsonl without its times."""
+    """A line of metrics.jsonl, without times and speeds."""
 
-    number: int
-    since: int  # the step after which its means begin
+    number: int  # in the file, from 1
+    since: int  # its train/… values are means over the steps after this one
     values: dict[str, Any]
 
 
 def read(name: str) -> Workdir:
-    """The run in the folder of this name, as far as it is now.
+    """Reads the run in the folder `name`; it may be under way.
 
     Raises:
       UserError: there is no such folder, it is no workdir, or a file in it is broken.
@@ -84,13 +83,14 @@ def read(name: str) -> Workdir:
         try:
             notes[step] = read_notes(folder, step)
         except UserError:
-            if step in saved_steps(folder):  # else its run, which keeps the newest, just deleted it
+            if step in saved_steps(folder):
                 raise
+            # The run is under way, and deleted this checkpoint after it was listed.
     return Workdir(read_metrics(folder), notes, config)
 
 
 def compare(a: Workdir, b: Workdir) -> list[Part]:
-    """All parts, in the order in which they help."""
+    """Compares everything: the results first, then what may explain them."""
     return [
         compare_metrics(a.metrics, b.metrics),
         compare_arrays(a.notes, b.notes),
@@ -100,7 +100,7 @@ def compare(a: Workdir, b: Workdir) -> list[Part]:
 
 
 def verdict(parts: Collection[Part]) -> str:
-    """The last line: what differs, and how far the runs are known to be the same."""
+    """One line: what differs, and up to which step the results are the same."""
     wrong = ", ".join(part.differs for part in parts if part.differs)
     same = ", ".join(f"{p.name} to step {p.same_to}" for p in parts if p.same_to is not None)
     said = [f"differs: {wrong} (see docs/when-runs-differ.md)"] if wrong else []
@@ -109,14 +109,14 @@ def verdict(parts: Collection[Part]) -> str:
 
 
 def compare_metrics(a: list[dict], b: list[dict]) -> Part:
-    """The first line of metrics.jsonl that differs, and the lines that only one has."""
+    """Finds the first line of metrics.jsonl that differs, and the lines that only one run has."""
     ours, theirs = _by_step(a), _by_step(b)
     both = sorted(ours.keys() & theirs.keys())
     differing = {step: _values(ours[step], theirs[step]) for step in both}
     wrong = [step for step in both if differing[step]]
     if wrong:
         first, last = wrong[0], both[-1]
-        numbers = dict.fromkeys(str(lines[first].number) for lines in (ours, theirs))
+        numbers = dict.fromkeys(str(side[first].number) for side in (ours, theirs))
         lines = [f"first differs at step {first} (line {' and '.join(numbers)})"]
         lines += _table(differing[first])
         if first < last:
@@ -140,7 +140,7 @@ def compare_metrics(a: list[dict], b: list[dict]) -> Part:
 
 
 def compare_arrays(a: Mapping[int, dict], b: Mapping[int, dict]) -> Part:
-    """The arrays of the first checkpoint of both that differs, and of the newest.
+    """Compares the arrays of all common checkpoints; details of the first and last that differ.
 
     Args:
       a, b: {step: notes}.
@@ -169,7 +169,7 @@ def compare_arrays(a: Mapping[int, dict], b: Mapping[int, dict]) -> Part:
 
 
 def compare_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Part:
-    """The keys with other values; last those that are free to change in a resume."""
+    """Finds the keys with different values; those that are free to change come last."""
     lines, free = [], []
     for key in sorted(a.keys() | b.keys()):
         if a.get(key, ...) != b.get(key, ...):
@@ -183,7 +183,7 @@ def compare_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Part:
 
 
 def compare_makers(a: Mapping[int, dict], b: Mapping[int, dict]) -> Part:
-    """The versions and machines that made the checkpoints, where they are noted.
+    """Compares the versions and machines that made the checkpoints, if both runs note them.
 
     Args:
       a, b: {step: notes}.
@@ -215,7 +215,7 @@ def _by_step(records: list[dict]) -> dict[int, _Line]:
 
 
 def _values(a: _Line, b: _Line) -> dict[str, tuple[str, str]]:
-    """{metric: its texts in A and B} of those that differ; means over other steps may."""
+    """{metric: (text in A, text in B)} of those that differ; no means over other steps."""
     found = {}
     for name in a.values | b.values:
         pair = tuple(
@@ -227,7 +227,7 @@ def _values(a: _Line, b: _Line) -> dict[str, tuple[str, str]]:
 
 
 def _relative(a: str, b: str) -> float | None:
-    """The difference of two numbers, as a part of the larger; None where one is none."""
+    """|a - b| / max(|a|, |b|) of two numbers; None if one of the texts is no number."""
     try:
         x, y = float(a), float(b)
     except ValueError:  # absent, or null where it was not finite
@@ -236,7 +236,7 @@ def _relative(a: str, b: str) -> float | None:
 
 
 def _table(differing: Mapping[str, tuple[str, str]]) -> list[str]:
-    """A row for each metric, in columns."""
+    """A table with a row for each metric."""
     rows = [("", "A", "B", "relative difference")]
     for name, pair in differing.items():
         relative = _relative(*pair)
@@ -247,7 +247,7 @@ def _table(differing: Mapping[str, tuple[str, str]]) -> list[str]:
 
 
 def _arrays(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, str]:
-    """{path: ""} of the arrays that differ; {path: what is said of it} where only one has it."""
+    """{path: ""} of the arrays that differ; a remark instead of "" if only one run has it."""
     alone = {(True, False): ", which only A has", (False, True): ", which only B has"}
     return {
         path: alone.get((path in a, path in b), "")
@@ -257,27 +257,28 @@ def _arrays(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, str]:
 
 
 def _groups(differing: Mapping[str, str], paths: list[str], prefix: str = "") -> Iterator[str]:
-    """The largest parts of a state in which every array differs, one a line.
+    """Lists the arrays that differ; a part of the state in which all arrays do is one line.
 
     Args:
-      differing: of `_arrays`.
-      paths: of all arrays whose path begins with `prefix`.
+      differing: as `_arrays` returns it.
+      paths: of all arrays below `prefix`, whether they differ or not.
     """
     for part in dict.fromkeys(prefix + path[len(prefix) :].partition("/")[0] for path in paths):
         inside = [path for path in paths if path == part or path.startswith(f"{part}/")]
-        said = {differing.get(path) for path in inside}  # None of an array that is the same
-        if len(said) > 1:
+        remarks = {differing.get(path) for path in inside}  # None for an array that is the same
+        if len(remarks) > 1:
             yield from _groups(differing, inside, f"{part}/")
-        elif None not in said:
-            yield part + ("" if inside == [part] else f"/…, all {len(inside)}") + said.pop()
+        elif None not in remarks:
+            yield part + ("" if inside == [part] else f"/…, all {len(inside)}") + remarks.pop()
 
 
 def _tops(paths: Collection[str]) -> set[str]:
+    """The first parts of the paths."""
     return {path.partition("/")[0] for path in paths}
 
 
 def _history(notes: Mapping[int, dict], name: str) -> str:
-    """What was noted under `name` by the oldest checkpoint, and where that changed; "" if never."""
+    """The value of `name` in the oldest notes that have it, and each later change; "" if none."""
     texts, last = [], None
     for step, each in notes.items():
         now = each.get("made_by", {}).get(name)
@@ -288,7 +289,7 @@ def _history(notes: Mapping[int, dict], name: str) -> str:
 
 
 def _listed(name: str, lines: list[str]) -> Part:
-    """A part that is a list of what differs."""
+    """A part with a line for each thing that differs."""
     count = _differ(len(lines)) if lines else "the same"
     return Part(name, name if lines else "", [count, *_shortened(lines)])
 

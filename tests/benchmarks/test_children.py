@@ -28,7 +28,7 @@ def test_a_side_that_dies_leaves_its_last_words(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with Child() as child, pytest.raises(SideError, match="the process ended with 1: no message"):
-        child.ask("device")
+        child.call("benchmarks.machine:device")
 
 
 def test_closing_ends_the_process(monkeypatch):
@@ -49,7 +49,7 @@ from benchmarks import worker
 def loud(self):
     print("a library says hello")
     os.system("echo and so does a program")
-    return {"answer": 42}
+    return 42
 
 worker.Server.loud = loud
 worker.main()

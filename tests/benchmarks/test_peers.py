@@ -1,17 +1,15 @@
 """The peers train, and their variants are the same program."""
 
-from types import SimpleNamespace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import unflatten_dict
 
 torch = pytest.importorskip("torch")
 
 from benchmarks import peers  # noqa: E402  (it imports torch)
 from benchmarks.peers import weights  # noqa: E402
-from benchmarks.peers.base import Data, ema_decay  # noqa: E402
+from benchmarks.peers.base import Data, to_numpy  # noqa: E402
+from benchmarks.peers.gan import ema_decay  # noqa: E402
 from benchmarks.peers.layers import SpectralNorm  # noqa: E402
 from genjax import data  # noqa: E402
 from genjax.nn import ema  # noqa: E402
@@ -21,49 +19,42 @@ VARIANTS = peers.variants("cpu", "float32")
 
 
 def _make(config, variant="eager"):
-    dataset = data.open_dataset(config.data) if "data" in config else None
-    return peers.make(config, dataset, VARIANTS[variant], "cpu")
+    return peers.make(config, VARIANTS[variant], "cpu")
 
 
 def _given(peer):
     """A batch and noise of the peer's own, in numpy and NHWC."""
-    image, label, noise = peer._draw()
-    noise = {k: x.permute(0, 2, 3, 1) if x.ndim == 4 else x for k, x in noise.items()}
-    batch = {"image": image.permute(0, 2, 3, 1).numpy(), "label": label.numpy()}
-    return batch, {k: x.numpy() for k, x in noise.items()}
-
-
-def _variables(network):
-    """A network's parameters as Linen's variables, with fresh statistics."""
-    params = weights.read(network, lambda parameter: parameter)
-    stats, spectral = {}, {}
-    for name, module in weights.layers(network):
-        if isinstance(module, torch.nn.BatchNorm2d):
-            count = module.num_features
-            stats[name] = {"mean": np.zeros(count), "var": np.ones(count)}
-        if hasattr(module, "spectral"):
-            spectral[name] = {"SpectralNorm_0": {"u": module.spectral.u.numpy().copy()}}
-    return {"params": unflatten_dict(params, "/"), "batch_stats": stats, "spectral": spectral}
+    image, label = peer.data.draw()
+    noise = {name: to_numpy(x) for name, x in peer._noise(image).items()}
+    return {"image": to_numpy(image), "label": label.numpy()}, noise
 
 
 @pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn"])
 def test_memory_formats_give_the_same_numbers(name):
-    fields = {
-        "generator": "generator_network",
-        "discriminator": "discriminator",
-        "average": "generator_network",
-        "encoder": "encoder",
-        "decoder": "decoder",
-        "network": "network",
-    }
     eager, other = (_make(tiny(name), variant) for variant in ("eager", "eager channels_last"))
-    state = SimpleNamespace(
-        **{k: _variables(getattr(eager, v)) for k, v in fields.items() if hasattr(eager, v)}
-    )
-    other.load(state)
+    for kind, network in eager.networks.items():
+        other.networks[kind].load_state_dict(network.state_dict())
     for batch, noise in [_given(eager), _given(eager)]:
         ours, theirs = eager.step(batch, noise), other.step(batch, noise)
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sngan", "vae", "vae-conv"])
+def test_dense_layers_beside_pictures_know_their_order_in_memory(name):
+    """Pictures with several channels: another order of pixels in each memory format."""
+    config = tiny(name, **{"data.channels": 3, "data.size": 16})
+    eager, other = (_make(config, variant) for variant in ("eager", "eager channels_last"))
+    for kind, network in eager.networks.items():
+        other.networks[kind].load_state_dict(network.state_dict())
+        read = [
+            weights.read(peer.networks[kind], lambda parameter: parameter)
+            for peer in (eager, other)
+        ]
+        assert all(np.array_equal(read[0][key], read[1][key]) for key in read[0])
+    batch, noise = _given(eager)
+    ours, theirs = eager.outputs(batch, noise), other.outputs(batch, noise)
+    for kind in ours:
+        np.testing.assert_allclose(ours[kind], theirs[kind], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["style-adam", "style-lbfgs"])
@@ -102,7 +93,10 @@ def test_a_round_of_a_gan():
     peer = _make(config)
     assert peer.images_per_step == config.n_dis * config.train.batch_size
     peer.run(1)
-    averages, values = peer.average.state_dict(), peer.generator_network.state_dict()
+    averages, values = (
+        peer.networks["average"].state_dict(),
+        peer.networks["generator"].state_dict(),
+    )
     assert all(torch.equal(averages[k], x) for k, x in values.items() if x.is_floating_point())
     pictures = peer.sample(4)
     assert pictures.shape == (4, 8, 8, 1) and pictures.dtype == np.uint8
@@ -121,10 +115,10 @@ def test_flips_and_shifts():
     """A picture with one bright pixel: where it may go."""
     config = tiny("vae", **{"data.flip": True, "data.shift": 1})
     for variant in ("eager", "eager channels_last"):
-        batches = _make(config, variant)._data
+        batches = _make(config, variant).data
         image = torch.zeros(400, 1, 4, 6, dtype=torch.uint8)
         image[:, :, 1, 1] = 255
-        found = batches._augment(image)
+        found = batches.augment(image)
         assert found.shape == image.shape
         assert found.sum(dim=(1, 2, 3)).unique().tolist() == [255]
         rows, columns = found[:, 0].nonzero()[:, 1:].T

@@ -26,10 +26,8 @@ class Pretended:
         pass
 
     def ask(self, do, **arguments):
-        if do == "variants":
-            return {"names": ["eager", "compile"]}
         if do == "open":
-            self._side = arguments["side"]
+            self._side = arguments.get("variant", "genjax")
             if self.fails.get(self._side) == "open":
                 raise SideError("no C++ compiler")
             step = SPEED[self._side]
@@ -40,10 +38,9 @@ class Pretended:
             if self.fails.get(self._side) == len([s for s, _ in self.asked if s == self._side]):
                 raise SideError("out of memory")
             return {"steps": steps, "seconds": steps * SPEED[self._side]}
-        return {
-            "peak_memory": {"bytes": 10**9},
-            "model_flop": {"flop": 5e9, "devices": 1},
-        }[do]
+        if do == "tell":
+            return {"model": {"flop": 5e9, "devices": 1}}[arguments["what"]]
+        return {"peak_memory_bytes": 10**9}[do]
 
 
 @pytest.fixture
@@ -60,7 +57,7 @@ def measure(monkeypatch):
         device = {"platform": "cpu", "kind": "cpu", "count": 1}
         plan = suite.Plan("full", "torch", device, {"commit": "", "date": ""}, print)
         workload = BY_NAME[name]
-        return suite._row(plan, workload, workload.cpu[0], {"float32": 1e11})
+        return suite.measure(plan, workload, workload.settings("cpu")[0], {"float32": 1e11})
 
     return run
 
@@ -104,7 +101,7 @@ def test_memory_decides_how_many_are_measured_at_a_time(measure, monkeypatch):
 
     def turns(free: float) -> list[str]:
         Pretended.asked.clear()
-        monkeypatch.setattr(suite.machine, "free_bytes", lambda: free * 1e9)
+        monkeypatch.setattr(suite.machine, "memory_bytes", lambda kind: free * 1e9)
         row = measure("style-adam-1024")
         return row, [name for name, _ in Pretended.asked[-4:]]
 

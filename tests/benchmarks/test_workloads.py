@@ -13,19 +13,28 @@ def test_every_workload_is_a_config(workload, monkeypatch):
     from tests.tiny import ROOT
 
     monkeypatch.chdir(ROOT)
-    for setting in (*workload.cpu, *workload.gpu):
-        config = workloads.read(workload.config, workloads.overrides(workload, setting))
-        assert config.task == workload.family
+    for setting in (*workload.settings("cpu"), *workload.settings("gpu")):
+        config = config_lib.read(*workloads.arguments(workload, setting))
+        assert config.task == workload.peer
         assert config.precision == setting.precision
         assert setting.batch is None or config.train.batch_size == setting.batch
         config_lib.check(config)
     if workload.parity is not None:
-        workloads.read(workload.config, workload.overrides | workload.parity)
+        config_lib.read(*workloads.arguments(workload))
+
+
+def test_a_gpu_has_the_papers_batch_and_a_large_one_in_both_precisions():
+    assert BY_NAME["dcgan-32"].settings("gpu") == [
+        *((128, "float32", 1.5), (128, "bfloat16", 1.5)),
+        *((1024, "float32", 1.0), (1024, "bfloat16", 1.0)),
+    ]
+    assert BY_NAME["dcgan-32"].settings("cpu") == [(64, "float32", 1.2)]
+    assert BY_NAME["style-lbfgs-1024"].settings("cpu") == []
 
 
 def test_names_tell_workloads_and_rows_apart():
     assert len(BY_NAME) == len(TABLE)
-    names = [workloads.row_name(w, s) for w in TABLE for s in w.gpu]
+    names = [workloads.row_name(w, s) for w in TABLE for s in w.settings("gpu")]
     assert len(set(names)) == len(names)
 
 
@@ -33,9 +42,9 @@ def test_every_network_that_is_timed_is_compared():
     """A training workload has a parity check, itself or through one of its family and optimiser."""
 
     def network(workload):
-        return workload.config.partition(",")[0].partition("=")[0], workload.overrides.get(
-            "optimizer.name"
-        )
+        config, arguments = workloads.arguments(workload, workload.settings("gpu")[0])
+        file_and_first_key = config.partition(",")[0].partition("=")[0]
+        return file_and_first_key, workloads.overrides(arguments).get("optimizer.name")
 
     compared = {network(w) for w in TABLE if w.parity is not None}
     assert {network(w) for w in TABLE if w.kind == "train"} <= compared
