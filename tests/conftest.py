@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import re
+import signal
 
 UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 os.environ.update(
@@ -37,6 +38,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
     jax.config.update("jax_compilation_cache_dir", programs)
 
+
+# A process in the background of a script ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tracing makes many objects that live long; looking for cycles among them takes its time.
 gc.freeze()
