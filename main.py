@@ -19,7 +19,7 @@ import importlib
 import sys
 
 from genjax import config as config_lib
-from genjax.errors import OptionParser, UserError, tell
+from genjax.errors import OptionParser, UserError, run_program
 from genjax.files import place
 
 MODES = ("train", "evaluate", "sample")
@@ -40,21 +40,18 @@ def parse(argv):
     return config, place(workdir), options
 
 
+def _run(argv):
+    config, workdir, options = parse(argv)
+    importlib.import_module("genjax.devices.cache").enable()  # heavy imports, once needed
+    processes = importlib.import_module("genjax.devices.processes")
+    processes.start(options.coordinator, options.processes, options.process_id)
+    verb = getattr(importlib.import_module(f"genjax.{options.mode}"), options.mode)
+    processes.run(verb, config, workdir)
+
+
 def main(argv) -> int:
     """Runs a command line and returns its exit code."""
-    if {"--help", "-help", "-h"} & set(argv):
-        print(__doc__)
-        return 0
-    try:
-        config, workdir, options = parse(argv)
-        importlib.import_module("genjax.devices.cache").enable()  # heavy imports, once needed
-        processes = importlib.import_module("genjax.devices.processes")
-        processes.start(options.coordinator, options.processes, options.process_id)
-        verb = getattr(importlib.import_module(f"genjax.{options.mode}"), options.mode)
-        processes.run(verb, config, workdir)
-    except (Exception, KeyboardInterrupt) as error:
-        return tell(error)
-    return 0
+    return run_program(argv, __doc__, _run)
 
 
 if __name__ == "__main__":

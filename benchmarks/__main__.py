@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import machine, report, suite, workloads
-from genjax.errors import Interrupted, OptionParser, UserError, tell
+from genjax.errors import Interrupted, OptionParser, UserError, run_program
 from genjax.files import write_atomically
 
 PEERS = ("torch", "none")
@@ -85,14 +85,7 @@ def _save(results: dict, folder: Path):
 
 def main(argv: list[str]) -> int:
     """Runs a command line and returns its exit code."""
-    if {"--help", "-help", "-h"} & set(argv):
-        print(__doc__)
-        return 0
-    try:
-        measure(*parse(argv))
-    except (Exception, KeyboardInterrupt) as error:
-        return tell(error)
-    return 0
+    return run_program(argv, __doc__, lambda argv: measure(*parse(argv)))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks import machine
 from genjax import data, images
+from genjax.devices import host
 from genjax.steps import filled
 
 PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
@@ -101,7 +101,7 @@ class Loader:
             batch_size=self.images_per_step,
             shuffle=True,
             drop_last=True,
-            num_workers=machine.cores(),
+            num_workers=host.cores(),
             persistent_workers=True,
             pin_memory=self._device.type == "cuda",
         )

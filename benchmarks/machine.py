@@ -12,29 +12,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from genjax.devices import host
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def cpu_model() -> str:
-    """The processor as it names itself, and its widest x86 vectors: `AMD EPYC (AVX2)`.
-
-    Virtual machines give one name to processors of which one is several times as fast.
-    """
-    info = Path("/proc/cpuinfo")
-    about = info.read_text() if info.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", about, re.MULTILINE)
-    name = found[1].strip() if found else platform.processor() or platform.machine()
-    for flag, vectors in (("avx512f", "AVX-512"), ("avx2", "AVX2")):
-        if re.search(rf"^flags\s*:.*\b{flag}\b", about, re.MULTILINE):
-            return f"{name} ({vectors})"
-    return name
+    """The processor as it names itself, with AVX-512 or AVX2 if it has them: `AMD EPYC (AVX2)`."""
+    name, vectors = host.processor()
+    known = {"avx512f": " (AVX-512)", "avx2": " (AVX2)"}
+    return name + known.get(vectors, "")
 
 
 def memory_bytes(kind: str = "MemTotal") -> int:
@@ -78,7 +65,7 @@ def slug(device: dict) -> str:
       device: as `device` says.
     """
     if device["platform"] == "cpu":
-        name = f"cpu-{cores()}-{cpu_model()}"
+        name = f"cpu-{host.cores()}-{cpu_model()}"
     else:
         count = f"{device['count']}-" if device["count"] > 1 else ""
         name = f"{device['platform']}-{count}{device['kind']}"
@@ -90,7 +77,7 @@ def describe(device: dict) -> dict:
     return {
         "device": device,
         "cpu": cpu_model(),
-        "cores": cores(),
+        "cores": host.cores(),
         "memory_bytes": memory_bytes(),
         "system": f"{platform.system()} {platform.release()}",
         "versions": {"python": platform.python_version()}

@@ -11,6 +11,7 @@ from benchmarks import input as inputs
 from benchmarks import machine, scaling, start, texts, timing, workloads
 from benchmarks.children import Child, Side, SideError, environment
 from benchmarks.workloads import INPUT, LOOP, SAMPLE, START, TRAIN, Setting, Workload
+from genjax import config as config_lib
 
 OURS = "genjax"
 # Our side of each kind, and the one other where it is no variant of a peer.
@@ -134,7 +135,7 @@ def measure(plan: Plan, workload: Workload, setting: Setting, matmul: dict[str, 
         "family": workload.peer,
         "unit": workload.unit,
         "config": config,
-        "overrides": workloads.overrides(arguments),
+        "overrides": config_lib.overrides(arguments),
         "device": plan.device["platform"],
         "batch": setting.batch,
         "precision": setting.precision,
@@ -279,7 +280,7 @@ def _utilise(row: dict, matmul: dict[str, float]) -> None:
 def _parity(plan: Plan, workload: Workload) -> dict:
     """Of a workload, from `benchmarks.parity`: its errors are {quantity: largest relative}."""
     config, arguments = workloads.arguments(workload)
-    overrides = workloads.overrides(arguments)
+    overrides = config_lib.overrides(arguments)
     entry = {"workload": workload.name, "config": config, "overrides": overrides}
     with (
         tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder,

@@ -209,8 +209,3 @@ def arguments(workload: Workload, setting: Setting | None = None) -> tuple[str, 
             found.append(f"--config.train.batch_size={setting.batch}")
         found.append(f"--config.precision={setting.precision}")
     return config.removeprefix("--config="), found
-
-
-def overrides(arguments: list[str]) -> dict[str, str]:
-    """{dotted key: text of its value} of such arguments, of the last where a key comes twice."""
-    return dict(argument.removeprefix("--config.").split("=", 1) for argument in arguments)

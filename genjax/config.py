@@ -161,10 +161,7 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
         returns a ConfigDict, a key is unknown (the nearest known one is named), or a value is of
         another type.
     """
-    for argument in arguments:
-        if not (argument.startswith("--config.") and "=" in argument):
-            raise UserError(f"argument {argument!r} is not understood: --KEY=VALUE is (see --help)")
-    overrides = dict(argument.removeprefix("--config.").split("=", 1) for argument in arguments)
+    texts = overrides(arguments)
     path, colon, arg = name.partition(":")
     file = epath.Path(path)
     if not file.is_file() or file.suffix != ".py":
@@ -179,7 +176,19 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
-    return _override(config.copy_and_resolve_references().lock(), overrides, "config key")
+    return _override(config.copy_and_resolve_references().lock(), texts, "config key")
+
+
+def overrides(arguments: Sequence[str]) -> dict[str, str]:
+    """{dotted key: text} of arguments `--config.KEY=VALUE`; the last one of a key counts.
+
+    Raises:
+      UserError: an argument is something else.
+    """
+    for argument in arguments:
+        if not (argument.startswith("--config.") and "=" in argument):
+            raise UserError(f"argument {argument!r} is not understood: --KEY=VALUE is (see --help)")
+    return dict(argument.removeprefix("--config.").split("=", 1) for argument in arguments)
 
 
 def check(config: ConfigDict):

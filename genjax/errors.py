@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -87,6 +88,20 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted with nothing under way to save: run the same command to start again"
     return text if isinstance(error, Interrupted) else f"error: {text}"
+
+
+def run_program(argv: list[str], usage: str, program: Callable[[list[str]], int | None]) -> int:
+    """Runs `program(argv)` and returns its exit code, 0 for None.
+
+    With `--help`, `usage` is printed instead. Errors are told in one line (see `tell`).
+    """
+    if {"--help", "-help", "-h"} & set(argv):
+        print(usage)
+        return 0
+    try:
+        return program(argv) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        return tell(error)
 
 
 def tell(error: BaseException) -> int:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 import genjax
 from genjax import config as config_lib
 from genjax import data, images, rng
-from genjax.devices import parallel, processes
+from genjax.devices import host, parallel, processes
 from genjax.errors import UserError
 from genjax.task import Inputs, Task
 from genjax.workdir import Checkpoints, checkpoint
@@ -83,50 +83,31 @@ def _code() -> dict[str, str]:
     }
 
 
-def checkpoints(config: ConfigDict, workdir: epath.Path) -> Checkpoints:
-    """The checkpoints of the run in `workdir`, kept as its config says."""
-    options = config.checkpoint
+def checkpoints(run: Run, workdir: epath.Path) -> Checkpoints:
+    """The checkpoints of `run` in `workdir`, kept as its config says.
+
+    All processes have to call this.
+    """
+    options = run.config.checkpoint
     return Checkpoints(
         workdir,
         options.keep,
         best=options.best,
         best_mode=options.best_mode,
-        made_by=_made_by(),
+        made_by=_made_by(run.devices),
     )
 
 
-def _made_by() -> dict[str, str]:
-    """What decides the bits of a run besides its config and data, for people to compare.
-
-    All processes have to call this.
-    """
-    everything = parallel.make("jit", jax.device_count())
+def _made_by(devices: parallel.Jit) -> dict[str, str]:
+    """What decides the bits of a run besides its config and data, for people to compare."""
     return {
         **_code(),
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        "devices": str(everything),
-        "runtime": " ".join(everything.mesh.local_devices[0].client.platform_version.split()),
-        "cpu": "; ".join(sorted(set(processes.exchange(_cpu())))),
+        "devices": str(devices),
+        "runtime": devices.runtime,
+        "cpu": "; ".join(sorted(set(processes.exchange(host.description())))),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
-
-
-def _cpu() -> str:
-    """This host's processor as XLA compiles for it: name, vector instructions, number of cores."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    # Of the last core, which is like the others. Arm's processors have neither name nor family.
-    about = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
-    name = about.get("model name") or platform.processor() or platform.machine()
-    if "cpu family" in about:
-        name += f" (family {about['cpu family']}, model {about['model']})"
-    can = about.get("flags", about.get("Features", "")).split()
-    vectors = next((f", {x}" for x in ("avx512f", "avx2", "avx", "sve", "asimd") if x in can), "")
-    may_use = getattr(os, "sched_getaffinity", None)
-    cores = len(may_use(0)) if may_use else os.cpu_count()
-    return f"{name}{vectors}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def abstract_state(run: Run) -> Any:

@@ -39,7 +39,7 @@ def train(config: ConfigDict, workdir: epath.Path):
     run = runs.build(config)
     with (
         enter_workdir(config, workdir) as lock,
-        runs.checkpoints(config, workdir) as checkpoints,
+        runs.checkpoints(run, workdir) as checkpoints,
     ):
         restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
         step = restored.step if restored else 0

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import jax
 
+from genjax.devices import host
+
 LIMIT_BYTES = 2 * 10**9  # of all hosts together; the programs of a run take 1 to 20 MB
 
 _TROUBLE = "persistent compilation cache entry"  # in every warning of JAX about a cached program
@@ -65,15 +67,11 @@ def prepare(root: Path) -> Path:
 
 def _host() -> str:
     """A folder name; hosts and processes that can run the same programs have the same."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        about = sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))})
-    except OSError:  # not Linux
-        about = [platform.processor()]
-    may_use = getattr(os, "sched_getaffinity", None)
-    cores = len(may_use(0)) if may_use else os.cpu_count()
+    fields = ("model name", "flags", "Features")
+    about = sorted({line for line in host.cpuinfo() if line.startswith(fields)})
+    about = about or [platform.processor()]
     digest = hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
-    return f"{platform.system()}-{platform.machine()}-{digest}-{cores}-cores".lower()
+    return f"{platform.system()}-{platform.machine()}-{digest}-{host.cores()}-cores".lower()
 
 
 def _prune(folder: Path, limit: int) -> None:

@@ -116,6 +116,11 @@ class Jit:
         among = f" in {processes} processes" if processes > 1 else ""
         return f"{self.device_count} x {device.device_kind} ({device.platform}){among}"
 
+    @property
+    def runtime(self) -> str:
+        """The version of what runs programs on the devices, as it names itself."""
+        return " ".join(self.mesh.local_devices[0].client.platform_version.split())
+
     def init(self, init: Callable, key, constants):
         """The initial global state `init(key, constants)`, computed in its final sharding."""
         shardings = self._shardings(jax.eval_shape(init, key, constants))

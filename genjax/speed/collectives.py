@@ -21,7 +21,7 @@ from jax.extend.core import Jaxpr, jaxprs_in_params
 from genjax import config as config_lib
 from genjax import runs
 from genjax.devices import AXIS
-from genjax.errors import OptionParser, UserError, tell
+from genjax.errors import OptionParser, UserError, run_program
 
 DEVICES = (1, 8, 64, 256)
 
@@ -141,24 +141,21 @@ def _bytes(x) -> int:
     return math.prod(x.shape) * x.dtype.itemsize
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command line above and returns its exit code."""
-    if {"--help", "-help", "-h"} & set(argv):
-        print(__doc__)
-        return 0
+def _run(argv: list[str]):
     parser = OptionParser()
     parser.add_argument("--config", required=True)
     parser.add_argument("--devices", default=",".join(map(str, DEVICES)))
-    try:
-        options, others = parser.parse_known_args(argv[1:])
-        if not all(x.isdigit() and int(x) for x in options.devices.split(",")):
-            raise UserError(f"--devices={options.devices} has to be numbers with commas between")
-        devices = tuple(map(int, options.devices.split(",")))
-        run = runs.build(config_lib.read(options.config, others))
-        print(table(options.config, run, devices))
-    except (Exception, KeyboardInterrupt) as error:
-        return tell(error)
-    return 0
+    options, others = parser.parse_known_args(argv[1:])
+    if not all(x.isdigit() and int(x) for x in options.devices.split(",")):
+        raise UserError(f"--devices={options.devices} has to be numbers with commas between")
+    devices = tuple(map(int, options.devices.split(",")))
+    run = runs.build(config_lib.read(options.config, others))
+    print(table(options.config, run, devices))
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command line above and returns its exit code."""
+    return run_program(argv, __doc__, _run)
 
 
 if __name__ == "__main__":

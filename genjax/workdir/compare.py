@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from genjax import config as config_lib
-from genjax.errors import OptionParser, UserError, tell
+from genjax.errors import OptionParser, UserError, run_program
 from genjax.files import is_local, place
 from genjax.report import read_metrics
 from genjax.workdir.checkpoint import read_notes, saved_steps
@@ -311,24 +311,22 @@ def _steps(steps: list[int], what: str = "step") -> str:
     return f"{what}{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
 
 
-def main(argv: list[str]) -> int:
-    """Compares the two workdirs that a command line names, and returns its exit code."""
-    if {"--help", "-help", "-h"} & set(argv):
-        print(__doc__)
-        return 0
+def _run(argv: list[str]) -> int:
     parser = OptionParser()
     parser.add_argument("workdirs", metavar="WORKDIR", nargs=2)
-    try:
-        names = parser.parse_args(argv[1:]).workdirs
-        parts = compare(*map(read, names))
-    except (Exception, KeyboardInterrupt) as error:
-        return tell(error)
+    names = parser.parse_args(argv[1:]).workdirs
+    parts = compare(*map(read, names))
     for side, name in zip("AB", names, strict=True):
         print(f"{side}: {name}")
     for part in parts:
         print(f"\n{part.name}: " + "\n  ".join(part.lines))
     print(f"\n{verdict(parts)}")
     return int(any(part.differs for part in parts))
+
+
+def main(argv: list[str]) -> int:
+    """Compares the two workdirs that a command line names, and returns its exit code."""
+    return run_program(argv, __doc__, _run)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_every_network_that_is_timed_is_compared():
     def network(workload):
         config, arguments = workloads.arguments(workload, workload.settings("gpu")[0])
         file_and_first_key = config.partition(",")[0].partition("=")[0]
-        return file_and_first_key, workloads.overrides(arguments).get("optimizer.name")
+        return file_and_first_key, config_lib.overrides(arguments).get("optimizer.name")
 
     compared = {network(w) for w in TABLE if w.parity is not None}
     assert {network(w) for w in TABLE if w.kind == "train"} <= compared
