@@ -1,4 +1,4 @@
-"""Configs: the values of one experiment, complete and locked; and what may change in a resume."""
+"""Configs of experiments: defaults, overrides, checks, and which keys may change in a resume."""
 
 import difflib
 import importlib.util
@@ -16,8 +16,8 @@ from genjax.errors import UserError
 from genjax.files import write_atomically
 
 # A run may be resumed with other values of these keys. They say how long to train, where it runs,
-# and how often results are shown and kept, but not what a step computes. Of `parallel` only the
-# rounding depends: it changes the order of sums over devices.
+# and how often results are shown and kept, but not what a step computes. `parallel` changes results
+# by rounding only, through the order of sums over devices.
 FREE_KEYS = (
     "parallel",
     "train.steps",
@@ -36,12 +36,12 @@ FREE_KEYS = (
     "profile.steps",
 )
 
-# Pixels a side. VGG's first layer makes 69 GB of a square of these.
+# Pixels a side. For a square of this size, the output of VGG's first layer takes 69 GB.
 LARGEST_SIDE = 2**14
 
-# Which numbers are possible: (what the message says, the test, the keys it holds for). Keys are
-# named by their last part, which means the same in every group. Where the answer depends on the
-# family, the family's own code checks the value.
+# Ranges of numbers: (what the message says, the test, the keys it holds for). Keys are named by
+# their last part, which means the same in every group. Where the range depends on the family, the
+# family's own code checks the value.
 _RANGES = (
     (
         "at least 1",
@@ -61,7 +61,7 @@ _RANGES = (
 )
 
 
-# What messages call the types that JSON has.
+# What messages call the types of values; a config's tuples are lists in JSON.
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -72,28 +72,32 @@ _KINDS = {
 
 
 def base(task: str) -> ConfigDict:
-    """The keys that every experiment has, with their defaults. No key may be None.
+    """The keys that every experiment has, with their defaults.
+
+    No default may be None: an override has to have the type of the default.
 
     Keys:
-      task: the family whose task this is.
-      seed: of everything random; a run is a function of its config.
+      task: the family of networks: "gan", "vae", "cnn" or "style".
+      seed: of initial parameters, data order, augmentation and noise; samples have their own.
       parallel: "jit", "fsdp" or "pmap" (see `genjax.devices.parallel`).
-      precision: "float32" or "bfloat16", the type of the arithmetic; parameters, norms, losses and
-        statistics are float32 in either.
+      precision: "float32" or "bfloat16", the type of the networks' arithmetic; parameters,
+        normalisations, losses and statistics are float32 in either.
       train.steps: the length of the run; a step is one update of each network, or more as the
         family's config says.
-      train.steps_per_call: how many steps one compiled call runs.
-      train.on_nonfinite: after a step with a loss or a gradient norm that is NaN or infinite, the
-        run "stop"s, or "skip"s the update (which needs memory for a second copy of the state).
+      train.steps_per_call: how many steps one compiled call runs, at most; fewer where something
+        is due.
+      train.on_nonfinite: after a step with a metric that is NaN or infinite, such as a loss or a
+        gradient norm, "stop" ends the run and "skip" drops the update (which needs memory for a
+        second copy of the state).
       train.max_skipped: how many updates in a row may be skipped; one more stops the run.
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
         step always does all four.
-      sample.n, sample.seed: how many pictures, and of which latents.
-      checkpoint.keep: how many of the newest checkpoints stay.
-      checkpoint.best, checkpoint.best_mode: the metric whose best checkpoint stays besides, such as
-        "eval/accuracy", and "max" or "min".
-      profile.steps: (first, last) of the steps that are traced (`genjax.speed.profile`); () for
-        none.
+      sample.n, sample.seed: how many samples to draw, and the seed of their noise.
+      checkpoint.keep: how many of the newest checkpoints are kept.
+      checkpoint.best, checkpoint.best_mode: the metric of evaluations whose best checkpoint is kept
+        as well, such as "eval/accuracy", and "max" or "min"; "" for none.
+      profile.steps: (first, last) of the steps to trace, from 1 on and both included
+        (`genjax.speed.profile`); () for none.
     """
     return ConfigDict(
         {
@@ -123,12 +127,14 @@ def dataset(name: str, size: int) -> ConfigDict:
       name: `mnist`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
       size: pixels a side; 0 for as stored.
       channels: 1 or 3; 0 for as stored.
-      test_fraction: held out where the source has no test split of its own.
-      max_corrupt: how many unreadable files are skipped before they are an error.
-      placement: "resident" (on the device), "stream" (through Grain) or "auto".
-      resident_limit_mb: the largest training split that "auto" puts on the device.
+      test_fraction: share of the images to hold out, if the source has no test split of its own.
+      max_corrupt: how many unreadable files of a split are skipped; one more is an error.
+      placement: "resident" (all of it on each device), "stream" (through Grain) or "auto".
+      resident_limit_mb: the largest training split that "auto" makes resident, in 10^6 bytes of
+        decoded pixels.
       workers: Grain's worker processes when streaming; 0 for threads.
-      flip: mirror every other image; shift: move by up to so many pixels.
+      flip: mirror each image left to right with probability 1/2.
+      shift: move each image at random, by up to so many pixels in each direction.
     """
     return ConfigDict(
         {
@@ -149,17 +155,17 @@ def dataset(name: str, size: int) -> ConfigDict:
 def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     """The locked config that a command line describes.
 
-    An exception of the file's own code is passed on: its traceback says more than a line could.
+    Exceptions from the file's own code are passed on, because their traceback is needed.
 
     Args:
       name: `FILE[:ARG]`, a Python file whose `get_config(ARG)` returns the config.
-      arguments: `--config.KEY=VALUE` each, of dotted keys. A tuple is written with commas,
+      arguments: `--config.KEY=VALUE` each, with dotted keys. A tuple is written with commas,
         `1.0,2.0` or `(1.0, 2.0)`.
 
     Raises:
-      UserError: an argument is something else, there is no such file, it has no `get_config` that
-        returns a ConfigDict, a key is unknown (the nearest known one is named), or a value is of
-        another type.
+      UserError: an argument has another form, there is no such .py file, it has no `get_config`
+        that returns a ConfigDict, a key is unknown (the nearest known one is named), or a value has
+        another type than the default.
     """
     texts = overrides(arguments)
     path, colon, arg = name.partition(":")
@@ -183,7 +189,7 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
     """{dotted key: text} of arguments `--config.KEY=VALUE`; the last one of a key counts.
 
     Raises:
-      UserError: an argument is something else.
+      UserError: an argument has another form.
     """
     for argument in arguments:
         if not (argument.startswith("--config.") and "=" in argument):
@@ -192,10 +198,10 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def check(config: ConfigDict):
-    """Refuses numbers that make no sense, before anything is read or compiled.
+    """Checks numbers, `checkpoint.best_mode` and `train.on_nonfinite` before anything is compiled.
 
     Raises:
-      UserError: naming the key and what it may be.
+      UserError: a value is not possible; the message names the key and what it may be.
     """
     for key, value in flatten(config).items():
         for number in value if isinstance(value, list) else [value]:
@@ -216,7 +222,8 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
     """Reads a config file's ARG, `key=value,key=value`; each value takes its default's type.
 
     Raises:
-      UserError: an unknown key (the nearest known one is named) or a value of another type.
+      UserError: a key is unknown (the nearest known one is named) or has no value, or a value has
+        another type.
     """
     pairs = [part.partition("=") for part in (arg or "").split(",") if part]
     for key, equals, _ in pairs:
@@ -227,10 +234,10 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
 
 
 def choose(key: str, value: str, choices) -> Any:
-    """`choices[value]`, for a config key that names one of a few things.
+    """`choices[value]`, where `value` is that of the config key `key`.
 
     Raises:
-      UserError: naming the key, the choices and the nearest.
+      UserError: there is no such choice; the message names the key, all choices and the nearest.
     """
     if value not in choices:
         names = ", ".join(choices)
@@ -245,14 +252,14 @@ def nearest(name: str, names) -> str:
 
 
 def default_workdir(config_file: str) -> str:
-    """`runs/NAME` of `configs/NAME.py:ARG`, with a slug of ARG where there is one."""
+    """`runs/NAME` for `configs/NAME.py`; `runs/NAME-SLUG`, with ARG's slug, for `NAME.py:ARG`."""
     path, _, arg = config_file.partition(":")
     slug = re.sub(r"[^A-Za-z0-9]+", "-", arg).strip("-")
     return "-".join(filter(None, (f"runs/{epath.Path(path).stem}", slug)))
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
-    """{dotted key: value} of every leaf, as JSON types."""
+    """{dotted key: value} of every leaf, as JSON types: tuples become lists."""
     flat = {}
 
     def visit(prefix: str, values: dict):
@@ -267,7 +274,7 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
 
 def save(config: ConfigDict, workdir: epath.Path):
-    """Writes the whole config, every default included, to `config.json`."""
+    """Writes the whole config, defaults included, to `config.json` in `workdir`."""
     text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
     write_atomically(workdir / "config.json", text)
 
@@ -276,7 +283,7 @@ def load(workdir: epath.Path) -> ConfigDict:
     """The config of the run in `workdir`.
 
     Raises:
-      UserError: there is none, or it is not JSON.
+      UserError: there is no config.json, or it does not hold a config.
     """
     path = epath.Path(workdir) / "config.json"
     if not path.exists():
@@ -286,16 +293,17 @@ def load(workdir: epath.Path) -> ConfigDict:
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         return ConfigDict(values).lock()
-    except (ValueError, RecursionError, AttributeError) as error:  # the last two: hostile nesting
+    except (ValueError, RecursionError, AttributeError) as error:
+        # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is not a config ({reason}): restore it or start afresh") from None
 
 
 def check_same(config: ConfigDict, workdir: epath.Path):
-    """Refuses to go on in `workdir` with a config that would compute something else.
+    """Checks that `config` equals that of the run in `workdir`, except for FREE_KEYS.
 
     Raises:
-      UserError: naming the keys that differ, except those in FREE_KEYS.
+      UserError: other keys differ; the message names them.
     """
     old, new = flatten(load(workdir)), flatten(config)
     differing = sorted(
@@ -315,10 +323,13 @@ def check_same(config: ConfigDict, workdir: epath.Path):
 
 
 def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> ConfigDict:
-    """The config with each {dotted key: text of its value} set, as ml_collections reads texts.
+    """`config` with the values in `texts`, {dotted key: text}, which ml_collections parses.
+
+    Args:
+      what: what messages call a key.
 
     Raises:
-      UserError: `what` (they are called) is unknown, or a value of another type.
+      UserError: a key is unknown or a group of keys, or a value has another type.
     """
     known = flatten(config)
     for key, text in texts.items():
@@ -345,7 +356,7 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
 
 
 def _nearest_file(file: epath.Path) -> str:
-    """The config file that was meant, in the folder named or in `configs`."""
+    """ "; did you mean PATH?" for the nearest file in the folder named or `configs`, or nothing."""
     folders = dict.fromkeys([file.parent, epath.Path("configs")])
     found = {f.stem: f for folder in folders if folder.is_dir() for f in folder.glob("*.py")}
     near = difflib.get_close_matches(file.stem, found, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""The one loop: it drives any task, over any number of devices, from any interruption."""
+"""The training loop, for every task and any number of devices; it resumes from checkpoints."""
 
 import dataclasses
 import shlex
@@ -25,16 +25,18 @@ from genjax.speed import Profile, Speed, collectives
 from genjax.steps import Steps, open_feed
 from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir
 
-LEAST_SHOWN = 16  # held-out examples in a picture, whatever `sample.n` says of samples
+LEAST_SHOWN = 16  # held-out examples for `Task.pictures`; as many as `sample.n` if that is more
 
 
 def train(config: ConfigDict, workdir: epath.Path):
     """`--mode=train`: trains from the newest checkpoint in `workdir`, or from the start.
 
     Raises:
-      UserError: the config or a file is wrong, or `workdir` holds a run with another config.
-      Interrupted: asked to stop by SIGTERM or SIGINT; the state is saved.
-      NonFiniteError: a metric is NaN or infinite; the last good checkpoint stays.
+      UserError: the config or a file is wrong; or `workdir` is in use, holds a run with another
+        config, or has only damaged checkpoints.
+      Interrupted: this or another process got SIGTERM or SIGINT; the state is saved.
+      NonFiniteError: a metric is NaN or infinite (or, if such steps are skipped, in too many steps
+        in a row), or the state is; the last good checkpoint stays.
     """
     run = runs.build(config)
     with (
@@ -44,7 +46,7 @@ def train(config: ConfigDict, workdir: epath.Path):
         restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
         step = restored.step if restored else 0
         if step >= config.train.steps:
-            # Whoever killed the run after its last checkpoint still gets what it was for.
+            # The run may have been killed after its last checkpoint and before its outputs.
             _write_outputs(run, restored.state, workdir)
             if processes.is_first():
                 print(f"{workdir} is done: {step:,} steps. For more, raise --config.train.steps.")
@@ -58,20 +60,20 @@ def train(config: ConfigDict, workdir: epath.Path):
 
 
 class _Chunk(NamedTuple):
-    """A chunk of steps that the devices are computing."""
+    """A chunk of steps that was handed to the devices and may still be running."""
 
     last_step: int
     steps: int
-    metrics: dict[str, jax.Array]  # f32[capacity] each, of which the first `steps` are filled
-    waited: float  # seconds, for its inputs, while the devices computed the chunk before it
+    metrics: dict[str, jax.Array]  # f32[capacity] each; the first `steps` values count
+    waited: float  # seconds the host took for its inputs while another chunk ran; 0 if none did
 
 
 class _Loop:
-    """A run from where it stands to its end.
+    """Trains one run from its newest checkpoint, or from step 0, to its end.
 
     Args:
       lock: of the workdir; checked before each checkpoint.
-      restored: the checkpoint to go on from, or None for a start. Its state is taken out of it.
+      restored: the checkpoint to go on from, or None for a new run. Its `state` is set to None.
     """
 
     def __init__(
@@ -95,26 +97,28 @@ class _Loop:
             "checkpoint": config.checkpoint.every,
         }
 
-        # The state, and what a checkpoint says of progress.
+        # The state, and the meter's sums (`progress`).
         self.feed = open_feed(run, report.message)
         self.step, progress = 0, None
         if restored:
             self.step, progress = restored.step, restored.progress
             report.message(f"going on from step {self.step:,} in {workdir}")
-            # A second reference would keep the memory of the first donated state on the devices.
+            # `train` holds `restored` to the end. With `pmap`, whose `from_global` copies, the
+            # state in it would keep its memory on the devices.
             state, restored.state = restored.state, None
         else:
             key = rng.stream(config.seed, rng.Stream.INIT)
             state = devices.init(task.init, key, task.constants)
 
-        # What measures the run.
+        # Metrics, speed and profile.
         limits = {"stop": None, "skip": config.train.max_skipped}
         self.meter = Meter(progress, limits[config.train.on_nonfinite])
         self.speed = Speed(run)
-        traced = config.profile.steps if processes.is_first() else ()  # who can write it
+        traced = config.profile.steps if processes.is_first() else ()  # only it writes files
         self.profile = Profile(traced, self.step, self.total, workdir, report.message)
 
-        # What looks at the state: only what the task has, and only where data is held out for it.
+        # Scores and pictures of the state, as far as the task has them. Scores and `pictures` need
+        # held-out examples, if there is a data set.
         held_out = not run.dataset or len(run.dataset.test)
         self.evaluator = Evaluator(run) if task.evaluate and held_out else None
         self.sampler = self.pictures = None
@@ -130,11 +134,11 @@ class _Loop:
         self.steps = Steps(run, self.feed, self.state)
 
     def run_to_end(self):
-        """Trains to the last step, or until asked to stop, and writes the final report."""
+        """Trains to the last step, or until asked to stop; writes outputs and the report's page."""
         try:
             self._train()
         except NonFiniteError as error:
-            self.checkpoints.wait()  # for one that may still be being written
+            self.checkpoints.wait()  # one may still be being written
             last = self.checkpoints.latest()
             good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
             self._write_page(f"failed: {error}")
@@ -160,21 +164,21 @@ class _Loop:
         self.report.close(f"{status}: {self.workdir}/report.html")
 
     def _train(self):
-        """Chunk after chunk of steps, and between them what is due."""
-        running = None  # the chunk before this one, if its metrics were not read yet
+        """Runs chunks of steps; between them, whatever is due."""
+        running = None  # the chunk before this one, if its metrics have not been read yet
         stopping = False
         while self.step < self.total and not stopping:
-            # Begin a chunk. It ends at the next step at which something is due.
+            # Start a chunk. It ends at the latest where something is due.
             n = min(self.config.train.steps_per_call, self._next_due() - self.step)
             self.profile.begin(self.step)
             began = time.monotonic()
             inputs = self.steps.inputs(self.step, n)
             waited = time.monotonic() - began if running else 0.0
-            # Asked before the chunk begins, so that the answer is there before the chunk ends.
+            # Asked before the chunk starts: devices work in order, so the answer need not wait.
             asked_to_stop = self.devices.any(bool(self.stop.requested))
             self.state, metrics = self.steps(self.state, inputs, self.step, n)
 
-            # While the devices compute it, write the metrics of the chunk before it.
+            # While it runs, write the metrics of the chunk before it.
             if running:
                 self._write_line(running.last_step, self._fetch(running))
             else:
@@ -192,28 +196,29 @@ class _Loop:
                 self.run_due(values, stopping)
 
     def is_due(self, what: str, step: int) -> bool:
-        """Whether "log", "sample", "evaluate" or "checkpoint" is due: all are at the last step."""
+        """Whether "log", "sample", "evaluate" or "checkpoint" is due; at the last step, all are."""
         every = self.every[what]
         return step == self.total or (every > 0 and step % every == 0)
 
     def _is_anything_due(self) -> bool:
-        """Whether the loop has to wait for this step. (Lines of metrics are written later.)"""
+        """Whether the loop has to wait for this step. "log" alone can wait for the next chunk."""
         due = any(self.is_due(what, self.step) for what in ("sample", "evaluate", "checkpoint"))
         return due or self.step in self.profile.bounds
 
     def _next_due(self) -> int:
-        """The next step at which anything is due."""
+        """The next step at which anything is due, "log" included."""
         following = (self.step // every * every + every for every in self.every.values() if every)
         bounds = (bound for bound in self.profile.bounds if bound > self.step)
         return min([self.total, *following, *bounds])
 
     def run_due(self, values: dict[str, float], stopping: bool):
-        """Evaluates, draws and saves what is due at this step.
+        """Evaluates, draws and saves, as far as each is due at this step.
 
-        The checkpoint comes last: a resume goes on after it, and does nothing before it again.
+        The checkpoint comes last, because a resumed run repeats nothing of the step it starts from.
 
         Args:
-          values: the metrics of this step's line, if one is due.
+          values: the metrics for this step's line of metrics.jsonl; {} if no line is due.
+          stopping: whether to save in any case.
         """
         state, step = self.devices.to_global(self.state), self.step
         scores = {}
@@ -227,12 +232,15 @@ class _Loop:
         if stopping or self.is_due("checkpoint", step):
             _check_finite(state, step)
             self.lock.check()
-            self.report.flush()  # a checkpoint must not outlive the lines that it stands for
+            self.report.flush()  # a run resumed from here does not write these lines again
             self.checkpoints.save(step, state, self.meter.saved(), scores)
         self.meter.resume_clock()
 
     def _fetch(self, chunk: _Chunk) -> dict[str, float]:
-        """Waits for a chunk, and adds its metrics up; their means, where a line is due."""
+        """Waits for a chunk and gives its metrics to the meter.
+
+        Returns the means and speeds for its line of metrics.jsonl; {} if no line is due.
+        """
         metrics = {name: np.asarray(x)[: chunk.steps] for name, x in chunk.metrics.items()}
         self.meter.add(chunk.last_step, metrics, self.run.task.images_per_step)
         self.meter.wait(chunk.waited)
@@ -257,7 +265,7 @@ class _Loop:
                 self.report.picture(self.step, name, images.grid(np.asarray(rows)))
 
     def _describe(self, state) -> dict[str, str]:
-        """What is worth knowing of the run before it starts; printed, and kept for the page."""
+        """Facts about the run, {name: text}; printed at the start, and shown in report.html."""
         facts = {
             "command": shlex.join(["python", *sys.argv]),
             "devices": str(self.devices),
@@ -292,12 +300,12 @@ def _write_outputs(run: runs.Run, state, workdir: epath.Path):
 
 
 def _check_finite(state, step: int):
-    """Looks at the state itself: a step's metrics are of the state before its update.
+    """Checks the state before it is saved: a step's metrics are of the state before its update.
 
-    Optimisers are left out, because the bounds of a line search may be infinite.
+    Optimiser states are left out, because the bounds of a line search may be infinite.
 
     Raises:
-      NonFiniteError: the state after `step` is not fit for a checkpoint.
+      NonFiniteError: another array of the state after `step` has a NaN or an infinity.
     """
     for path, finite in jax.tree_util.tree_leaves_with_path(_finite(state)):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -307,6 +315,6 @@ def _check_finite(state, step: int):
 
 @jax.jit
 def _finite(state):
-    """For each leaf, whether all of it is finite; bool[]."""
+    """For each leaf, whether all its values are finite, bool[]."""
     floating = partial(jnp.issubdtype, arg2=jnp.floating)
     return jax.tree.map(lambda x: jnp.isfinite(x).all() if floating(x.dtype) else True, state)

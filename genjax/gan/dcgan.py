@@ -1,7 +1,9 @@
-"""DCGAN: Radford, Metz and Chintala 2016, arXiv:1511.06434; the layers of its Figure 1 and §4.
+"""DCGAN: Radford, Metz and Chintala 2016 (arXiv:1511.06434), Figure 1 and §4.
 
-Convolutions of 4 x 4 pixels; at 64 px the networks have 3,576,704 and 2,765,568 parameters, and
-each halving or doubling of the size takes away or adds one level. Neither reads the labels.
+As in PyTorch's example, kernels are 4 x 4 pixels; those of the authors' code are 5 x 5. `width` is
+128 in Figure 1 and 64 in PyTorch's example, whose networks have 3,576,704 and 2,765,568 parameters
+(64 px, RGB, 100 latents). Each halving or doubling of the image size removes or adds one level.
+Neither network uses the labels.
 """
 
 from functools import partial
@@ -17,10 +19,13 @@ _KERNEL = nn.initializers.normal(0.02)
 
 
 def networks(model, shape: tuple[int, int, int], **common):
-    """(Generator, Discriminator) for images of `shape`, with the config's `model.width`.
+    """(Generator, Discriminator) for images of `shape` (H, W, C); of `model`, `width` is read.
+
+    Args:
+      common: `axis_name` and `dtype`, of both.
 
     Raises:
-      UserError: the images are not square with a power of two as side, 8 px at least.
+      UserError: the images are not squares of 8, 16, 32, 64 … px.
     """
     size, channels = check_square("DCGAN", shape)
     return (
@@ -30,11 +35,12 @@ def networks(model, shape: tuple[int, int, int], **common):
 
 
 def _scale_init(key, shape, dtype=jnp.float32):
+    """BatchNorm's initial scale, from N(1, 0.02²), as in the authors' code."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 def _levels(size: int) -> int:
-    """How many times a 4 x 4 picture doubles to reach `size`, less the layer to pixels."""
+    """Doublings from 4 x 4 to `size`, without the last one, whose layer makes the pixels."""
     return size.bit_length() - 4
 
 
@@ -43,7 +49,7 @@ class Generator(nn.Module):
 
     Attributes:
       size: a power of two, at least 8 px.
-      width: features of the layer before the pixels; doubled at each level below.
+      width: features of the layer before the pixels; doubled with each layer further back.
     """
 
     size: int
@@ -73,7 +79,7 @@ class Discriminator(nn.Module):
 
     Attributes:
       size: a power of two, at least 8 px.
-      width: features of the first layer; doubled at each level.
+      width: features of the first layer; doubled in each layer but the last.
     """
 
     size: int

@@ -22,10 +22,10 @@ class GanState:
     """Everything that a resume needs.
 
     Attributes:
-      step: i32[], steps done.
-      generator, discriminator: their Linen variables: `params`, and `batch_stats` and the vectors
-        of spectral norms where there are any.
-      average: the moving average of the generator's variables, which samples come from.
+      step: i32[], steps done, without those that `train.on_nonfinite="skip"` undid.
+      generator, discriminator: their Linen variables: `params` and, if the network has them,
+        `batch_stats` and `spectral` (the vectors of spectral norms).
+      average: exponential moving average of the generator's variables; samples are drawn with it.
       generator_optimizer, discriminator_optimizer: their optax states.
     """
 
@@ -38,19 +38,20 @@ class GanState:
 
 
 class Gan(NamedTuple):
-    """What a step is made of, and does not change.
+    """The networks, losses and options of a training step, which training does not change.
 
     Attributes:
       config: of the run; `n_dis`, `generator_batch`, `dequantize`, `model.latent`,
         `train.batch_size` and `ema` are read.
-      G: the generator, `(z f32[B, latent], label i32[B], train) -> images f32[B, H, W, C]`.
+      G: the generator, `(z f32[B, latent], label i32[B], train) -> images f32[B, H, W, C]` in
+        [-1, 1].
       D: the discriminator, `(images, label, train) -> logits f32[B]`, or a tuple that begins with
         them.
-      discriminator_f32: D with float32 arithmetic whatever `precision` says, for the regularizer.
-      loss: of both.
+      discriminator_f32: D in float32 whatever `precision` is, for the regularizer.
+      loss: those of G and D.
       regularizer: of D (`genjax.gan.regularizers`), or None; weight: its factor.
       g_optimizer, d_optimizer: of their parameters.
-      axis_name: the mapped axis that the batch is divided along, or None for the global batch.
+      axis_name: the mapped axis if a step sees one device's shard; None for the global batch.
     """
 
     config: ConfigDict
@@ -66,11 +67,17 @@ class Gan(NamedTuple):
 
 
 def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, dict]:
-    """The state after a step, and its metrics; the discriminator's are of its last update.
+    """One training step: (new state, metrics).
+
+    Metrics, f32[] each: `g_loss`, `g_grad_norm` and, of the discriminator's last update, those of
+    `update_discriminator`.
 
     Args:
       image: u8[n_dis * b, H, W, C], label: i32[n_dis * b]: this device's share of real images.
       key: of this step.
+
+    Raises:
+      UserError: the device's share does not split into `n_dis` equal batches.
     """
     config = gan.config
     key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
@@ -81,7 +88,7 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
             gan, state, real, label, key_earlier
         )
 
-    # Generated images, for both updates. Their gradient goes back through the same pass below.
+    # Generated images. One pass of G serves both updates: `backward` gives G's gradients below.
     g_label = jnp.repeat(label, config.generator_batch)
     z = rng.normal(key_z, len(g_label), (config.model.latent,), gan.axis_name)
 
@@ -90,13 +97,13 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
 
     fake, backward, g_variables = jax.vjp(generate, state.generator["params"], has_aux=True)
 
-    # Discriminator: one update on the real images, and as many of the generated ones.
+    # Discriminator: one update on the real images and an equal number of generated ones.
     beside_real = fake.reshape(len(real), config.generator_batch, *real.shape[1:])[:, 0]
     d_variables, d_opt_state, metrics = update_discriminator(
         gan, d_variables, d_opt_state, real, beside_real, label, key_penalty
     )
 
-    # Generator: one update, by what the updated discriminator says.
+    # Generator: one update, against the updated discriminator.
     def g_loss(fake):
         variables = with_params(d_variables, d_variables["params"])
         on_real = None
@@ -113,7 +120,7 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
         gan.g_optimizer, g_grads, state.generator_optimizer, state.generator["params"]
     )
 
-    # Average: of the generator's variables over the last `half_life` images.
+    # Average of the generator: its half-life counts `train.batch_size` images a step.
     average = ema.update(
         state.average,
         g_variables,
@@ -127,7 +134,11 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
 
 
 def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key):
-    """(variables, opt_state, metrics) of D after one update on as many real and fake images.
+    """One update of D on b real and b generated images: (variables, opt_state, metrics).
+
+    Metrics, f32[] each: `d_loss` without the penalty, `penalty` (weighted; if there is one),
+    `d_grad_norm`, `d_real` and `d_fake`: the shares of real and generated images with logits > 0
+    (the boundary of "least_squares" is 0.5, and "wasserstein" has none).
 
     Args:
       real, fake: f32[b, H, W, C] in [-1, 1]; label: i32[b], of both.
@@ -135,8 +146,8 @@ def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key)
     """
 
     def d_loss(params):
-        # D is one and the same function for all images of an update: its spectral norms take
-        # their step of the power method here, at the first application, and at no other.
+        # Spectral norms step the power method in the first application only, so that real images,
+        # generated ones and the penalty are judged by the same kernels.
         updated = with_params(variables, params)
         mutable = ("batch_stats", spectral_norm.COLLECTION)
         on_real, updated = apply(gan.D, updated, real, label, mutable=mutable)
@@ -163,9 +174,10 @@ def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key)
 
 
 def preprocess_real(config: ConfigDict, image, key, axis_name: str | None = None):
-    """u8[B, H, W, C] -> f32[B, H, W, C], real images as the discriminator sees them: in [-1, 1].
+    """Real images as the discriminator sees them: u8[B, H, W, C] -> f32[B, H, W, C] in [-1, 1].
 
-    With `dequantize`, noise from U(0, 1/128), about one of the 256 levels, is added.
+    With `dequantize`, noise from U(0, 1/128) is added, as in the code of SNGAN's authors: about the
+    distance between two of the 256 levels.
     """
     real = images.to_float(image, low=-1)
     if not config.dequantize:
@@ -176,10 +188,10 @@ def preprocess_real(config: ConfigDict, image, key, axis_name: str | None = None
 def _earlier_updates(gan: Gan, state: GanState, real, label, key):
     """All updates of D in a step but the last: (d_variables, d_opt_state, real, label).
 
-    `real` and `label` are what is left for the last one. Update r takes every n_dis-th image from
-    r on, so that a device which holds a part of the images holds a part of each update's, and none
-    have to move. The generated images are of latents of their own. Their batch statistics are
-    dropped, so that the generator's running ones follow its own updates only.
+    The `real` and `label` returned are those of the last update, f32[b, H, W, C] and i32[b]. Update
+    r takes every n_dis-th image from r on: each device then has its share of every update's batch,
+    and no image moves between devices. Each update draws its own latents. Changes to G's
+    `batch_stats` are dropped: only the generator's own update changes them.
     """
     n_dis = gan.config.n_dis
     if len(real) % n_dis:
@@ -198,7 +210,7 @@ def _earlier_updates(gan: Gan, state: GanState, real, label, key):
         fake, _ = apply(gan.G, g_variables, z, label)
         return update_discriminator(gan, *carry, real, fake, label, key_penalty)[:2], None
 
-    # One loop, so that compiling takes as long for many updates as for one.
+    # A scan, so that compile time does not grow with n_dis.
     d = state.discriminator, state.discriminator_optimizer
     d, _ = jax.lax.scan(update, d, (real[:-1], label[:-1], jnp.arange(n_dis - 1)))
     return *d, real[-1], label[-1]

@@ -1,8 +1,10 @@
-"""SNGAN's plain convolutional networks: Miyato et al. 2018, arXiv:1802.05957, Table 3.
+"""SNGAN's plain convolutional networks: Miyato et al. 2018 (arXiv:1802.05957), Table 3.
 
-At 32 px and `width` 64 they are the paper's. Each halving or doubling of the size takes away or
-adds one level, of the generator's transposed convolution and of the discriminator's pair of a
-4 x 4 convolution of stride 2 and a 3 x 3 one. Neither network reads the labels.
+At 32 px and `width` 64, layers have the sizes of the authors' code, pfnet-research/chainer-gan-lib.
+Its discriminator doubles the features in the 4 x 4 convolutions of stride 2, that of Table 3 in the
+3 x 3 ones that follow. Each halving or doubling of the image size removes or adds one level: one
+transposed convolution in the generator, one such pair of convolutions in the discriminator. Neither
+network uses the labels.
 """
 
 from functools import partial
@@ -16,19 +18,21 @@ from genjax.nn import BatchNorm, Conv, ConvTranspose, Dense, SpectralNorm
 
 _NORMAL = nn.initializers.normal(0.02)
 
-# {model.norm: (the module that normalises the discriminator's kernels, their initialiser)}. Kernels
-# that are divided by their norm may start at any scale. Without a norm the initialiser has to keep
-# the scale of the signal through the layers (He et al. 2015, arXiv:1502.01852); the code of
-# WGAN-GP's authors does the same.
+# {model.norm: (the module that normalises the discriminator's kernels, their initialiser)}. With
+# spectral norms the initial scale does not matter. Without, initialisation has to keep the scale of
+# activations from layer to layer (He et al. 2015, arXiv:1502.01852). The code of WGAN-GP's authors
+# also uses He's factor, but with a uniform distribution and the mean of fan-in and fan-out.
 _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
 
 
 def networks(model, shape: tuple[int, int, int], axis_name=None, dtype=jnp.float32):
-    """(Generator, Discriminator) for images of `shape`, with the config's `model.width` and `norm`.
+    """(Generator, Discriminator) for images of `shape` (H, W, C).
+
+    Args:
+      model: of the config; `width` and `norm` are read.
 
     Raises:
-      UserError: the images are not square with a power of two as side, 8 px at least; or
-        `model.norm` is unknown.
+      UserError: the images are not squares of 8, 16, 32, 64 … px, or `model.norm` is unknown.
     """
     size, channels = check_square("SNGAN", shape)
     choose("model.norm", model.norm, _NORMS)
@@ -39,7 +43,7 @@ def networks(model, shape: tuple[int, int, int], axis_name=None, dtype=jnp.float
 
 
 def _levels(size: int) -> int:
-    """How many times a 4 x 4 picture doubles to reach `size`."""
+    """Doublings from 4 x 4 to `size`."""
     return size.bit_length() - 3
 
 
@@ -50,7 +54,7 @@ class Generator(nn.Module):
 
     Attributes:
       size: a power of two, at least 8 px.
-      width: features of the last layer but one; doubled at each level below.
+      width: features of the layer before the pixels; doubled with each layer further back.
     """
 
     size: int
@@ -78,12 +82,12 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images f32[B, size, size, C] in [-1, 1] -> logits f32[B], positive for real.
 
-    No layer mixes the examples of a batch, so that gradient penalties may be taken of it.
+    No layer mixes the examples of a batch, as gradient penalties require.
 
     Attributes:
       size: a power of two, at least 8 px.
-      width: features of the first layer; doubled at each level.
-      norm: of the kernels: "spectral", or "none" for the critic of WGAN-GP and for R1.
+      width: features of the first layer; doubled at each halving of the size.
+      norm: of the kernels: "spectral", or "none" for gradient penalties (WGAN-GP, R1).
     """
 
     size: int

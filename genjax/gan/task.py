@@ -21,11 +21,12 @@ NETWORKS = {"dcgan": dcgan.networks, "sngan": sngan.networks}
 
 
 def build(config, inputs: Inputs) -> Task:
-    """The task of a config whose `task` is "gan". A step is `genjax.gan.round.train_step`.
+    """The task of a config whose `task` is "gan"; its step is `genjax.gan.round.train_step`.
 
     Raises:
-      UserError: a name is unknown, the networks do not make images of this shape, the regularizer
-        is not possible with this discriminator, or the learning rate would be 0 before the end.
+      UserError: a name is unknown, the regularizer does not work with this discriminator's
+        BatchNorm, or the learning rate would be 0 before the end. Without a regularizer, a shape of
+        images that the networks cannot make is refused only by the task's `init`.
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
@@ -59,7 +60,7 @@ def build(config, inputs: Inputs) -> Task:
         return g, d
 
     if regularizer and "batch_stats" in jax.eval_shape(init_variables, jax.random.key(0))[1]:
-        # The gradient of the sum of logits is then not that of each, and the penalty another one.
+        # Batch statistics make each logit depend on all images: see `genjax.gan.regularizers`.
         name = config.regularizer.name
         raise UserError(
             f"regularizer.name={name!r} needs a discriminator without BatchNorm, which "
@@ -72,7 +73,7 @@ def build(config, inputs: Inputs) -> Task:
             step=jnp.int32(0),
             generator=g,
             discriminator=d,
-            average=jax.tree.map(jnp.copy, g),  # an alias would be donated along with g
+            average=jax.tree.map(jnp.copy, g),  # a copy, as no buffer can be donated twice
             generator_optimizer=g_optimizer.init(g["params"]),
             discriminator_optimizer=d_optimizer.init(d["params"]),
         )
@@ -85,10 +86,10 @@ def build(config, inputs: Inputs) -> Task:
         return gan().G.apply(state.average, z, label, train=False)
 
     def evaluate(state, batch, key):
-        """The losses and the discriminator's accuracy on held-out and on generated images.
+        """Losses, and whether logits are > 0, of held-out images and of samples; f32[B] each.
 
-        A discriminator that tells held-out images from training ones has learnt these by heart:
-        `d_real` then falls well below the training's.
+        If `eval/d_real` is well below `train/d_real`, the discriminator has memorised training
+        images: it takes held-out ones for generated.
         """
         key_z, key_real = jax.random.split(key)
         label = batch["label"]
@@ -104,7 +105,7 @@ def build(config, inputs: Inputs) -> Task:
         }
 
     def sample(state, key, n):
-        label = jnp.arange(n, dtype=jnp.int32) % max(1, inputs.dataset.classes)  # each in turn
+        label = jnp.arange(n, dtype=jnp.int32) % max(1, inputs.dataset.classes)  # classes in turn
         return images.to_uint8(generate(state, key, label), low=-1)
 
     images_per_step = config.n_dis * config.train.batch_size
@@ -112,10 +113,10 @@ def build(config, inputs: Inputs) -> Task:
 
 
 def _adam(config, updates: int) -> optax.GradientTransformation:
-    """Adam for a network that is updated so many times a step.
+    """Adam for a network with so many `updates` a step; see `optimizer` in configs/dcgan.py.
 
     Raises:
-      UserError: the run is longer than its learning rate lasts.
+      UserError: `train.steps` is more than `optimizer.linear_decay`, where the rate reaches 0.
     """
     options, rate = config.optimizer, config.optimizer.learning_rate
     if options.linear_decay:

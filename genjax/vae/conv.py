@@ -1,5 +1,6 @@
-"""A convolutional VAE: Tolstikhin et al. 2018 (arXiv:1711.01558) and Ghosh et al. 2020
-(arXiv:1903.12436), the networks for CIFAR-10 at `width=128`; other widths keep the shape."""
+"""A convolutional VAE: Ghosh et al. 2020 (arXiv:1903.12436), after Tolstikhin et al. 2018
+(arXiv:1711.01558). With `width=128`, layers have the sizes of Ghosh's for CIFAR-10, except that the
+last convolution is 3 x 3 instead of 4 x 4."""
 
 from functools import partial
 
@@ -9,14 +10,14 @@ import jax.numpy as jnp
 from genjax.errors import UserError
 from genjax.nn import BatchNorm, Conv, ConvTranspose
 
-LEVELS = 4  # each halves the picture
+LEVELS = 4  # of the encoder; each halves the picture
 
 
 class Encoder(nn.Module):
     """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each.
 
-    Four 4 x 4 convolutions of stride 2 with BatchNorm and ReLU; the first has `width` features and
-    each of the others twice as many. What BatchNorm follows has no bias: it would be subtracted.
+    Four 4 x 4 convolutions of stride 2 with BatchNorm and ReLU, of `width` features and then twice
+    as many each time; then Dense. Layers before a BatchNorm have no bias, as it would subtract it.
     """
 
     width: int
@@ -37,8 +38,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """f32[B, latent] -> f32[B, H, W, C], the logits or means of p(x | z).
 
-    Dense to 8 width features at a quarter of the size, two doublings by 4 x 4 transposed
-    convolutions, 3 x 3 to pixels.
+    Dense to f32[B, H/4, W/4, 8 * width]; two 4 x 4 transposed convolutions of stride 2, each with
+    half as many features; a 3 x 3 convolution to the pixels. BatchNorm and ReLU between all.
     """
 
     width: int
@@ -63,7 +64,11 @@ class Decoder(nn.Module):
 
 
 def networks(model, shape: tuple[int, int, int], **common):
-    """(Encoder, Decoder) for images of `shape`; of `model`, `width` and `latent` are read.
+    """(Encoder, Decoder) for images of `shape` (H, W, C).
+
+    Args:
+      model: of the config; `width` and `latent` are read.
+      common: `axis_name` and `dtype`, of both.
 
     Raises:
       UserError: the sides are not multiples of 16 px.

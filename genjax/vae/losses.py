@@ -1,4 +1,4 @@
-"""The pieces of the evidence lower bound, one value per example, in nats.
+"""The terms of the evidence lower bound (ELBO), one value per example, in nats.
 
 Kingma and Welling 2014 (arXiv:1312.6114): ELBO = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)).
 """
@@ -16,8 +16,9 @@ def _sum_per_example(x):
 def bernoulli_log_likelihood(x, logits):
     """log p(x | z) f32[B] of independent pixels x f32[B, ...] in [0, 1] with logits f32[B, ...].
 
-    x log sigmoid(l) + (1 - x) log(1 - sigmoid(l)), from logits: probabilities would round to 0 or
-    1 beyond logits of about 17 in float32 and the logarithm would be infinite.
+    x log sigmoid(l) + (1 - x) log(1 - sigmoid(l)); for grey x, the mean over binary pixels drawn
+    with probability x. From logits, because in float32 sigmoid(l) is 1 from l = 17 on, and
+    log(1 - sigmoid(l)) would be infinite.
     """
     return _sum_per_example(x * logits - jax.nn.softplus(logits))
 
@@ -25,17 +26,20 @@ def bernoulli_log_likelihood(x, logits):
 def gaussian_log_likelihood(x, mean, log_sigma):
     """log N(x; mean, sigma^2) f32[B] of independent pixels f32[B, ...]; log_sigma is f32[].
 
-    A density: it depends on the pixels' unit, which is 1 for white here.
+    A density, so values depend on the scale of the pixels: here [0, 1].
     """
     scaled = (x - mean) * jnp.exp(-log_sigma)
     return _sum_per_example(-0.5 * jnp.square(scaled) - log_sigma - 0.5 * math.log(2 * math.pi))
 
 
 def kl_to_standard_normal(mean, log_variance):
-    """KL(N(mean, diag exp(log_variance)) || N(0, I)) f32[B]: Kingma and Welling, appendix B."""
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)) f32[B]; mean, log_variance f32[B, latent].
+
+    Kingma and Welling 2014, appendix B.
+    """
     return _sum_per_example(0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance))
 
 
 def elbo_terms(log_likelihood, kl):
-    """{name: f32[B]} of log p(x | z) f32[B] and KL(q(z | x) || p(z)) f32[B], to be minimised."""
+    """{name: f32[B]} from log p(x | z) and KL(q(z | x) || p(z)), f32[B]; signed to be minimised."""
     return {"negative_elbo": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}

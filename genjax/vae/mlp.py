@@ -1,4 +1,4 @@
-"""A fully connected VAE: Kingma and Welling 2014, appendix C."""
+"""A fully connected VAE: Kingma and Welling 2014 (arXiv:1312.6114), appendix C, but with ReLU."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,10 @@ import jax.numpy as jnp
 
 
 class Encoder(nn.Module):
-    """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each."""
+    """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each.
+
+    `hidden`: widths of the hidden layers. `axis_name` is unused: there is no BatchNorm.
+    """
 
     hidden: Sequence[int]
     latent: int
@@ -24,7 +27,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """f32[B, latent] -> f32[B, *shape], the logits or means of p(x | z)."""
+    """f32[B, latent] -> f32[B, *shape], the logits or means of p(x | z); `hidden` last to first."""
 
     hidden: Sequence[int]
     shape: tuple[int, int, int]

@@ -22,7 +22,7 @@ from genjax.vae.losses import elbo_terms, kl_to_standard_normal
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (encoder, decoder)}
 NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
 
-_COLUMNS = 8  # of the pictures
+_COLUMNS = 8  # images in a row of `pictures`
 
 
 @flax.struct.dataclass
@@ -30,10 +30,10 @@ class VaeState:
     """Everything that a resume needs.
 
     Attributes:
-      step: i32[], steps done.
+      step: i32[], steps done, without those that `train.on_nonfinite="skip"` undid.
       encoder, decoder: their Linen variables.
-      likelihood: {name: f32[]}, the parameters of p(x | z) beside the decoder's: `log_sigma` of the
-        Gaussian, none of the Bernoulli.
+      likelihood: {name: f32[]}, the likelihood's own parameters: `log_sigma` of the Gaussian, none
+        of the Bernoulli.
       optimizer: the optax state, of all parameters.
     """
 
@@ -48,8 +48,8 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "vae".
 
     Raises:
-      UserError: a name is unknown, the networks do not take images of this shape, or pixels are
-        made binary for a likelihood of other pixels.
+      UserError: a name is unknown, or pixels would be binarised for a likelihood of grey levels.
+        A shape of images that the networks cannot take is refused later, by the task's `init`.
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
@@ -69,8 +69,10 @@ def build(config, inputs: Inputs) -> Task:
         return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
 
     def elbo(state, x, key, train: bool, axis_name=None):
-        """The terms of the bound with one sample of z each, f32[B] in nats; and the state, of which
-        training updates the batch statistics."""
+        """(the bound's terms {name: f32[B]} in nats, from one z per example; the state).
+
+        With `train`, the batch statistics in the state are updated.
+        """
         encoder, decoder = make(axis_name=axis_name)
         (mean, log_variance), e_variables = apply(encoder, state.encoder, x, train=train)
         z = reparameterize(mean, log_variance, key, axis_name)
@@ -100,11 +102,11 @@ def build(config, inputs: Inputs) -> Task:
         return elbo(state, prepare(batch, key_x), key_z, train=False)[0]
 
     def encode(state, x):
-        """f32[B, latent]: the mean of q(z | x)."""
+        """The mean of q(z | x), f32[B, latent]."""
         return make()[0].apply(state.encoder, x, train=False)[0]
 
     def picture(state, z):
-        """u8[B, H, W, C]: the expected picture of each latent."""
+        """The expected picture of each latent, u8[B, H, W, C]."""
         decoded = make()[1].apply(state.decoder, z, train=False)
         return images.to_uint8(likelihood.mean(decoded), low=0)
 
@@ -112,7 +114,8 @@ def build(config, inputs: Inputs) -> Task:
         return picture(state, rng.normal(key, n, (model.latent,)))
 
     def pictures(state, batch, key):
-        """Held-out images with their reconstructions below, and walks between pairs of them."""
+        """Rows of held-out images, as the encoder sees them, each above its reconstructions; and
+        linear interpolations between the latents of two images, one pair in each row."""
         x = prepare(batch, key)
         rows = len(x) // _COLUMNS
         z = encode(state, x)
@@ -145,18 +148,18 @@ def build(config, inputs: Inputs) -> Task:
 
 
 def reparameterize(mean, log_variance, key, axis_name=None):
-    """z ~ q(z | x) f32[B, latent] = mean + sigma * noise: Kingma and Welling 2014, §2.4."""
+    """A sample of q(z | x), f32[B, latent]: mean + sigma * noise. Kingma and Welling 2014, §2.4."""
     noise = rng.normal(key, len(mean), mean.shape[1:], axis_name)
     return mean + jnp.exp(0.5 * log_variance) * noise
 
 
 def _params(state: VaeState):
-    """What the optimizer updates."""
+    """The parameters that the optimizer updates."""
     return state.encoder["params"], state.decoder["params"], state.likelihood
 
 
 def _replace(state: VaeState, params) -> VaeState:
-    """The state with these parameters in the place of `_params(state)`."""
+    """`state` with other values of `_params(state)`."""
     encoder, decoder, likelihood = params
     return state.replace(
         encoder=state.encoder | {"params": encoder},
