@@ -10,14 +10,12 @@ measured. docs/benchmarks.md says what is measured, and how to read it.
 
 import argparse
 import importlib.util
-import json
 import sys
 from functools import partial
 from pathlib import Path
 
 from benchmarks import machine, report, suite, workloads
 from genjax.errors import Interrupted, OptionParser, UserError, run_program
-from genjax.files import write_atomically
 
 PEERS = ("torch", "none")
 
@@ -49,38 +47,30 @@ def measure(options: argparse.Namespace, chosen: list[workloads.Workload]):
     device, matmul = suite.find_device()
     if options.peer == "torch" and device["platform"] not in ("cpu", "gpu"):
         raise UserError(f"PyTorch's side knows no {device['platform']}: use --peer=none")
-    whole = not options.only
-    parent = "benchmarks/reports" if whole else "runs/benchmarks"
+    parent = "runs/benchmarks" if options.only else "benchmarks/reports"
     folder = Path(options.out or f"{parent}/{machine.slug(device)}")
-    environment = machine.describe(device)
     results = {
         "schema": report.SCHEMA,
         "suite": options.suite,
         "peer": options.peer,
         "status": "interrupted",
-        "environment": environment,
+        "environment": machine.describe(device),
         "matmul": matmul,
         "rows": [],
         "parity": [],
         "scaling": [],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = {key: environment[key] for key in ("commit", "date")}
-    plan = suite.Plan(options.suite, options.peer, device, stamp, partial(print, flush=True))
+    report.save(results, folder)  # whoever may not write there hears of it now
     try:
-        for _ in suite.run(plan, chosen, results):
-            _save(results, folder)
+        for _ in suite.run(chosen, results, partial(print, flush=True)):
+            report.save(results, folder)
         results["status"] = "complete"
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: {len(results['rows'])} rows are kept") from None
     finally:
-        _save(results, folder)
+        report.save(results, folder)
         report.write(results, folder)
         print(f"{results['status']}: {folder}/report.html")
-
-
-def _save(results: dict, folder: Path):
-    write_atomically(folder / report.RESULTS_FILE, json.dumps(results, indent=1) + "\n")
 
 
 def main(argv: list[str]) -> int:

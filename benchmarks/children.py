@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from benchmarks import timing
 
@@ -19,24 +19,6 @@ PATIENCE = 900.0  # seconds for one answer: compiling a large network takes minu
 
 class SideError(Exception):
     """A side could not do what it was asked; the message is one line."""
-
-
-def environment(place: str, folder: str) -> dict[str, str]:
-    """The variables of a child on a "cpu" or a "gpu".
-
-    Its compilation cache is its own and empty, and its other temporary files lie in `folder` too:
-    whoever ends a child at once has to clean up.
-
-    On a GPU, JAX would otherwise take three quarters of the memory for itself at once, and leave
-    too little for the others that wait for their turn.
-    """
-    variables = {
-        "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache",
-        "TMPDIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as genjax.devices.cache has it
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    return variables | ({"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if place == "gpu" else {})
 
 
 def last_words(log: bytes, code: int) -> str:
@@ -52,7 +34,7 @@ class Child:
       variables: of its environment, besides this process' own.
     """
 
-    def __init__(self, variables: Mapping[str, str] | None = None):
+    def __init__(self, variables: Mapping[str, str]):
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the process)
         self.started = time.monotonic()
         self._process = subprocess.Popen(
@@ -60,15 +42,10 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=os.environ | dict(variables or {}),
+            text=True,
+            env=os.environ | variables,
             start_new_session=True,  # Ctrl-C is for the parent, which then closes its children
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """Sends one request, a method of `benchmarks.worker.Server`, and waits for its answer.
@@ -77,10 +54,10 @@ class Child:
           SideError: the answer is an error, there is none for PATIENCE seconds, or the process is
             gone.
         """
-        line = b""
+        line = ""
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"do": do} | arguments).encode() + b"\n")
-            self._process.stdin.flush()
+            request = json.dumps({"do": do} | arguments)
+            print(request, file=self._process.stdin, flush=True)
             if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
                 self.close()
                 raise SideError(f"no answer for {PATIENCE:.0f} s")
@@ -109,54 +86,77 @@ class Child:
         self._log.close()
 
 
+@contextlib.contextmanager
+def nursery() -> Iterator[Callable[..., Child]]:
+    """Yields a function that starts a child, with its arguments for variables; ends them all.
+
+    The children share a compilation cache, empty at first, and a folder for temporary files, as
+    whoever is ended at once does not clean up.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="genjax-benchmarks-"))
+        variables = {
+            "TMPDIR": folder,
+            "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as genjax.devices.cache has it
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            # Else JAX would take three quarters of a GPU at once, and leave the others too little.
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        }
+        yield lambda **more: stack.enter_context(contextlib.closing(Child(variables | more)))
+
+
 class Side:
-    """A side that a child has opened, and its rounds.
+    """A side in a child of its own, and its rounds.
+
+    Args:
+      start: starts the child.
+      request: of `benchmarks.worker.Server.open`.
+      seconds: that a round takes at least.
 
     Attributes:
-      about: what is known of it, as JSON.
-      step_seconds: what a step takes, as far as is known.
-      done: steps since it was opened, whose first two are among them.
+      about: what is known of it, as JSON, with its `rounds`; or only its `error`.
+      done: steps since it was opened.
+      round_steps, step_seconds: how many a round has, and what one took in the warm-up.
 
     Raises:
-      SideError: here and in each method, it could not do so.
+      SideError: from each method, if the child could not do what it was asked.
     """
 
-    def __init__(self, child: Child, **request: Any):
-        self._child, self._rounds = child, []
-        self.about = child.ask("open", **request)
+    def __init__(self, start: Callable[[], Child], request: Mapping[str, Any], seconds: float):
+        self._start, self._request, self._seconds = start, request, seconds
+
+    def open(self):
+        """Starts the child, and warms up until it has run for half a round at a stretch."""
+        self.child = self._start()
+        self.about = self.child.ask("open", **self._request) | {"rounds": []}
         # From the start of the process: interpreter, imports, data, compilation, and one step more.
-        self.about["first_step_seconds"] = time.monotonic() - child.started
-        self.step_seconds, self.done = self.about["step_seconds"], 2
-
-    def run(self, steps: int) -> timing.Round:
-        """Does so many steps."""
-        self.done += steps
-        return timing.Round(**self._child.ask("run", steps=steps))
-
-    def warm_up(self, seconds: float):
-        """Until it has run for half of `seconds` at a stretch."""
-        steps, taken = 1, self.step_seconds
-        while taken < seconds / 2:
-            steps, taken = self.run(max(2 * steps, timing.steps_for(seconds, taken / steps)))
+        self.about["first_step_seconds"] = time.monotonic() - self.child.started
+        self.done, steps, taken = 2, 1, self.about["step_seconds"]
+        while taken < self._seconds / 2:
+            least = timing.steps_for(self._seconds, taken / steps)
+            steps, taken = self._run(max(2 * steps, least))
         self.step_seconds = taken / steps
+        self.round_steps = timing.steps_for(self._seconds, self.step_seconds)
 
-    def count(self, steps: int):
+    def align(self, done: int, round_steps: int):
+        """Catches up to `done` steps; from now on a round has `round_steps`."""
+        if done > self.done:
+            self._run(done - self.done)
+        self.round_steps = round_steps
+
+    def count(self):
         """Does a round that counts."""
-        self._rounds.append(self.run(steps))
+        steps, seconds = self._run(self.round_steps)
+        rate = steps * self.about["images_per_step"] / seconds
+        self.about["rounds"].append({"steps": steps, "seconds": seconds, "rate": rate})
 
-    def rates(self) -> list[float]:
-        """Images a second of each round."""
-        return timing.rates(self._rounds, self.about["images_per_step"])
+    def finish(self):
+        """Adds the spread of its rates, and its memory."""
+        rates = [each["rate"] for each in self.about["rounds"]]
+        self.about["rate"] = timing.spread(rates)
+        self.about["peak_memory_bytes"] = self.child.ask("peak_memory_bytes")
 
-    def tell(self, what: str) -> Any:
-        """The answer of one of its methods."""
-        return self._child.ask("tell", what=what)
-
-    def results(self) -> dict:
-        """`about`, with its rounds, the spread of their rates, and its memory."""
-        pairs = zip(self._rounds, self.rates(), strict=True)
-        return self.about | {
-            "rounds": [each._asdict() | {"rate": rate} for each, rate in pairs],
-            "rate": timing.spread(self.rates())._asdict(),
-            "peak_memory_bytes": self._child.ask("peak_memory_bytes"),
-        }
+    def _run(self, steps: int) -> tuple[int, float]:
+        self.done += steps
+        return self.child.ask("run", steps=steps)

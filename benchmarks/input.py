@@ -6,6 +6,7 @@ PyTorch DataLoader reads the same files with Pillow. Both read ahead while nobod
 batches, which a round of some seconds makes little of.
 """
 
+import functools
 from pathlib import Path
 
 import jax
@@ -31,41 +32,32 @@ def write_folder(root: Path):
         Image.fromarray(crop).save(root / f"{i:05}.jpg", quality=QUALITY)
 
 
-class Feed:
-    """The project's feed; a step is one batch, on the device.
+@jax.jit
+def _use(arrays, inputs, i):
+    """Needs every pixel of a batch, or the compiler would leave the gathering out."""
+    batch = data.select(arrays, jax.tree.map(lambda x: x[i], inputs))
+    return batch["image"].sum(dtype=np.uint32)
 
-    Args:
-      config: `data.placement` says whether the batches stream from files or are gathered on the
-        device.
-    """
+
+class Feed:
+    """The project's feed, from files or from the device (`data.placement`); a step is a batch."""
 
     def __init__(self, config):
         self.images_per_step = config.train.batch_size
-        split = data.open_dataset(config.data).train
-        rows = np.arange(self.images_per_step)
-        self._feed = data.open_feed(
-            split, config.data, len(rows), rows, config.seed, log=lambda line: None
-        )
-        self._length = config.train.steps_per_call
+        split, rows = data.open_dataset(config.data).train, np.arange(self.images_per_step)
+        self._feed = data.open_feed(split, config.data, len(rows), rows, config.seed, log=print)
+        self._length, self._step = config.train.steps_per_call, 0
         self._arrays = jax.device_put(self._feed.arrays)
 
-        @jax.jit
-        def use(arrays, inputs, i):
-            # Something that needs every pixel, or the compiler would leave the gathering out.
-            batch = data.select(arrays, jax.tree.map(lambda x: x[i], inputs))
-            return batch["image"].sum(dtype=np.uint32)
-
-        self._use, self._step = use, 0
-
     def run(self, steps: int):
-        done, total = 0, None
-        while done < steps:
-            n = min(self._length, steps - done)
+        last, total = self._step + steps, None
+        while self._step < last:
+            n = min(self._length, last - self._step)
             chunk = self._feed.chunk(self._step, n)
             inputs = jax.device_put(filled(chunk, self._length))
             for i in range(n):
-                total = self._use(self._arrays, inputs, i)
-            self._step, done = self._step + n, done + n
+                total = _use(self._arrays, inputs, i)
+            self._step += n
         total.block_until_ready()
 
 
@@ -85,23 +77,24 @@ class Loader:
             array = np.stack([split.read(i)["image"] for i in range(len(split))])
             self._batches = self._gathered(torch.from_numpy(array).to(self._device))
         else:
-            folder = Path(config.data.name.partition(":")[2])
-            self._batches = self._loaded(Files(sorted(folder.glob("*.jpg")), config.data.size))
+            self._batches = self._loaded(config.data)
 
     def _gathered(self, array):
+        whole = len(array) // self.images_per_step
         while True:
             order = self._torch.randperm(len(array), device=self._device)
-            for part in order.split(self.images_per_step):
-                if len(part) == self.images_per_step:
-                    yield array[part]
+            for rows in order.split(self.images_per_step)[:whole]:
+                yield array[rows]
 
-    def _loaded(self, files):
+    def _loaded(self, config_data):
+        folder = Path(config_data.name.partition(":")[2])
         loader = self._torch.utils.data.DataLoader(
-            files,
+            sorted(folder.glob("*.jpg")),
             batch_size=self.images_per_step,
             shuffle=True,
             drop_last=True,
             num_workers=host.cores(),
+            collate_fn=functools.partial(_collated, size=config_data.size),
             persistent_workers=True,
             pin_memory=self._device.type == "cuda",
         )
@@ -115,17 +108,13 @@ class Loader:
         total.item()  # waits for the device
 
 
-class Files:
-    """A data set of PyTorch's protocol: decoded central squares, u8[size, size, 3]."""
+def _collated(files: list[Path], size: int):
+    """A batch of decoded central squares, u8[B, size, size, 3]."""
+    from torch.utils.data import default_collate
 
-    def __init__(self, files: list[Path], size: int):
-        self.files, self.size = files, size
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, i: int):
-        with Image.open(self.files[i]) as file:
+    def decoded(path: Path) -> np.ndarray:
+        with Image.open(path) as file:
             picture = file.convert("RGB")
-        size = (self.size, self.size)
-        return np.array(ImageOps.fit(picture, size, Image.Resampling.LANCZOS))
+        return np.array(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
+
+    return default_collate([decoded(path) for path in files])

@@ -1,6 +1,7 @@
 """What the measurements were taken on: hardware, versions, commit."""
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -12,6 +13,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
+
 from genjax.devices import host
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
@@ -20,8 +23,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 def cpu_model() -> str:
     """The processor as it names itself, with AVX-512 or AVX2 if it has them: `AMD EPYC (AVX2)`."""
     name, vectors = host.processor()
-    known = {"avx512f": " (AVX-512)", "avx2": " (AVX2)"}
-    return name + known.get(vectors, "")
+    return name + {"avx512f": " (AVX-512)", "avx2": " (AVX2)"}.get(vectors, "")
 
 
 def memory_bytes(kind: str = "MemTotal") -> int:
@@ -34,17 +36,12 @@ def memory_bytes(kind: str = "MemTotal") -> int:
 
 def device() -> dict:
     """What JAX computes on: `platform`, `kind` and `count`."""
-    import jax
-
-    devices = jax.devices()
-    kind = devices[0].device_kind
-    return {"platform": devices[0].platform, "kind": kind, "count": len(devices)}
+    first, *others = jax.devices()
+    return {"platform": first.platform, "kind": first.device_kind, "count": 1 + len(others)}
 
 
 def peak_bytes() -> int:
     """The most that this process has used of its fullest device, or of main memory on a CPU."""
-    import jax
-
     from genjax.speed import speed
 
     return speed.peak_memory(jax.local_devices()) or resident_peak_bytes()
@@ -59,11 +56,7 @@ def resident_peak_bytes() -> int:
 
 
 def slug(device: dict) -> str:
-    """`cpu-2-amd-epyc-avx2`, `gpu-nvidia-h100`: a device as a folder's name.
-
-    Args:
-      device: as `device` says.
-    """
+    """What `device` says as a folder's name: `cpu-2-amd-epyc-avx2`, `gpu-nvidia-h100`."""
     if device["platform"] == "cpu":
         name = f"cpu-{host.cores()}-{cpu_model()}"
     else:
@@ -90,12 +83,10 @@ def describe(device: dict) -> dict:
 
 def _commit() -> str:
     """The commit of the clone, with a word where the files differ from it."""
+    git = functools.partial(subprocess.check_output, text=True, stderr=subprocess.DEVNULL)
     status = ["status", "--porcelain", "--untracked-files=no", "--", "genjax", "configs"]
     try:
-        commit, changed = (
-            subprocess.run(["git", *x], capture_output=True, text=True, check=True).stdout.strip()
-            for x in (["rev-parse", "--short=12", "HEAD"], status)
-        )
+        commit = git(["git", "rev-parse", "--short=12", "HEAD"]).strip()
+        return f"{commit} with changes" if git(["git", *status]) else commit
     except (OSError, subprocess.CalledProcessError):
         return "no git clone"
-    return f"{commit} with changes" if changed else commit

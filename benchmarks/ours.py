@@ -5,14 +5,12 @@ returns when the devices are done; `images_per_step` says what a step is.
 """
 
 import json
-import sys
 import tempfile
 
 import jax
 import numpy as np
 from etils import epath
 
-from benchmarks.timing import Round
 from genjax import rng, runs
 from genjax.speed import collectives, flops
 from genjax.steps import Steps, open_feed
@@ -27,22 +25,19 @@ class Training:
         self.images_per_step = run.task.images_per_step
         self._state, self._step = run.devices.from_global(_initial(run)), 0
         self._length = config.train.steps_per_call
-        feed = open_feed(run, lambda line: print(line, file=sys.stderr))
-        self._chunk = Steps(run, feed, self._state)
+        self._chunk = Steps(run, open_feed(run, print), self._state)
+        self._inputs = self._chunk.inputs
 
     def run(self, steps: int):
         last, before = self._step + steps, None
         while self._step < last:
             n = min(self._length, last - self._step)
-            inputs = self._inputs(n)
+            inputs = self._inputs(self._step, n)
             self._state, metrics = self._chunk(self._state, inputs, self._step, n)
             self._step += n
             jax.block_until_ready(before)
             before = metrics
         jax.block_until_ready((before, self._state))
-
-    def _inputs(self, n: int):
-        return self._chunk.inputs(self._step, n)
 
     def model(self) -> dict:
         """FLOP of a step, and over how many devices it is divided."""
@@ -59,10 +54,8 @@ class BareStep(Training):
 
     def __init__(self, config):
         super().__init__(config)
-        self._prepared = self._chunk.inputs(0, self._length)
-
-    def _inputs(self, n: int):
-        return self._prepared
+        prepared = self._chunk.inputs(0, self._length)
+        self._inputs = lambda step, n: prepared
 
 
 class Samples:
@@ -104,15 +97,15 @@ class Loop:
         self._folder = tempfile.TemporaryDirectory(prefix="genjax-benchmarks-")
         self._workdir = epath.Path(self._folder.name) / "run"
 
-    def run(self, steps: int) -> Round:
-        """At least `steps` counted ones."""
+    def run(self, steps: int) -> tuple[int, float]:
+        """(counted steps, of which there are at least `steps`; their seconds)."""
         counted = -(-steps // self._every) * self._every
         first, last = self._step + self._every, self._step + self._every + counted
         self._config.train.steps = self._step = last + self._every
         train(self._config, self._workdir)
         lines = map(json.loads, (self._workdir / "metrics.jsonl").read_text().splitlines())
         seconds = {line["step"]: line["seconds"] for line in lines}
-        return Round(counted, seconds[last] - seconds[first])
+        return counted, seconds[last] - seconds[first]
 
 
 def _initial(run: runs.Run):

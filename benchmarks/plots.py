@@ -17,17 +17,13 @@ _SETTINGS = {
     "font.size": 9,
     "axes.edgecolor": GRID,
     "axes.labelcolor": SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "xtick.labelcolor": SOFT,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size", "ytick.minor.size"), 0),
     "axes.unicode_minus": False,
 }
 
@@ -41,8 +37,7 @@ class Plot(NamedTuple):
 
 
 def ratios(rows: Sequence[Mapping]) -> list[Plot]:
-    """The rows' ratios with their ranges beside their goals, one line each, the first on top;
-    nothing of no rows."""
+    """One plot: ratios with their ranges and goals, a line for each row; none of no rows."""
     if not rows:
         return []
     width, height = 7.6, 0.75 + 0.27 * len(rows)
@@ -71,32 +66,30 @@ def curves(measured: Sequence[Mapping]) -> list[Plot]:
     """Speed and memory of each series of the results; of devices also what they send."""
     drawn = []
     for series in measured:
-        axis, good = series["axis"], [point for point in series["points"] if "rate" in point]
+        axis, points = series["axis"], [point for point in series["points"] if "rate" in point]
         title, name = f"{series['workload']} against {axis}", f"{series['workload']}-{axis}"
-        kinds = {
-            "speed": ("speed", "rate", f"{series['unit']} a second"),
-            "memory": ("peak memory", "peak_memory_bytes", ""),
-            "sent": ("each sends a step", "sent_bytes", ""),
-        }
-        for file, (what, key, y_label) in kinds.items():
-            if good and (file != "sent" or axis == "devices"):
-                points = {point["value"]: point[key] for point in good}
-                unit = "" if file == "speed" else "B"
-                svg = _curve(points, _X_LABELS.get(axis, axis), y_label, unit)
+        wanted = [
+            ("speed", "speed", "rate", f"{series['unit']} a second"),
+            ("memory", "peak memory", "peak_memory_bytes", ""),
+            ("sent", "each sends a step", "sent_bytes", ""),
+        ]
+        for file, what, key, label in wanted if axis == "devices" else wanted[:2]:
+            if points:
+                svg = _curve(axis, label, {point["value"]: point[key] for point in points})
                 drawn.append(Plot(f"{name}-{file}", f"{title}: {what}", svg))
     return drawn
 
 
-def _curve(points: Mapping, x_label: str, y_label: str, unit: str) -> str:
-    """A curve over a logarithmic x (powers of two), with its ranges.
+def _curve(axis: str, label: str, points: Mapping) -> str:
+    """A curve over a logarithmic axis (powers of two), with its ranges.
 
     Args:
-      points: {x: spread, `median`, `low` and `high`, or a number}.
-      unit: of y, without a prefix: the numbers beside it have prefixes.
+      label: of y; "" for bytes, whose numbers have their unit beside them.
+      points: {x: {median, low, high}, or a number}.
     """
-    x, spreads = list(points), list(points.values())
+    x, unit = list(points), "" if label else "B"
     y, low, high = (
-        [spread[key] if isinstance(spread, Mapping) else spread for spread in spreads]
+        [spread[key] if isinstance(spread, Mapping) else spread for spread in points.values()]
         for key in ("median", "low", "high")
     )
     with mpl.rc_context(_SETTINGS | {"axes.grid.axis": "y"}):
@@ -113,7 +106,7 @@ def _curve(points: Mapping, x_label: str, y_label: str, unit: str) -> str:
         else:
             axes.set_ylim(0, max(*high, 1) * 1.1)
         axes.yaxis.set_major_formatter(EngFormatter(unit, sep=" " if unit else ""))
-        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set(xlabel=_X_LABELS.get(axis, axis), ylabel=label)
         return _svg(figure)
 
 

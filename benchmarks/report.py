@@ -8,24 +8,30 @@ place of rows with the same name: a suite may so be measured in pieces. Each row
 commit and date it is.
 """
 
-import itertools
 import json
 import re
 import sys
 import tomllib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 from markdown_it import MarkdownIt
 
+import genjax.report
 from benchmarks import plots, texts
-from genjax.errors import UserError, tell
+from genjax.errors import UserError, run_program
 from genjax.files import write_atomically
 
 RESULTS_FILE = "results.json"
 SCHEMA = 1  # of results.json; another number for results that this file cannot read
+# Of the summary's groups, by the rows' kind and unit.
+HEADINGS = {
+    ("train", "images"): "Training steps, images a second",
+    ("train", "iterations"): "Style optimisation, iterations a second",
+    ("sample", "images"): "Sampling, images a second",
+    ("input", "images"): "Input, images a second",
+}
 
 _HERE = Path(__file__).resolve().parent
 REPORTS, NOTES_FILE = _HERE / "reports", _HERE / "notes.toml"
@@ -67,18 +73,24 @@ def join(results: dict, part: dict):
         results[what] = list(merged.values())
 
 
+def save(results: Mapping, folder: Path):
+    """Writes results.json, into a new folder if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
+
+
 def write(results: Mapping, folder: Path):
     """Writes report.md, plots/*.svg and report.html, whatever the results have so far."""
-    notes = tomllib.loads(NOTES_FILE.read_text()) if NOTES_FILE.exists() else {}
-    members = itertools.chain(*_groups(results["rows"]).values())
-    ratios = plots.ratios([row for row in members if row["ratio"]])
-    curves = plots.curves(results["scaling"])
+    notes = tomllib.loads(NOTES_FILE.read_text())
+    compared = [row for group in _groups(results).values() for row in group if row["ratio"]]
+    ratios, curves = plots.ratios(compared), plots.curves(results["scaling"])
     text = markdown(results, notes, _elsewhere(results), ratios, curves)
+    drawings = {plot.name: plot.svg for plot in (*ratios, *curves)}
     (folder / "plots").mkdir(parents=True, exist_ok=True)
-    for plot in (*ratios, *curves):
-        write_atomically(folder / "plots" / f"{plot.name}.svg", plot.svg)
+    for name, svg in drawings.items():
+        write_atomically(folder / "plots" / f"{name}.svg", svg)
     write_atomically(folder / "report.md", text)
-    write_atomically(folder / "report.html", _page(text, {p.name: p for p in (*ratios, *curves)}))
+    write_atomically(folder / "report.html", _page(text, drawings))
 
 
 def markdown(results: Mapping, notes: Mapping, elsewhere: Sequence[Mapping], ratios=(), curves=()):
@@ -89,72 +101,35 @@ def markdown(results: Mapping, notes: Mapping, elsewhere: Sequence[Mapping], rat
       elsewhere: the rows of reports of the other kind of device.
       ratios, curves: of `benchmarks.plots`.
     """
-    rows, kinds, there = results["rows"], defaultdict(list), defaultdict(list)
-    for row in rows:
-        kinds[row["kind"]].append(row)
-    for row in elsewhere:
-        if row["ratio"]:
-            setting = f"batch {row['batch'] or 1}, {row['precision']}"
-            there[row["workload"]].append(f"{row['ratio']['median']:.2f} ({setting})")
     text = _render(
         "report.md.j2",
         results=results,
-        here=results["environment"],
-        facts=_facts(results),
-        groups=_groups(rows),
-        kinds=kinds,
-        there=there,
         notes=notes,
-        judged=[(row, found) for row in rows if (found := texts.judge(row))],
-        goals=texts,
+        elsewhere=elsewhere,
         ratios=ratios,
         curves=curves,
+        groups=_groups(results),
+        judged={row["name"]: found for row in results["rows"] if (found := texts.judge(row))},
+        goals=texts,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _groups(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+def _groups(results: Mapping) -> dict[str, list[Mapping]]:
     """{heading: rows} of the summary."""
-    kinds = {
-        "Training steps, images a second": ("train", "images"),
-        "Style optimisation, iterations a second": ("train", "iterations"),
-        "Sampling, images a second": ("sample", "images"),
-        "Input, images a second": ("input", "images"),
-    }
-    found = {
-        heading: [row for row in rows if (row["kind"], row["unit"]) == kind]
-        for heading, kind in kinds.items()
-    }
-    return {heading: members for heading, members in found.items() if members}
+    groups = {heading: [] for heading in HEADINGS.values()}
+    for row in results["rows"]:
+        if heading := HEADINGS.get((row["kind"], row["unit"])):
+            groups[heading].append(row)
+    return {heading: rows for heading, rows in groups.items() if rows}
 
 
-def _facts(results: Mapping) -> dict[str, str]:
-    """{what: as text} of the environment."""
-    here, rows = results["environment"], results["rows"]
-    device = here["device"]
-    facts = {
-        "device": f"{device['count']} x {device['kind']} ({device['platform']})",
-        "processor": f"{here['cpu']}, cores used: {here['cores']}",
-        "memory": texts.size(here["memory_bytes"]),
-        "system": here["system"],
-        "versions": ", ".join(f"{name} {version}" for name, version in here["versions"].items()),
-    }
-    facts |= {key: here[key] for key in ("commit", "date", "command")}
-    for precision, rate in results["matmul"].items():
-        facts[f"matrix products, {precision}"] = texts.flop_rate(rate)
-    pieces = [f"commit {row['commit']}, {row['date']}" for row in rows]
-    if len(set(pieces)) > 1:
-        named = zip(rows, pieces, strict=True)
-        facts["measured in pieces"] = "; ".join(f"{row['name']}: {piece}" for row, piece in named)
-    return facts
-
-
-def _page(text: str, drawn: Mapping[str, plots.Plot]) -> str:
+def _page(text: str, drawings: Mapping[str, str]) -> str:
     """The report as one file: its Markdown, with drawings for links, and marks in colours."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     html = re.sub(
         r'<img src="plots/(.*?)\.svg" alt="(.*?)" />',
-        lambda found: f"<span><b>{found[2]}</b>{drawn[found[1]].svg}</span>",
+        lambda found: f"<span><b>{found[2]}</b>{drawings[found[1]]}</span>",
         html.replace("<p><img", '<p class="plots"><img'),
     )
     for sign, kind in ((texts.GOOD, "good"), (texts.BELOW, "below")):
@@ -164,7 +139,7 @@ def _page(text: str, drawn: Mapping[str, plots.Plot]) -> str:
 
 def _render(template: str, **values) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader([_HERE, *genjax.report.__path__]),
         undefined=jinja2.ChainableUndefined,  # sides have what their kind has
         trim_blocks=True,
         lstrip_blocks=True,
@@ -175,32 +150,35 @@ def _render(template: str, **values) -> str:
 
 def _elsewhere(results: Mapping) -> list[Mapping]:
     """The rows of committed reports of the other kind of device."""
-    here = results["environment"]["device"]["platform"] == "cpu"
-    found = []
-    for path in sorted(REPORTS.glob(f"*/{RESULTS_FILE}")):
-        other = read(path.parent)
-        if (other["environment"]["device"]["platform"] == "cpu") != here:
-            found += other["rows"]
-    return found
+
+    def is_cpu(found: Mapping) -> bool:
+        return found["environment"]["device"]["platform"] == "cpu"
+
+    others = [read(path.parent) for path in sorted(REPORTS.glob(f"*/{RESULTS_FILE}"))]
+    return [row for x in others if is_cpu(x) != is_cpu(results) for row in x["rows"]]
+
+
+def rewrite(argv: list[str]):
+    """Joins parts, if there are any, and writes the pages anew.
+
+    Raises:
+      UserError: there is no folder, or no result in one; or the parts are of two devices.
+    """
+    if len(argv) < 2 or argv[1].startswith("-"):
+        raise UserError("give the folder of a report: python -m benchmarks.report DIR [PART …]")
+    folder, *parts = map(Path, argv[1:])
+    is_new = parts and not (folder / RESULTS_FILE).exists()
+    results = read(parts[0] if is_new else folder)
+    for part in parts:
+        join(results, read(part))
+    save(results, folder)
+    write(results, folder)
+    print(f"{len(results['rows'])} rows: {folder}/report.html")
 
 
 def main(argv: list[str]) -> int:
     """Runs the command line above and returns its exit code."""
-    try:
-        if len(argv) < 2 or argv[1].startswith("-"):
-            raise UserError("give the folder of a report: python -m benchmarks.report DIR [PART …]")
-        folder, *parts = map(Path, argv[1:])
-        is_new = parts and not (folder / RESULTS_FILE).exists()
-        results = read(parts[0] if is_new else folder)
-        for part in parts:
-            join(results, read(part))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
-        write(results, folder)
-        print(f"{len(results['rows'])} rows: {folder}/report.html")
-    except Exception as error:
-        return tell(error)
-    return 0
+    return run_program(argv, __doc__, rewrite)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,23 @@
 """How cost grows: images a second and memory against batch, resolution and number of devices."""
 
+import functools
 import os
-import tempfile
 from typing import NamedTuple
 
-from benchmarks import timing, workloads
-from benchmarks.children import Child, Side, SideError, environment
+from benchmarks import workloads
+from benchmarks.children import Side, SideError, nursery
 
 ROUNDS = 3
 _GPU_BATCHES = (32, 128, 512, 2048, 8192)
 
 
 class Series(NamedTuple):
-    """One curve: a workload at several values of one thing.
-
-    Attributes:
-      workload: whose command is taken, with its first batch on a CPU.
-      axis: what grows: "batch", "resolution" (px) or "devices".
-      key: the config's key; "" for devices, which are the environment's.
-      cpu, gpu: its values on either; none where nothing is to be learnt.
-    """
+    """One curve: a workload, with its first batch on a CPU, at several values of one thing."""
 
     workload: str
-    axis: str
-    key: str
-    cpu: tuple[int, ...]
+    axis: str  # what grows: "batch", "resolution" (px) or "devices"
+    key: str  # the config's; "" for devices, which are the environment's
+    cpu: tuple[int, ...]  # values
     gpu: tuple[int, ...] = ()
 
 
@@ -65,28 +58,21 @@ def measure(series: Series, place: str, seconds: float) -> dict:
         else:
             flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count"
             variables["XLA_FLAGS"] = f"{flags}={value}"
-        point = _point(place, variables, seconds, config=config, arguments=arguments)
-        points.append({"value": value} | point)
-    return {
-        "workload": series.workload,
-        "axis": series.axis,
-        "unit": workload.unit,
-        "points": points,
-    }
+        request = {"side": "benchmarks.ours:Training", "config": config, "arguments": arguments}
+        with nursery() as start:
+            side = Side(functools.partial(start, **variables), request, seconds)
+            points.append({"value": value} | _point(side))
+    about = {"workload": series.workload, "axis": series.axis, "unit": workload.unit}
+    return about | {"points": points}
 
 
-def _point(place: str, variables: dict, seconds: float, **request) -> dict:
-    with (
-        tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder,
-        Child(environment(place, folder) | variables) as child,
-    ):
-        try:
-            side = Side(child, side="benchmarks.ours:Training", **request)
-            side.warm_up(seconds)
-            for _ in range(ROUNDS):
-                side.count(timing.steps_for(seconds, side.step_seconds))
-            kept = ("rate", "peak_memory_bytes")
-            results = {name: value for name, value in side.results().items() if name in kept}
-            return results | {"sent_bytes": side.tell("sent_bytes")}
-        except SideError as error:
-            return {"error": str(error)}
+def _point(side: Side) -> dict:
+    try:
+        side.open()
+        for _ in range(ROUNDS):
+            side.count()
+        side.finish()
+        kept = {key: side.about[key] for key in ("rate", "peak_memory_bytes")}
+        return kept | {"sent_bytes": side.child.ask("tell", what="sent_bytes")}
+    except SideError as error:
+        return {"error": str(error)}

@@ -6,37 +6,31 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.children import SideError, last_words
+from benchmarks.children import last_words
 
 # Of the first step only its line of metrics is due.
-_DUE = {"log": 1, "sample": 0, "evaluate": 0, "checkpoint": 0}
+_EVERY = {"log": 1, "sample": 0, "evaluate": 0, "checkpoint": 0}
+_DUE = [f"--config.{what}.every={steps}" for what, steps in _EVERY.items()]
 
 
 def measure(command: list[str], folder: Path) -> dict[str, dict]:
-    """Two starts, with an empty and with the then warm compilation cache; as a row's sides.
+    """A row's sides: `main.py COMMAND` with an empty and with the then warm compilation cache.
 
-    Args:
-      command: the arguments of `main.py`.
-      folder: an empty one for workdirs and the cache.
+    Workdirs and the cache lie in `folder`, which has to be empty.
     """
-    sides = {}
-    for name in ("empty cache", "warm cache"):
-        try:
-            seconds = _first_line(command, folder / name.replace(" ", "-"), folder / "cache")
-            sides[name] = {"first_step_seconds": seconds}
-        except SideError as error:
-            sides[name] = {"error": str(error)}
-    return sides
+    return {
+        name: _start(command, folder / name.replace(" ", "-"), folder / "cache")
+        for name in ("empty cache", "warm cache")
+    }
 
 
-def _first_line(command: list[str], workdir: Path, cache: Path) -> float:
-    """Seconds from the start of a process to its first line of metrics, which is step 1's."""
-    due = [f"--config.{what}.every={steps}" for what, steps in _DUE.items()]
+def _start(command: list[str], workdir: Path, cache: Path) -> dict:
+    """From the start of a process to its first line of metrics, which is step 1's."""
     log, metrics = workdir.with_suffix(".txt"), workdir / "metrics.jsonl"
     with open(log, "wb") as file:
         started = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "main.py", *command, *due, f"--workdir={workdir}"],
+            [sys.executable, "main.py", *command, *_DUE, f"--workdir={workdir}"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -46,9 +40,9 @@ def _first_line(command: list[str], workdir: Path, cache: Path) -> float:
         try:
             while process.poll() is None:
                 if metrics.exists() and b"\n" in metrics.read_bytes():
-                    return time.monotonic() - started
+                    return {"first_step_seconds": time.monotonic() - started}
                 time.sleep(0.01)
         finally:
             process.kill()
             process.wait()
-    raise SideError(last_words(log.read_bytes(), process.returncode))
+    return {"error": last_words(log.read_bytes(), process.returncode)}

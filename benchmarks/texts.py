@@ -1,6 +1,6 @@
 """Numbers as a report writes them, and whether they are as good as they should be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from jinja2 import is_undefined
@@ -22,36 +22,29 @@ def _or_dash(text: Callable) -> Callable:
 
 def _ranged(text: Callable) -> Callable:
     """Of a median with its range: `95.2 (90.1 to 99.8)` with a dash."""
-    return _or_dash(
-        lambda x: "{} ({}{}{})".format(text(x["median"]), text(x["low"]), DASH, text(x["high"]))
-    )
+    return _or_dash(lambda x: f"{text(x['median'])} ({text(x['low'])}{DASH}{text(x['high'])})")
 
 
-# Filters of the template, each of a number or, the first two, of {median, low, high}; a dash stands
-# for what there is not.
+# Filters of the template: the first two of {median, low, high}, the others of a number.
 rate = _ranged(lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
 ratio = _ranged("{:.2f}".format)
 seconds = _or_dash(lambda x: f"{x:.1f} s" if x < 100 else f"{x:.0f} s")
 percent = _or_dash(lambda x: f"{100 * x:.0f} %" if x > 0.1 else f"{100 * x:.1f} %")
 gigaflop = _or_dash(lambda x: f"{x / 1e9:,.1f}")
+flop_rate = _or_dash(lambda x: f"{x / 1e12:.3g} TFLOP/s" if x >= 1e12 else f"{x / 1e9:.3g} GFLOP/s")
 size = _or_dash(lambda x: size_text(x) if x else DASH)
 
 
-def flop_rate(x: float) -> str:
-    return f"{x / 1e12:.3g} TFLOP/s" if x >= 1e12 else f"{x / 1e9:.3g} GFLOP/s"
-
-
 def speed(side: Mapping) -> str:
-    """Steps or images a second, or why there are none."""
-    return rate(side["rate"]) if "rate" in side else errors({"sides": {"": side}})
+    """Images a second, of a start its seconds, or what went wrong."""
+    if "error" in side:
+        return f"failed: {side['error']}{BELOW}".replace("|", "\\|")
+    return rate(side["rate"]) if "rate" in side else seconds(side["first_step_seconds"])
 
 
-def errors(row: Mapping) -> str:
-    """What failed of all sides, for the place of a number."""
-    found = [side.get("error") for side in row["sides"].values() if "rate" not in side]
-    return "; ".join(f"failed: {error or 'interrupted'}{BELOW}" for error in found).replace(
-        "|", "\\|"
-    )
+def failures(row: Mapping) -> str:
+    """What went wrong with its sides; "" if nothing did."""
+    return "; ".join(speed(side) for side in row["sides"].values() if "error" in side)
 
 
 class Judgement(NamedTuple):
@@ -80,16 +73,17 @@ def judge(row: Mapping) -> Judgement | None:
     return goal and Judgement(median >= goal, ratio(row["ratio"]), f"{goal:g}")
 
 
-def mark(row: Mapping) -> str:
-    """A sign for a row that reaches its goal, one for a row that does not, or none."""
-    found = judge(row)
-    return found.mark if found else ""
+def quoted(rows: Sequence[Mapping], workload: str) -> str:
+    """The ratios of a workload that other reports' rows have."""
+    rows = [row for row in rows if row["workload"] == workload and row["ratio"]]
+    settings = [f"(batch {row['batch'] or 1}, {row['precision']})" for row in rows]
+    return "; ".join(f"{r['ratio']['median']:.2f} {x}" for r, x in zip(rows, settings, strict=True))
 
 
 def loop_limit(row: Mapping) -> float:
     """What the loop may cost, as a share of the bare step."""
-    is_short = step_seconds(row["sides"]["bare step"]) < SHORT_STEP_SECONDS
-    return SHORT_LOOP_COST if is_short else LOOP_COST
+    seconds = step_seconds(row["sides"]["bare step"])
+    return SHORT_LOOP_COST if seconds < SHORT_STEP_SECONDS else LOOP_COST
 
 
 def loop_cost(row: Mapping) -> str:
@@ -105,7 +99,7 @@ def step_seconds(side: Mapping) -> float:
 def parity(entry: Mapping) -> str:
     """The largest difference of all quantities."""
     if "error" in entry:
-        return errors({"sides": {"": entry}})
+        return speed(entry)
     worst = largest(entry["errors"])
     return f"{worst:.1e}{GOOD if worst <= PARITY_GOAL else BELOW}"
 

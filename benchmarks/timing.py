@@ -1,38 +1,17 @@
-"""The statistics of a measurement: rates, medians with their spread, and ratios pair by pair."""
+"""The statistics of a measurement: medians with their spread, and ratios pair by pair."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 
-class Round(NamedTuple):
-    """What one side did without a pause: so many steps in so many seconds."""
-
-    steps: int
-    seconds: float
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """`median`, `low` and `high`: the middle of at least one value, and how far they lie apart."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-class Spread(NamedTuple):
-    """The middle of repeated measurements and how far they lie apart."""
-
-    median: float
-    low: float
-    high: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """The median of at least one value, with the smallest and the largest."""
-    return Spread(statistics.median(values), min(values), max(values))
-
-
-def rates(rounds: Sequence[Round], images_per_step: int) -> list[float]:
-    """Images per second of each round."""
-    return [each.steps * images_per_step / each.seconds for each in rounds]
-
-
-def pairwise(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """ours[i] / theirs[i]: of rates that were measured one right after the other.
+def pairwise(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """The spread of ours[i] / theirs[i], of rates that were measured one right after the other.
 
     A disturbance that outlasts a round hits both of a pair, and leaves their ratio.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Server:
-    """Does what a request asks; each method is a request, its arguments are the request's.
+    """Does what a request asks: its `do` is a method here, the rest are the method's arguments.
 
     Classes and functions are named, `benchmarks.ours:Training`, and imported when they are asked
     for: a process imports what its side needs.
@@ -24,32 +24,29 @@ class Server:
         """Builds a side and does its first two steps.
 
         Args:
-          side: its class, which takes a config. Its instances have `images_per_step` and `run`,
-            which does so many steps, and returns them and their seconds if it counts by itself.
+          side: its class, of a config and `options`. It has `images_per_step`, and `run`, which
+            does so many steps and returns None, or (steps, seconds) if it counts by itself.
           config, arguments: of `genjax.config.read`.
-          options: the class' others.
 
         Returns:
-          `images_per_step`; `compile_seconds`, which the first step took beyond the second; and
-          `step_seconds`, which the second took.
+          `images_per_step`, `step_seconds` of the second step, and `compile_seconds` that the first
+          took beyond it.
         """
         from genjax import config as config_lib
 
         self._side = pkgutil.resolve_name(side)(config_lib.read(config, arguments), **options)
-        first, last = ((answer["seconds"] / answer["steps"]) for answer in map(self.run, (1, 1)))
+        first, second = (seconds / steps for steps, seconds in map(self.run, (1, 1)))
         return {
             "images_per_step": self._side.images_per_step,
-            "compile_seconds": max(0.0, first - last),
-            "step_seconds": last,
+            "compile_seconds": max(0.0, first - second),
+            "step_seconds": second,
         }
 
-    def run(self, steps: int) -> dict:
-        """Does so many steps. What a side counted by itself stands; else the clock decides."""
+    def run(self, steps: int) -> tuple[int, float]:
+        """Does so many steps: (steps, seconds) as the side counts them, else by the clock."""
         started = time.perf_counter()
         counted = self._side.run(steps)
-        seconds = time.perf_counter() - started
-        steps, seconds = counted or (steps, seconds)
-        return {"steps": steps, "seconds": seconds}
+        return counted or (steps, time.perf_counter() - started)
 
     def tell(self, what: str) -> Any:
         """The answer of a side's method without arguments."""

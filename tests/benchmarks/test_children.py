@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from benchmarks.children import Child, SideError
+from benchmarks.children import SideError, nursery
 from tests.tiny import ROOT
 
 
 @pytest.fixture
 def child(monkeypatch):
     monkeypatch.chdir(ROOT)
-    with Child() as child:
-        yield child
+    with nursery() as start:
+        yield start()
 
 
 def test_what_fails_is_one_line_and_the_process_goes_on(child):
@@ -27,14 +27,16 @@ def test_what_fails_is_one_line_and_the_process_goes_on(child):
 def test_a_side_that_dies_leaves_its_last_words(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Child() as child, pytest.raises(SideError, match="the process ended with 1: no message"):
-        child.call("benchmarks.machine:device")
+    with nursery() as start, pytest.raises(SideError, match="the process ended with 1: no message"):
+        start().call("benchmarks.machine:device")
 
 
-def test_closing_ends_the_process(monkeypatch):
+def test_the_end_ends_all_processes(monkeypatch):
     monkeypatch.chdir(ROOT)
-    with Child() as child:
-        process = child._process
+    with nursery() as start:
+        child, process = start(), start()._process
+        child.close()
+        assert child._process.returncode is not None
         assert process.poll() is None
     assert process.returncode is not None
     with pytest.raises(ProcessLookupError):

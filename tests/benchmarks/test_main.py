@@ -56,7 +56,7 @@ def test_the_whole_command(tmp_path):
 
 
 def test_an_interruption_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
-    def run(plan, chosen, results):
+    def run(chosen, results, say):
         results["rows"].append(
             {
                 "name": "tiny-dcgan",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import suite
+from benchmarks import children, suite
 from benchmarks.children import SideError
 from benchmarks.workloads import BY_NAME
 
@@ -16,13 +16,10 @@ class Pretended:
     asked: list = []  # noqa: RUF012  (emptied for each test)
     fails: dict = {}  # noqa: RUF012
 
-    def __init__(self, variables=None):
+    def __init__(self, variables):
         self.started, self._side = 0.0, None
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         pass
 
     def ask(self, do, **arguments):
@@ -37,7 +34,7 @@ class Pretended:
             self.asked.append((self._side, steps))
             if self.fails.get(self._side) == len([s for s, _ in self.asked if s == self._side]):
                 raise SideError("out of memory")
-            return {"steps": steps, "seconds": steps * SPEED[self._side]}
+            return steps, steps * SPEED[self._side]
         if do == "tell":
             return {"model": {"flop": 5e9, "devices": 1}}[arguments["what"]]
         return {"peak_memory_bytes": 10**9}[do]
@@ -46,18 +43,16 @@ class Pretended:
 @pytest.fixture
 def measure(monkeypatch):
     """`measure(workload)`: its row on a CPU with the full suite's care, but three rounds."""
-    monkeypatch.setattr(suite, "Child", Pretended)
+    monkeypatch.setattr(children, "Child", Pretended)
     monkeypatch.setattr(Pretended, "asked", [])
     monkeypatch.setattr(Pretended, "fails", {})
     monkeypatch.setattr(suite, "_peer_variants", lambda place, precision: ["eager", "compile"])
 
     def run(name: str, **care) -> dict:
         chosen = suite.CARE["full"]._replace(**{"rounds": 3, "seconds": 1.0} | care)
-        monkeypatch.setitem(suite.CARE, "full", chosen)
-        device = {"platform": "cpu", "kind": "cpu", "count": 1}
-        plan = suite.Plan("full", "torch", device, {"commit": "", "date": ""}, print)
+        plan = suite.Plan(chosen, "cpu", "torch", {"float32": 1e11})
         workload = BY_NAME[name]
-        return suite.measure(plan, workload, workload.settings("cpu")[0], {"float32": 1e11})
+        return suite.measure(plan, workload, workload.settings("cpu")[0])
 
     return run
 
@@ -68,7 +63,7 @@ def test_sides_take_turns(measure):
     assert Pretended.asked[-9:] == rounds * 3
     assert row["fastest"] == "compile"
     assert row["ratio"]["median"] == pytest.approx(1.5)
-    assert row["sides"]["genjax"]["rate"]["median"] == pytest.approx(100)
+    assert row["sides"]["genjax"]["rate"]["median"] == pytest.approx(100)  # images a second
     assert row["sides"]["genjax"]["mfu"] == pytest.approx(0.5)  # 5 GFLOP, 10 a second, of 100
 
 
