@@ -2,27 +2,9 @@
 
     python -m benchmarks.parity --config=FILE[:ARG] [--config.KEY=VALUE ...] [--float64]
 
-prints one line of JSON, {quantity: relative error}. Both sides begin with genjax's initial
-parameters and get the same batches and noise: genjax's, recomputed from its keys. Compared are
-
-- `outputs/…`: what each network makes of the first batch, in training mode;
-- `gradients/…`: each network's gradients, read from Adam's first moments after the first step (a
-  multiple of them from a state of zeros), or the picture's gradient, which a style state carries;
-- `losses/…`: each loss over ten training steps, ours from the program that the loop runs. L-BFGS
-  has another line search in PyTorch, and goes other ways: there the peer computes the objective at
-  the images of our ten steps.
-
-The relative error of an array, and of the ten values of a loss, is max |ours - theirs| / max
-|theirs|; of networks with many arrays, the largest. A number of its own for each of the ten losses
-would divide by losses that cross zero.
-
-Gradients jump where a ReLU's input or a pool's lead changes sign. Among a million activations some
-are closer to that than float32's rounding, and one of them changes an entry of a gradient by 1e-2
-of the largest; Adam's first steps, which are nearly signs, carry that into the losses. So gradients
-and losses are compared at small widths and batches, and outputs at any.
-
-`--float64` adds the errors of both sides against the peer in float64, as `{quantity: [ours,
-theirs]}`: rounding alone when they are alike.
+prints one line of JSON, {quantity: relative error}: of `outputs/NETWORK`, `gradients/NETWORK` and
+`losses/NAME`, as docs/benchmarks.md says. `--float64` adds the errors of both sides against the
+peer in float64, {quantity: [ours, theirs]}: rounding alone when they are alike.
 """
 
 import json
@@ -58,26 +40,40 @@ def check(config) -> dict[str, float]:
 def witness(config) -> dict[str, list[float]]:
     """{quantity: [genjax' error, the float32 peer's]} against the peer in float64."""
     run, trace = record(config)
+    peer = follow(run, trace, peers.EAGER)
     exact = follow(run, trace, peers.Variant("float64", dtype=torch.float64))
-    ours, theirs = (
-        compare(account, exact) for account in (trace.account, follow(run, trace, peers.EAGER))
-    )
+    ours, theirs = compare(trace.account, exact), compare(peer, exact)
     return {name: [ours[name], theirs[name]] for name in ours}
 
 
+def follow(run: runs.Run, trace: Trace, variant: peers.Variant) -> Account:
+    """What the peer computes from the same state, batches and noise."""
+    device = "gpu" if jax.default_backend() == "gpu" else "cpu"
+    peer = peers.make(run.config, variant, device)
+    peer.load(trace.start)
+    outputs = peer.outputs(trace.inputs)
+    peer.load(trace.start)  # the running statistics have moved
+    steps, gradients = [], None
+    for batch, noise in zip(trace.batches, trace.noises, strict=True):
+        steps.append(peer.step(batch, noise))
+        gradients = gradients or peer.gradients()
+    losses = {name: np.array([step[name] for step in steps]) for name in steps[0]}
+    return Account(outputs, gradients, losses)
+
+
 def compare(ours: Account, theirs: Account) -> dict[str, float]:
-    """{quantity: relative error}, as the module says.
+    """{quantity: relative error} of all that the peer has.
 
     Raises:
-      ValueError: the accounts are not of the same arrays.
+      ValueError: it lacks an output or a gradient, has a loss that we lack, or has none.
     """
     errors = {}
-    for kind, mine in ours._asdict().items():
-        other = getattr(theirs, kind)
-        if mine.keys() != other.keys():
-            raise ValueError(f"{kind} of {sorted(mine)} and of {sorted(other)}")
-        for name, value in mine.items():
-            errors[f"{kind}/{name}"] = relative_error(value, other[name])
+    for kind, found in theirs._asdict().items():
+        mine = getattr(ours, kind)
+        unlike = found.keys() - mine.keys() if kind == "losses" else found.keys() ^ mine.keys()
+        if unlike or not found:
+            raise ValueError(f"{kind} of {sorted(mine)} and of {sorted(found)}")
+        errors |= {f"{kind}/{name}": relative_error(mine[name], x) for name, x in found.items()}
     return errors
 
 
@@ -92,36 +88,6 @@ def relative_error(ours, theirs) -> float:
         raise ValueError(f"shapes {ours.shape} and {theirs.shape}")
     difference, size = np.abs(ours - theirs).max(), np.abs(theirs).max()
     return float(difference / size) if size else float(difference)
-
-
-def follow(run: runs.Run, trace: Trace, variant: peers.Variant) -> Account:
-    """What the peer computes from the same state, batches and noise."""
-    device = "gpu" if jax.default_backend() == "gpu" else "cpu"
-    peer = peers.make(run.config, variant, device)
-    peer.load(trace.states[0])
-    if run.config.task == "style":
-        return _follow_style(run.config, trace, peer)
-    outputs = peer.outputs(trace.batches[0], trace.noises[0])
-    peer.load(trace.states[0])  # the running statistics have moved
-    steps, gradients = [], None
-    for batch, noise in zip(trace.batches, trace.noises, strict=True):
-        steps.append(peer.step(batch, noise))
-        gradients = gradients or peer.moments()
-    names = trace.account.losses
-    return Account(outputs, gradients, {k: np.array([x[k] for x in steps]) for k in names})
-
-
-def _follow_style(config, trace: Trace, peer) -> Account:
-    outputs = peer.outputs({}, {})
-    gradients = {"image": {"gradient": peer.objective()["gradient"]}}
-    losses = []
-    for state in trace.states[1:]:
-        if config.optimizer.name == "lbfgs":
-            peer.load(state)
-            losses.append(peer.objective()["loss"])
-        else:
-            losses.append(peer.step({}, {})["loss"])
-    return Account(outputs, gradients, {"loss": np.array(losses)})
 
 
 def main(argv: list[str]) -> None:

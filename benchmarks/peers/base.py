@@ -1,6 +1,8 @@
 """What every peer has: resident data, a loop, memory, and how a variant is applied."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -38,20 +40,20 @@ EAGER = Variant("eager")
 class Peer:
     """A workload in PyTorch, from drawing a batch to the optimisers' updates.
 
-    A family fills `networks`, `optimizers` and `data`, and gives `_train`, `_noise`, `_outputs` and
-    `_pictures`; style, which has neither networks nor batches, replaces what uses them.
+    A family opens its data, fills `networks`, as genjax's state names them, and `optimizers`, and
+    gives `_noise`, `_train` and, if it draws pictures, `_pictures`. Style, which has neither
+    networks nor batches, replaces what uses them.
 
     Attributes:
-      images_per_step: examples that a step consumes, as genjax counts them.
-      networks: {name as in genjax's state: module}.
-      optimizers: {name: Adam}.
       low: the least value of a picture as the networks know it: 0, or -1.
+      images_per_step: examples that a step consumes, as genjax counts them.
     """
 
     low = 0
 
     def __init__(self, config, variant: Variant, device: str):
         self.config, self.variant = config, variant
+        self.layout = torch.channels_last if variant.channels_last else torch.contiguous_format
         self.device = torch.device({"gpu": "cuda"}.get(device, device))
         torch.set_float32_matmul_precision("high" if variant.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = variant.tf32
@@ -59,7 +61,13 @@ class Peer:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        self.networks, self.optimizers, self.data = {}, {}, None
+        self.networks, self.optimizers = {}, {}
+
+    def open_data(self, batch_size: int) -> data.Dataset:
+        """The config's data, of which from now on a step gets `batch_size` examples."""
+        dataset = data.open_dataset(self.config.data)
+        self.images_per_step, self.data = batch_size, Data(self, dataset, batch_size)
+        return dataset
 
     def run(self, steps: int) -> None:
         """Trains so many steps, each on a batch and noise of its own; waits for the last."""
@@ -81,38 +89,35 @@ class Peer:
             return self.to_uint8(self._pictures(n))
 
     def peak_memory_bytes(self) -> int:
-        """The most that tensors have taken of a GPU since this peer was made; on a CPU the most
-        that this process has held resident, Python and its libraries included."""
+        """The most that tensors took of a GPU since this peer was made; on a CPU, that this whole
+        process has held resident."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return machine.resident_peak_bytes()
 
     def step(self, batch: dict, noise: dict) -> dict[str, float]:
-        """One training step on a given batch and noise.
+        """The losses of one training step on given numpy arrays.
 
         Args:
-          batch: numpy arrays as genjax's step sees them: "image" u8[B, H, W, C], after
-            augmentation, and "label" i32[B].
+          batch: "image" u8[B, H, W, C], after augmentation, and "label" i32[B].
           noise: {name: f32[...]}, the random numbers that genjax draws in this step.
-
-        Returns:
-          The step's losses.
         """
-        losses = self._train(*self._given(batch, noise))
-        return {name: float(value) for name, value in losses.items()}
+        image, label = self.tensor(batch["image"]), self.tensor(batch["label"]).long()
+        losses = self._train(image, label, {name: self.tensor(x) for name, x in noise.items()})
+        return {name: value.item() for name, value in losses.items()}
 
     def load(self, state) -> None:
         """Takes the networks of one of genjax's states at its start."""
         for name, network in self.networks.items():
             weights.load(network, getattr(state, name))
 
-    def outputs(self, batch: dict, noise: dict) -> dict[str, np.ndarray]:
-        """{name: array} of what each network makes of a batch, in training mode; as NHWC."""
+    def outputs(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{network: its answer in training mode to its input}, pictures as [B, H, W, C]."""
         with torch.no_grad():
-            found = self._outputs(*self._given(batch, noise))
+            found = {name: self.networks[name](self.tensor(x)) for name, x in inputs.items()}
         return {name: to_numpy(x) for name, x in found.items()}
 
-    def moments(self) -> dict[str, dict[str, np.ndarray]]:
+    def gradients(self) -> dict[str, dict[str, np.ndarray]]:
         """{network: {parameter, named as Linen does: array}}: Adam's first moments."""
         states = {p: state for x in self.optimizers.values() for p, state in x.state.items()}
         return {
@@ -123,10 +128,7 @@ class Peer:
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """A module on the device, in the variant's type and memory format."""
-        module = module.to(self.device, self.variant.dtype)
-        if self.variant.channels_last:
-            module = module.to(memory_format=torch.channels_last)
-        return module
+        return module.to(self.device, self.variant.dtype, memory_format=self.layout)
 
     def adam(self, *networks: str) -> torch.optim.Adam:
         """An optimiser of networks, with the config's learning rate and moments."""
@@ -156,20 +158,16 @@ class Peer:
         return torch.compile(function, dynamic=False, mode=self.variant.compile)
 
     def tensor(self, array) -> torch.Tensor:
-        """A numpy array on the device; floats in the variant's type."""
+        """An array on the device, floats in the variant's type; of pictures [B, H, W, C], which
+        are all that has four axes, a tensor [B, C, H, W] in the variant's memory format."""
         tensor = torch.tensor(np.asarray(array), device=self.device)
-        return tensor.to(self.variant.dtype) if tensor.is_floating_point() else tensor
-
-    def images(self, array) -> torch.Tensor:
-        """Pictures [B, H, W, C] as a tensor [B, C, H, W] in the variant's memory format."""
-        return self.as_laid(self.tensor(array).permute(0, 3, 1, 2))
+        if tensor.is_floating_point():
+            tensor = tensor.to(self.variant.dtype)
+        return self.as_laid(tensor.permute(0, 3, 1, 2)) if tensor.ndim == 4 else tensor
 
     def as_laid(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures [B, C, H, W] in the variant's memory format."""
-        last = self.variant.channels_last
-        return pictures.contiguous(
-            memory_format=torch.channels_last if last else torch.contiguous_format
-        )
+        return pictures.contiguous(memory_format=self.layout)
 
     def to_float(self, image: torch.Tensor) -> torch.Tensor:
         """Scales u8[...] to [low, 1], as `genjax.images.to_float` does."""
@@ -183,14 +181,7 @@ class Peer:
 
     def random(self, draw, *shape: int) -> torch.Tensor:
         """Noise in the variant's type; `draw` is `torch.randn` or, from 0 to 1, `torch.rand`."""
-        options = {"device": self.device, "dtype": self.variant.dtype}
-        return draw(shape, generator=self.generator, **options)
-
-    def _given(self, batch: dict, noise: dict) -> tuple:
-        """numpy arrays as `_train` takes them; noise of the shape of pictures becomes pictures."""
-        image, label = self.images(batch["image"]), self.tensor(batch["label"]).long()
-        noise = {k: self.images(x) if x.ndim == 4 else self.tensor(x) for k, x in noise.items()}
-        return image, label, noise
+        return draw(shape, generator=self.generator, device=self.device, dtype=self.variant.dtype)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -206,11 +197,10 @@ class Data:
     def __init__(self, peer: Peer, dataset: data.Dataset, batch_size: int):
         rows = np.arange(batch_size)
         arrays = data.Resident(dataset.train, batch_size, rows, peer.config.seed).arrays
-        self._peer, self._options, self._batch_size = peer, peer.config.data, batch_size
-        # Rows of a gather are whole examples: NHWC here, and seen as NCHW, or NCHW.
-        image = torch.tensor(arrays["image"], device=peer.device)
-        last = peer.variant.channels_last
-        self._image = image if last else image.permute(0, 3, 1, 2).contiguous()
+        self._peer, self._batch_size = peer, batch_size
+        # The rows of a gather are whole examples as they lie in memory: NHWC, or NCHW.
+        image = peer.tensor(arrays["image"])
+        self._image = image.permute(0, 2, 3, 1) if peer.variant.channels_last else image
         self._label = peer.tensor(arrays["label"]).long()
         self._random = {"generator": peer.generator, "device": peer.device}
         self._order = torch.empty(0, dtype=torch.long, device=peer.device)
@@ -228,7 +218,7 @@ class Data:
 
     def augment(self, image: torch.Tensor) -> torch.Tensor:
         """A batch u8[B, C, H, W], each picture mirrored or not, then moved."""
-        flip, shift = self._options.flip, self._options.shift
+        flip, shift = self._peer.config.data.flip, self._peer.config.data.shift
         if not flip and not shift:
             return image
         # Both are one gather: where each row and each column of the result comes from.
@@ -245,6 +235,16 @@ class Data:
         # Advanced indices around a slice put the channels last, whatever the memory format.
         picked = image.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
         return self._peer.as_laid(picked.permute(0, 3, 1, 2))
+
+
+def require(config, key: str, supported: Collection[str]) -> None:
+    """Refuses a config that a peer would compute as another.
+
+    Raises:
+      ValueError: the key's value is none of those supported.
+    """
+    if (value := attrgetter(key)(config)) not in supported:
+        raise ValueError(f"{key}={value} has no peer, only {', '.join(supported)}")
 
 
 def to_numpy(x: torch.Tensor) -> np.ndarray:

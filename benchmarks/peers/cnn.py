@@ -7,8 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Float, conv, norm, relu
-from genjax import data
+from benchmarks.peers.layers import Conv, Float, relu
 
 
 class Classifier(nn.Module):
@@ -22,7 +21,7 @@ class Classifier(nn.Module):
                 trunk.append(nn.MaxPool2d(2))
             for _ in range(2):
                 outputs = width << block
-                trunk += [conv(inputs, outputs, 3, 1, 1), norm(outputs), relu()]
+                trunk += [Conv(inputs, outputs, 3, 1, 1), nn.BatchNorm2d(outputs), relu()]
                 inputs = outputs
         self.trunk = nn.Sequential(*trunk, Float())
         self.head = nn.Linear(inputs, classes)
@@ -40,31 +39,25 @@ class Peer(base.Peer):
 
     def __init__(self, config, variant, device):
         super().__init__(config, variant, device)
-        dataset, model = data.open_dataset(config.data), config.model
+        dataset, model = self.open_data(config.train.batch_size), config.model
         network = Classifier(dataset.shape[2], dataset.classes, model.width, model.blocks)
         self.networks = {"network": self.place(network)}
         self.optimizers = {"network": self.adam("network")}
-        self.images_per_step = config.train.batch_size
-        self.data = base.Data(self, dataset, self.images_per_step)
         self._rounds = 0
         self._loss = self.compiled(self._cross_entropy)
 
     def _cross_entropy(self, image, label):
         logits = self.networks["network"](self.to_float(image))
-        accuracy = (logits.argmax(dim=1) == label).float().mean()  # a metric of genjax's step
+        accuracy = (logits.argmax(dim=1) == label).float().mean()
         return F.cross_entropy(logits, label), accuracy
 
     def _noise(self, image):
         return {}
 
     def _train(self, image, label, noise):
-        loss, accuracy = self._loss(image, label)
+        loss, _ = self._loss(image, label)  # the accuracy is a metric of genjax's step, too
         loss.backward()
         done = min(self._rounds / self.config.optimizer.decay_steps, 1)
         self.descend("network", 0.5 * (1 + math.cos(math.pi * done)))
         self._rounds += 1
-        return {"loss": loss.detach(), "accuracy": accuracy.detach()}
-
-    def _outputs(self, image, label, noise):
-        """The logits, with the statistics of the batch."""
-        return {"network": self.networks["network"](self.to_float(image))}
+        return {"loss": loss}

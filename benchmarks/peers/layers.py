@@ -20,8 +20,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight):
         with torch.autocast(weight.device.type, enabled=False):
-            # A view in either memory format; the order of the columns is no matter.
-            matrix = (weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)).flatten(1)
+            matrix = _as_it_lies(weight).flatten(1)  # the order of the columns is no matter
             if not self.training:
                 return weight / torch.dot(self.u, torch.mv(matrix, self.v))
             with torch.no_grad():
@@ -36,8 +35,10 @@ class SpectralNorm(nn.Module):
 class Conv(nn.Conv2d):
     """A convolution; with `spectral`, its kernel passes through `SpectralNorm`."""
 
-    def __init__(self, *arguments, spectral: bool = False, **options):
-        super().__init__(*arguments, **options)
+    def __init__(
+        self, inputs: int, features: int, size, stride=1, padding=0, bias=False, spectral=False
+    ):
+        super().__init__(inputs, features, size, stride, padding, bias=bias)
         self.normalize = SpectralNorm(self.weight) if spectral else nn.Identity()
 
     def forward(self, x):
@@ -52,7 +53,7 @@ class FromPicture(Conv):
     """
 
     def __init__(self, shape: tuple[int, int, int], features: int, spectral: bool = False):
-        super().__init__(shape[0], features, shape[1:], spectral=spectral)
+        super().__init__(shape[0], features, shape[1:], bias=True, spectral=spectral)
 
     def forward(self, x):
         weight = self.normalize(self.weight)
@@ -71,34 +72,31 @@ class ToPicture(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, *shape)) if bias else None
 
     def forward(self, x):
-        weight, bias = self.weight, self.bias
-        channels_last = not weight.is_contiguous()
-        if channels_last:
-            weight = weight.permute(0, 2, 3, 1)
-            bias = None if bias is None else bias.permute(0, 2, 3, 1)
-        flat = F.linear(x, weight.flatten(1).T, None if bias is None else bias.flatten())
-        picture = flat.unflatten(1, weight.shape[1:])
-        return picture.permute(0, 3, 1, 2) if channels_last else picture
+        weight = _as_it_lies(self.weight)
+        bias = None if self.bias is None else _as_it_lies(self.bias).flatten()
+        picture = F.linear(x, weight.flatten(1).T, bias).unflatten(1, weight.shape[1:])
+        return picture if self.weight.is_contiguous() else picture.permute(0, 3, 1, 2)
 
 
 class Float(nn.Module):
-    """Ends the part of a network that runs in bfloat16: the answer in float32."""
+    """Ends the part of a network that runs in bfloat16."""
 
     def forward(self, x):
-        return x.float() if x.dtype == torch.bfloat16 else x
+        return full(x)
 
 
-def conv(inputs: int, features: int, size: int, stride=1, padding=0, bias=False) -> Conv:
-    return Conv(inputs, features, size, stride, padding, bias=bias)
+def full(x: torch.Tensor) -> torch.Tensor:
+    """What is bfloat16 in float32."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
+def _as_it_lies(x: torch.Tensor) -> torch.Tensor:
+    """[A, B, C, D], its axes in the order of memory: flattening what follows A copies nothing."""
+    return x if x.is_contiguous() else x.permute(0, 2, 3, 1)
 
 
 def up(inputs: int, features: int, size: int, stride=1, padding=0) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, features, size, stride, padding, bias=False)
-
-
-def norm(features: int) -> nn.BatchNorm2d:
-    """With genjax's epsilon and momentum, which are PyTorch's defaults."""
-    return nn.BatchNorm2d(features, eps=1e-5, momentum=0.1)
 
 
 def relu(slope: float = 0.0) -> nn.Module:

@@ -1,36 +1,33 @@
 """Style optimisation in PyTorch: VGG, Gram matrices, Adam and L-BFGS."""
 
 import math
+from collections import deque
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
-from benchmarks.peers import base
+from benchmarks.peers import base, weights
+from benchmarks.peers.layers import Conv, full
 from genjax import runs
-from genjax.cnn import features, vgg
+from genjax.cnn import vgg
 from genjax.style import inputs
 
 _LONGEST_SEARCH = 26  # evaluations that PyTorch's line search makes at most
 
 
 class Vgg(nn.Module):
-    """Pictures f[B, 3, H, W] in [0, 1] -> {tap: features}: `genjax.cnn.vgg.apply`, frozen.
+    """Pictures f[B, 3, H, W] in [0, 1] -> {tap: features}: VGG16 up to the deepest tap, frozen."""
 
-    Ends after the deepest tap.
-    """
-
-    def __init__(self, arrays, taps, pool: str):
+    def __init__(self, taps):
         super().__init__()
-        self.taps, names = frozenset(taps), list(arrays)
-        self.pool = {"max": nn.MaxPool2d(2), "average": nn.AvgPool2d(2)}[pool]
-        self.layers = nn.ModuleDict()
-        for name in names[: 1 + max(names.index(tap.replace("relu", "conv")) for tap in taps)]:
-            kernel = torch.tensor(arrays[name]["kernel"]).permute(3, 2, 0, 1)
-            layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
-            layer.weight.data = kernel.contiguous()
-            layer.bias.data = torch.tensor(arrays[name]["bias"])
-            self.layers[name] = layer
+        self.taps, arrays = frozenset(taps), vgg.load("vgg16")
+        names = list(arrays)
+        depth = 1 + max(names.index(tap.replace("relu", "conv")) for tap in taps)
+        self.layers = nn.ModuleDict(
+            {k: Conv(*arrays[k]["kernel"].shape[2:], 3, 1, 1, bias=True) for k in names[:depth]}
+        )
+        weights.load(self, {f"Conv_{i}": arrays[name] for i, name in enumerate(self.layers)})
         for name, values in (("mean", vgg.IMAGENET_MEAN), ("std", vgg.IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values)[None, :, None, None])
         self.requires_grad_(False)
@@ -39,7 +36,7 @@ class Vgg(nn.Module):
         x, found, block = (x - self.mean) / self.std, {}, "1"
         for name, layer in self.layers.items():
             if name[4] != block:
-                x, block = self.pool(x), name[4]
+                x, block = F.max_pool2d(x, 2), name[4]
             x = F.relu(layer(x), inplace=True)
             if (tap := name.replace("conv", "relu")) in self.taps:
                 found[tap] = x
@@ -47,80 +44,66 @@ class Vgg(nn.Module):
 
 
 class Peer(base.Peer):
-    """Images optimised by Adam, or one by L-BFGS; a step is one iteration.
+    """A picture optimised by Adam or L-BFGS; a step is one iteration.
 
-    PyTorch's L-BFGS has another line search than optax's, so iterations are not the same points;
-    `evaluations` says how often objective and gradient were computed.
+    Attributes:
+      evaluations: how often objective and gradient were computed.
     """
+
+    images_per_step = 1
 
     def __init__(self, config, variant, device):
         super().__init__(config, variant, device)
-        options, content = config.style_loss, config.content_loss
-        taps = dict.fromkeys([*content.layers, *options.layers])
-        net = features.load(config.features.name, taps, config.features.pool)
-        if not config.features.name.startswith("vgg"):
-            raise ValueError(f"features.name={config.features.name} has no peer")
+        base.require(config, "features.name", ("vgg16",))
+        base.require(config, "features.pool", ("max",))
+        base.require(config, "style_loss.gram", ("hw",))
+        base.require(config, "optimizer.name", ("adam", "lbfgs"))
         pictures = inputs.load(config, runs.read_picture)
-        self.images_per_step = len(pictures.contents)
+        if len(pictures.contents) + len(pictures.styles) > 2:
+            raise ValueError("several contents or styles have no peer")
         self._is_lbfgs = config.optimizer.name == "lbfgs"
-        if self._is_lbfgs and self.images_per_step > 1:
-            raise ValueError("optimizer.name=lbfgs has no peer with several contents")
-        self._vgg = self.place(Vgg(net.weights, taps, config.features.pool))
-        shares = inputs.shares(config.style_weights, len(pictures.styles))
-        # The factor of all features is squared in the content loss and again in the style loss.
-        scale = config.features.scale
+        content, style, scale = config.content_loss, config.style_loss, config.features.scale
+        self._vgg = self.place(Vgg([*content.layers, *style.layers]))
+        # The scale of all features is squared in the content loss and again in the style loss.
         self._content_weight = content.weight * scale**2
         self._style_weights = {
-            layer: [float(options.weight * weight * scale**4 * share) for share in shares]
-            for layer, weight in zip(options.layers, options.weights, strict=True)
+            layer: style.weight * weight * scale**4
+            for layer, weight in zip(style.layers, style.weights, strict=True)
         }
-        with torch.no_grad():
-            found = self._features(self.to_float(self.images(pictures.contents)))
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=variant.autocast)
+        with torch.no_grad(), autocast:
+            found = self._vgg(self.to_float(self.tensor(pictures.contents)))
             self._content_target = {layer: found[layer] for layer in content.layers}
-            self._style_target = [
-                self._grams(self._features(self.to_float(self.images(style))))
-                for style in pictures.styles
-            ]
+            found = self._vgg(self.to_float(self.tensor(pictures.styles[0])))
+            self._style_target = self._grams(found)
         self._total = self.compiled(self._objective)
-        self._begin(self.images(pictures.start))
-
-    def _features(self, x):
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.variant.autocast):
-            return self._vgg(x)
+        self._begin(self.tensor(pictures.start))
 
     def _grams(self, found):
-        """{layer: [B, C, C]}, sums in float32."""
-        grams, chw = {}, self.config.style_loss.gram == "chw"
-        for layer in self.config.style_loss.layers:
-            flat = found[layer].flatten(2)
-            count = flat.shape[2] * (flat.shape[1] if chw else 1)
-            grams[layer] = _full(torch.bmm(flat, flat.transpose(1, 2))) / count
-        return grams
+        """{layer: [1, C, C]}, means over the pixels, in float32."""
+        flat = {layer: found[layer].flatten(2) for layer in self._style_weights}
+        return {k: full(torch.bmm(x, x.transpose(1, 2))) / x.shape[2] for k, x in flat.items()}
 
     def _objective(self, image):
-        """The weighted sum of content, style and total variation, over all images."""
-        found = self._features(image)
-        content = sum(
-            _squared_error(_full(found[layer]), _full(target))
-            for layer, target in self._content_target.items()
+        """The weighted sum of content, style and total variation."""
+        found = self._vgg(image)
+        grams = self._grams(found)
+        total = self._content_weight * sum(
+            _squared_error(found[layer], target) for layer, target in self._content_target.items()
         )
-        style = sum(
-            weight * _squared_error(gram, target[layer])
-            for layer, gram in self._grams(found).items()
-            for weight, target in zip(self._style_weights[layer], self._style_target, strict=True)
-        )
-        total = self._content_weight * content + style
+        for layer, weight in self._style_weights.items():
+            total = total + weight * _squared_error(grams[layer], self._style_target[layer])
         if self.config.tv_weight:
-            down = (image[:, :, 1:] - image[:, :, :-1]).square().sum(dim=(1, 2, 3))
-            right = (image[..., 1:] - image[..., :-1]).square().sum(dim=(1, 2, 3))
+            down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
+            right = (image[..., 1:] - image[..., :-1]).square().sum()
             total = total + self.config.tv_weight * 0.5 * (down + right)
-        return total.sum()
+        return total
 
     def _begin(self, start):
-        """A fresh optimiser at the images `start` [B, 3, H, W]."""
+        """A fresh optimiser at the picture `start` [1, 3, H, W]."""
         options = self.config.optimizer
         self._image = start.detach().contiguous().clone().requires_grad_()
-        self.evaluations, self._seen = 0, []
+        self.evaluations, self._seen = 0, deque(maxlen=_LONGEST_SEARCH)
         if self._is_lbfgs:
             self._optimizer = torch.optim.LBFGS(
                 [self._image],
@@ -134,7 +117,7 @@ class Peer(base.Peer):
             self._evaluate()
 
     def _evaluate(self) -> torch.Tensor:
-        """The objective's value; its gradient becomes the images'."""
+        """The objective's value; its gradient becomes the picture's."""
         if self.variant.compile == "reduce-overhead":
             torch.compiler.cudagraph_mark_step_begin()
         value = self._total(self._image)
@@ -151,7 +134,7 @@ class Peer(base.Peer):
             self._optimizer.step(self._known)
         else:
             for _ in range(steps):
-                # As genjax's: the objective is known at the image that a step leaves behind.
+                # As genjax's: the objective is known at the picture that a step leaves behind.
                 self._optimizer.step()
                 self._evaluate()
         self._synchronize()
@@ -163,40 +146,38 @@ class Peer(base.Peer):
             if torch.equal(image, self._image):
                 self._image.grad = gradient.clone()
                 return value
-        point = (self._image.detach().clone(), self._evaluate(), self._image.grad)
-        self._seen = [*self._seen[1 - _LONGEST_SEARCH :], point]
-        return point[1]
+        value = self._evaluate()
+        self._seen.append((self._image.detach().clone(), value, self._image.grad))
+        return value
 
     def step(self, batch, noise):
-        """One iteration; the mean of the objective after it."""
-        self.run(1)
-        return {"loss": self.objective()["loss"]}
+        """One iteration; the objective after it. L-BFGS goes other ways in PyTorch than in optax:
+        there the objective at the batch's picture, which genjax's step left."""
+        if self._is_lbfgs:
+            self._begin(self.tensor(batch["image"]))
+        else:
+            self.run(1)
+        return {"loss": self.loss()}
 
-    def objective(self) -> dict:
-        """The mean objective and its gradient f[B, H, W, 3] at the images as they are."""
-        loss = float(self._evaluate()) / self.images_per_step
-        return {"loss": loss, "gradient": base.to_numpy(self._image.grad)}
+    def loss(self) -> float:
+        """The objective at the picture as it is."""
+        return self._evaluate().item()
 
     def load(self, state) -> None:
-        """Takes the images of a `StyleState`, with fresh optimisers."""
-        self._begin(self.images(state.at.image))
+        """Takes the picture of a `StyleState`, with a fresh optimiser."""
+        self._begin(self.tensor(state.at.image))
+        self._evaluate()
+        self._first_gradient = base.to_numpy(self._image.grad)
 
-    def outputs(self, batch, noise):
-        """{tap: features f[B, h, w, C]} of the images as they are."""
+    def gradients(self):
+        """The objective's at the picture that was loaded, f[1, H, W, 3]."""
+        return {"image": {"gradient": self._first_gradient}}
+
+    def outputs(self, inputs):
+        """{tap: features f[1, h, w, C]} of the picture as it is."""
         with torch.no_grad():
-            found = self._features(self._image)
-        return {tap: base.to_numpy(x) for tap, x in found.items()}
-
-    def _pictures(self, n: int):
-        """The pictures as they are."""
-        return self._image
-
-
-def _full(x):
-    """Losses are float32 where the features are bfloat16."""
-    return x.float() if x.dtype == torch.bfloat16 else x
+            return {tap: base.to_numpy(x) for tap, x in self._vgg(self._image).items()}
 
 
 def _squared_error(a, b):
-    """f[B]: the mean of (a - b)^2 over all but the first axis."""
-    return (a - b).square().flatten(1).mean(dim=1)
+    return (full(a) - full(b)).square().mean()

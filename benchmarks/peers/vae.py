@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Float, FromPicture, ToPicture, conv, norm, relu, up
-from genjax import data
+from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
 
 
 def _mlp(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
@@ -29,13 +28,13 @@ def _conv(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
     height, width, channels = shape
     encoder, features = [], [channels, *(model.width << level for level in range(4))]
     for inputs, outputs in itertools.pairwise(features):
-        encoder += [conv(inputs, outputs, 4, 2, 1), norm(outputs), relu()]
+        encoder += [Conv(inputs, outputs, 4, 2, 1), nn.BatchNorm2d(outputs), relu()]
     encoder += [FromPicture((features[-1], height // 16, width // 16), 2 * model.latent)]
     small = (8 * model.width, height // 4, width // 4)
-    decoder = [ToPicture(model.latent, small, bias=False), norm(small[0]), relu()]
+    decoder = [ToPicture(model.latent, small, bias=False), nn.BatchNorm2d(small[0]), relu()]
     for outputs in (4 * model.width, 2 * model.width):
-        decoder += [up(2 * outputs, outputs, 4, 2, 1), norm(outputs), relu()]
-    decoder += [conv(2 * model.width, channels, 3, 1, 1, bias=True)]
+        decoder += [up(2 * outputs, outputs, 4, 2, 1), nn.BatchNorm2d(outputs), relu()]
+    decoder += [Conv(2 * model.width, channels, 3, 1, 1, bias=True)]
     return nn.Sequential(*encoder, Float()), nn.Sequential(*decoder, Float())
 
 
@@ -48,30 +47,24 @@ class Peer(base.Peer):
 
     def __init__(self, config, variant, device):
         super().__init__(config, variant, device)
-        dataset = data.open_dataset(config.data)
-        made = NETWORKS[config.model.name](config.model, dataset.shape)
-        self.encoder, self.decoder = map(self.place, made)
+        base.require(config, "model.name", NETWORKS)
+        base.require(config, "likelihood", ("bernoulli", "gaussian"))
+        base.require(config, "binarize", ("grey", "dynamic"))
+        model, shape = config.model, self.open_data(config.train.batch_size).shape
+        self.encoder, self.decoder = map(self.place, NETWORKS[model.name](model, shape))
         self.is_gaussian = config.likelihood == "gaussian"
         own = {"log_sigma": nn.Parameter(torch.tensor(0.0))} if self.is_gaussian else {}
         self.likelihood = self.place(nn.ParameterDict(own))
-        self.networks = {"encoder": self.encoder, "decoder": self.decoder}
-        self.networks["likelihood"] = self.likelihood
+        self.networks = {name: getattr(self, name) for name in ("encoder", "decoder", "likelihood")}
         self.optimizers = {"all": self.adam(*self.networks)}
-        self.images_per_step = config.train.batch_size
-        self.data = base.Data(self, dataset, self.images_per_step)
         self._loss = self.compiled(self._negative_elbo)
         self._decode = self.compiled(self._means)
 
-    def _prepare(self, image, noise):
-        """What the likelihood is of: grey levels, or pixels drawn with them as probabilities."""
-        levels = self.to_float(image)
-        if self.config.binarize == "grey":
-            return levels
-        return (noise["uniform"] < levels).to(levels.dtype)
-
     def _negative_elbo(self, image, noise):
-        """The negative ELBO, reconstruction and KL, means over the batch in nats."""
-        x = self._prepare(image, noise)
+        """The negative ELBO and its two terms, means over the batch in nats."""
+        x = self.to_float(image)
+        if self.config.binarize == "dynamic":
+            x = (noise["uniform"] < x).to(x.dtype)
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         answer = self.decoder(mean + torch.exp(0.5 * log_variance) * noise["z"])
         if self.is_gaussian:
@@ -84,21 +77,20 @@ class Peer(base.Peer):
         reconstruction = total / len(x)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         kl = divergence.sum() / len(x)
-        return reconstruction + kl, reconstruction, kl
+        loss = reconstruction + kl
+        return {"negative_elbo": loss, "reconstruction": reconstruction, "kl": kl}
 
     def _noise(self, image):
         noise = {"z": self.random(torch.randn, len(image), self.config.model.latent)}
-        if self.config.binarize != "grey":
-            # "static" draws the same numbers for an example at each visit: as many as "dynamic".
+        if self.config.binarize == "dynamic":
             noise["uniform"] = self.as_laid(self.random(torch.rand, *image.shape))
         return noise
 
     def _train(self, image, label, noise):
-        pieces = self._loss(image, noise)
-        pieces[0].backward()
+        losses = self._loss(image, noise)
+        losses["negative_elbo"].backward()
         self.descend("all")
-        names = ("negative_elbo", "reconstruction", "kl")
-        return {name: x.detach() for name, x in zip(names, pieces, strict=True)}
+        return losses
 
     def _means(self, z):
         """The most likely picture of each latent."""
@@ -110,8 +102,3 @@ class Peer(base.Peer):
         pictures = self._decode(self.random(torch.randn, n, self.config.model.latent))
         self.decoder.train()
         return pictures
-
-    def _outputs(self, image, label, noise):
-        """The moments of q(z | x), f[B, 2 latent], and the decoder's answer to z."""
-        x = self._prepare(image, noise)
-        return {"encoder": self.encoder(x), "decoder": self.decoder(noise["z"])}

@@ -39,7 +39,7 @@ def test_outputs_gradients_and_ten_losses_agree(name, monkeypatch):
         move = rounding.mover(np.random.default_rng(i))
         monkeypatch.setattr(parallel.Jit, "init", lambda *a, move=move: move(start(*a)))
         changes.append(parity.compare(record(tiny(name))[1].account, trace.account))
-    pixels = trace.batches[0]["image"].size if trace.batches else 1  # of which losses are sums
+    pixels = trace.batches[0]["image"].size if run.dataset else 1  # of which losses are sums
     rounding.assert_within(
         {
             name: error / rounding.allowed([each[name] for each in changes], 1, pixels)
@@ -61,6 +61,10 @@ def test_nothing_is_left_out():
         parity.compare(ours, ours._replace(outputs={}))
     with pytest.raises(ValueError, match="parameters"):
         parity.compare(ours, ours._replace(gradients={"g": {}}))
+    with pytest.raises(ValueError, match="losses"):
+        parity.compare(ours, ours._replace(losses={}))
+    with pytest.raises(ValueError, match="losses"):
+        parity.compare(ours._replace(losses={}), ours)
     with pytest.raises(ValueError, match="shapes"):
         parity.compare(ours, ours._replace(losses={"loss": np.ones(9)}))
 
