@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import jax
 
@@ -26,12 +25,9 @@ def cpu_model() -> str:
     return name + {"avx512f": " (AVX-512)", "avx2": " (AVX2)"}.get(vectors, "")
 
 
-def memory_bytes(kind: str = "MemTotal") -> int:
-    """The machine's main memory; of "MemAvailable" what processes can still have of it."""
-    info = Path("/proc/meminfo")
-    if not info.exists():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return 1024 * int(re.search(rf"^{kind}:\s+(\d+) kB", info.read_text(), re.MULTILINE)[1])
+def memory_bytes() -> int:
+    """The machine's main memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def device() -> dict:

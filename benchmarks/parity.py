@@ -19,7 +19,7 @@ from benchmarks import peers
 from benchmarks.trace import Account, Trace, record
 from genjax import config as config_lib
 from genjax import runs
-from genjax.errors import OptionParser, UserError, one_line
+from genjax.errors import OptionParser, run_program
 
 
 def measure(config: str, arguments: Sequence[str]) -> dict[str, float]:
@@ -90,22 +90,15 @@ def relative_error(ours, theirs) -> float:
     return float(difference / size) if size else float(difference)
 
 
-def main(argv: list[str]) -> None:
-    """Prints the JSON line.
-
-    Raises:
-      UserError: an argument or the config is wrong.
-    """
+def report(argv: list[str]) -> None:
+    """Prints the JSON line of a command line."""
     parser = OptionParser()
     parser.add_argument("--config", required=True)
     parser.add_argument("--float64", action="store_true")
-    options, arguments = parser.parse_known_args(argv)
+    options, arguments = parser.parse_known_args(argv[1:])
     config = config_lib.read(options.config, arguments)
     print(json.dumps(check(config) | ({"float64": witness(config)} if options.float64 else {})))
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(one_line(error))
+    sys.exit(run_program(sys.argv, __doc__, report))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import input as inputs
-from benchmarks import machine, scaling, start, texts, timing, workloads
+from benchmarks import scaling, start, texts, timing, workloads
 from benchmarks.children import Side, SideError, nursery
 from benchmarks.workloads import INPUT, LOOP, SAMPLE, START, TRAIN, Setting, Workload
 from genjax import config as config_lib
@@ -127,12 +127,7 @@ def measure(plan: Plan, workload: Workload, setting: Setting) -> dict:
         request = {"config": config, "arguments": arguments}
         sides = _sides(plan, workload.kind, setting.precision)
         requests = {name: request | side for name, side in sides.items()}
-        ratios = {}
-        try:
-            for names in _groups(plan, workload, [*requests]):
-                ratios |= _take_turns(plan, workload, {name: requests[name] for name in names}, row)
-        except SideError as error:
-            row["sides"] = {name: {"error": str(error)} for name in requests}
+        ratios = _take_turns(plan, workload, requests, row)
     row["fastest"] = timing.fastest({name: _rates(row["sides"][name]) for name in ratios})
     row["ratio"] = ratios.get(row["fastest"])
     _utilise(row, plan.matmul)
@@ -156,22 +151,6 @@ def _sides(plan: Plan, kind: str, precision: str) -> dict[str, dict]:
 def _peer_variants(place: str, precision: str) -> list[str]:
     with nursery() as start_child:
         return start_child().call("benchmarks.peers:names", device=place, precision=precision)
-
-
-def _groups(plan: Plan, workload: Workload, names: list[str]) -> list[list[str]]:
-    """Who takes turns: all sides, or where they do not fit into memory, ours with one other each.
-
-    Raises:
-      SideError: not even these fit.
-    """
-    need = workload.gigabytes if plan.place == "cpu" else 0
-    free = machine.memory_bytes("MemAvailable") / 1e9
-    groups = [names]
-    if need * len(names) > free:
-        groups = [[OURS, name] for name in names if name != OURS] or groups
-    if (most := need * len(groups[0])) > free:
-        raise SideError(f"needs {most:.0f} GB of memory, {free:.0f} GB are free")
-    return groups
 
 
 def _take_turns(plan: Plan, workload: Workload, requests: dict, row: dict) -> dict[str, dict]:
@@ -199,7 +178,7 @@ def _take_turns(plan: Plan, workload: Workload, requests: dict, row: dict) -> di
         if is_training and ours in running:
             with contextlib.suppress(SideError):
                 row["model"] = ours.child.ask("tell", what="model")
-    row["sides"] |= {name: side.about for name, side in sides.items()}
+    row["sides"] = {name: side.about for name, side in sides.items()}
     return {
         name: timing.pairwise(_rates(ours.about), _rates(side.about))
         for name, side in sides.items()

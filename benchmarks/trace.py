@@ -22,34 +22,21 @@ STEPS = 10
 
 
 class Account(NamedTuple):
-    """What is compared.
+    """What is compared."""
 
-    Attributes:
-      outputs: {network: array}.
-      gradients: {network: {parameter: array}}, up to a factor.
-      losses: {name: [STEPS]}; our side has all its metrics here.
-    """
-
-    outputs: dict[str, np.ndarray]
-    gradients: dict[str, dict[str, np.ndarray]]
-    losses: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]  # {network: …}
+    gradients: dict[str, dict[str, np.ndarray]]  # {network: {parameter: …}}, up to a factor
+    losses: dict[str, np.ndarray]  # {name: [STEPS]}; our side has all its metrics here
 
 
 class Trace(NamedTuple):
-    """Our side's account, with all that the peer needs to go the same way.
-
-    Attributes:
-      start: the state before the first step.
-      inputs: {network: array}, of which `outputs` are the answers.
-      batches: of each step {name: array}, as the task saw it; of style, the "image" that it left.
-      noises: of each step {name: array}, the random numbers that the task drew.
-    """
+    """Our side's account, with all that the peer needs to go the same way."""
 
     account: Account
-    start: Any
-    inputs: dict[str, np.ndarray]
-    batches: list[dict[str, np.ndarray]]
-    noises: list[dict[str, np.ndarray]]
+    start: Any  # the state before the first step
+    inputs: dict[str, np.ndarray]  # {network: …}, of which the account's outputs are the answers
+    batches: list[dict[str, np.ndarray]]  # as the task saw them; of style, the "image" that it left
+    noises: list[dict[str, np.ndarray]]  # of each step, the random numbers that the task drew
 
 
 def record(config) -> tuple[runs.Run, Trace]:

@@ -14,24 +14,14 @@ from genjax import data
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run a PyTorch program.
+    """One way to run a PyTorch program."""
 
-    Attributes:
-      name: what a report calls it.
-      channels_last: modules, pictures and data in NHWC memory; NCHW otherwise.
-      compile: the mode of `torch.compile`, "" for eager.
-      autocast: bfloat16 arithmetic by `torch.autocast`; parameters and losses stay float32.
-      tf32: whether a GPU may round the factors of float32 products to TF32, as JAX's default
-        precision lets it.
-      dtype: of parameters and arithmetic; float64 only as a witness in parity.
-    """
-
-    name: str
-    channels_last: bool = False
-    compile: str = ""
-    autocast: bool = False
-    tf32: bool = False
-    dtype: torch.dtype = torch.float32
+    name: str  # as a report calls it
+    channels_last: bool = False  # modules, pictures and data in NHWC memory; else NCHW
+    compile: str = ""  # the mode of `torch.compile`; "" for eager
+    autocast: bool = False  # bfloat16 arithmetic; parameters and losses stay float32
+    tf32: bool = False  # a GPU rounds the factors of products, as JAX's default precision does
+    dtype: torch.dtype = torch.float32  # float64 only as a witness in parity
 
 
 EAGER = Variant("eager")
@@ -65,6 +55,7 @@ class Peer:
 
     def open_data(self, batch_size: int) -> data.Dataset:
         """The config's data, of which from now on a step gets `batch_size` examples."""
+        require(self.config, "data.flip", (False,))
         dataset = data.open_dataset(self.config.data)
         self.images_per_step, self.data = batch_size, Data(self, dataset, batch_size)
         return dataset
@@ -206,7 +197,7 @@ class Data:
         self._order = torch.empty(0, dtype=torch.long, device=peer.device)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(u8[B, C, H, W], i64[B]), flipped and shifted as `config.data` says."""
+        """(u8[B, C, H, W], i64[B]), shifted as `config.data` says."""
         while len(self._order) < self._batch_size:
             epoch = torch.randperm(len(self._image), **self._random)
             self._order = torch.cat([self._order, epoch])
@@ -217,34 +208,30 @@ class Data:
         return self.augment(image), self._label.index_select(0, index)
 
     def augment(self, image: torch.Tensor) -> torch.Tensor:
-        """A batch u8[B, C, H, W], each picture mirrored or not, then moved."""
-        flip, shift = self._peer.config.data.flip, self._peer.config.data.shift
-        if not flip and not shift:
+        """A batch u8[B, C, H, W], each picture moved at random."""
+        shift = self._peer.config.data.shift
+        if not shift:
             return image
-        # Both are one gather: where each row and each column of the result comes from.
+        # One gather: where each row and each column of the result comes from.
         batch, _, height, width = image.shape
         moved = torch.randint(0, 2 * shift + 1, (2, batch, 1), **self._random)
         rows = moved[0] + torch.arange(height, device=image.device)
         columns = moved[1] + torch.arange(width, device=image.device)
-        image = torch.nn.functional.pad(image, (shift,) * 4)
-        if flip:
-            # The mirrored column of the padded picture: as if flipped first, then shifted.
-            mirrored = torch.rand((batch, 1), **self._random) < 0.5
-            columns = torch.where(mirrored, image.shape[3] - 1 - columns, columns)
+        padded = torch.nn.functional.pad(image, (shift,) * 4).permute(0, 2, 3, 1)
         examples = torch.arange(batch, device=image.device)[:, None, None]
         # Advanced indices around a slice put the channels last, whatever the memory format.
-        picked = image.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
+        picked = padded[examples, rows[:, :, None], columns[:, None, :]]
         return self._peer.as_laid(picked.permute(0, 3, 1, 2))
 
 
-def require(config, key: str, supported: Collection[str]) -> None:
+def require(config, key: str, supported: Collection) -> None:
     """Refuses a config that a peer would compute as another.
 
     Raises:
       ValueError: the key's value is none of those supported.
     """
     if (value := attrgetter(key)(config)) not in supported:
-        raise ValueError(f"{key}={value} has no peer, only {', '.join(supported)}")
+        raise ValueError(f"{key}={value} has no peer, only {', '.join(map(str, supported))}")
 
 
 def to_numpy(x: torch.Tensor) -> np.ndarray:

@@ -78,11 +78,11 @@ def test_the_command_prints_one_line(capsys, monkeypatch):
     config_file, values = arguments("vae", {})
     monkeypatch.setattr(parity, "check", lambda config: {"latent": config.model.latent})
     options = [f"--config.{key}={value}" for key, value in values.items()]
-    parity.main([f"--config={config_file}", *options])
+    parity.report(["parity", f"--config={config_file}", *options])
     assert json.loads(capsys.readouterr().out) == {"latent": values["model.latent"]}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--confg=x"]])
 def test_wrong_arguments(arguments):
     with pytest.raises(UserError, match="conf"):
-        parity.main(arguments)
+        parity.report(["parity", *arguments])

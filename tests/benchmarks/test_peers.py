@@ -115,9 +115,9 @@ def test_every_epoch_visits_each_example_once():
     assert epoch.bincount().tolist() == [450] * 10
 
 
-def test_flips_and_shifts():
+def test_shifts():
     """A picture with one bright pixel: where it may go."""
-    config = tiny("vae", **{"data.flip": True, "data.shift": 1})
+    config = tiny("vae", **{"data.shift": 1})
     for variant in ("eager", "eager channels_last"):
         batches = _make(config, variant).data
         image = torch.zeros(400, 1, 4, 6, dtype=torch.uint8)
@@ -127,7 +127,7 @@ def test_flips_and_shifts():
         assert found.sum(dim=(1, 2, 3)).unique().tolist() == [255]
         rows, columns = found[:, 0].nonzero()[:, 1:].T
         assert rows.unique().tolist() == [0, 1, 2]
-        assert columns.unique().tolist() == [0, 1, 2, 3, 4, 5]  # 1 or 4, each moved by up to 1
+        assert columns.unique().tolist() == [0, 1, 2]
 
 
 def test_the_average_decays_as_genjax_says():

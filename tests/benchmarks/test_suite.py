@@ -89,18 +89,3 @@ def test_what_fails_is_said_and_the_others_go_on(measure):
     assert row["sides"]["eager"] == {"error": "out of memory"}
     assert len(row["sides"]["genjax"]["rounds"]) == 3
     assert (row["fastest"], row["ratio"]) == (None, None)
-
-
-def test_memory_decides_how_many_are_measured_at_a_time(measure, monkeypatch):
-    need = BY_NAME["style-adam-1024"].gigabytes
-
-    def turns(free: float) -> list[str]:
-        Pretended.asked.clear()
-        monkeypatch.setattr(suite.machine, "memory_bytes", lambda kind: free * 1e9)
-        row = measure("style-adam-1024")
-        return row, [name for name, _ in Pretended.asked[-4:]]
-
-    assert turns(3 * need)[1] == ["compile", "genjax", "eager", "compile"]
-    assert turns(2 * need)[1] == ["genjax", "compile", "genjax", "compile"]
-    row, asked = turns(need)
-    assert not asked and "GB are free" in row["sides"]["genjax"]["error"]

@@ -29,7 +29,7 @@ def test_a_gpu_has_the_papers_batch_and_a_large_one_in_both_precisions():
         *((1024, "float32", 1.0), (1024, "bfloat16", 1.0)),
     ]
     assert BY_NAME["dcgan-32"].settings("cpu") == [(64, "float32", 1.2)]
-    assert BY_NAME["style-lbfgs-1024"].settings("cpu") == []
+    assert BY_NAME["style-adam-1024"].settings("cpu") == []
 
 
 def test_names_tell_workloads_and_rows_apart():
