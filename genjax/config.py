@@ -1,4 +1,4 @@
-"""Configs of experiments: defaults, overrides, checks, and which keys may change in a resume."""
+"""Configs of experiments: defaults, overrides and checks."""
 
 import difflib
 import importlib.util
@@ -13,28 +13,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from genjax.errors import UserError
-from genjax.files import write_atomically
-
-# A run may be resumed with other values of these keys. They say how long to train, where it runs,
-# and how often results are shown and kept, but not what a step computes. `parallel` changes results
-# by rounding only, through the order of sums over devices.
-FREE_KEYS = (
-    "parallel",
-    "train.steps",
-    "train.steps_per_call",
-    "train.max_skipped",
-    "log.every",
-    "sample.every",
-    "sample.n",
-    "sample.seed",
-    "evaluate.every",
-    "checkpoint.every",
-    "checkpoint.keep",
-    "data.placement",
-    "data.resident_limit_mb",
-    "data.workers",
-    "profile.steps",
-)
+from genjax.files import expanded
 
 # Pixels a side. For a square of this size, the output of VGG's first layer takes 69 GB.
 LARGEST_SIDE = 2**14
@@ -79,6 +58,9 @@ def base(task: str) -> ConfigDict:
     Keys:
       task: the family of networks: "gan", "vae", "cnn" or "style".
       seed: of initial parameters, data order, augmentation and noise; samples have their own.
+      init_from: `WORKDIR` or `WORKDIR@STEP`, a run of the same networks whose parameters this one
+        starts with (the newest checkpoint's or that step's); "" for new ones. Optimisers and the
+        count of steps start afresh.
       parallel: "jit", "fsdp" or "pmap" (see `genjax.devices.parallel`).
       precision: "float32" or "bfloat16", the type of the networks' arithmetic; parameters,
         normalisations, losses and statistics are float32 in either.
@@ -93,6 +75,8 @@ def base(task: str) -> ConfigDict:
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
         step always does all four.
       sample.n, sample.seed: how many samples to draw, and the seed of their noise.
+      sample.format: how `--mode=sample` writes them: "npz", one array, or "png", a file each in
+        `pictures/`, for any number of them.
       checkpoint.keep: how many of the newest checkpoints are kept.
       checkpoint.best, checkpoint.best_mode: the metric of evaluations whose best checkpoint is kept
         as well, such as "eval/accuracy", and "max" or "min"; "" for none.
@@ -103,6 +87,7 @@ def base(task: str) -> ConfigDict:
         {
             "task": task,
             "seed": 0,
+            "init_from": "",
             "parallel": "jit",
             "precision": "float32",
             "train": {
@@ -112,7 +97,7 @@ def base(task: str) -> ConfigDict:
                 "max_skipped": 10,
             },
             "log": {"every": 50},
-            "sample": {"every": 100, "n": 64, "seed": 0},
+            "sample": {"every": 100, "n": 64, "seed": 0, "format": "npz"},
             "evaluate": {"every": 100},
             "checkpoint": {"every": 100, "keep": 3, "best": "", "best_mode": "max"},
             "profile": {"steps": ()},
@@ -129,6 +114,8 @@ def dataset(name: str, size: int) -> ConfigDict:
       channels: 1 or 3; 0 for as stored.
       test_fraction: share of the images to hold out, if the source has no test split of its own.
       max_corrupt: how many unreadable files of a split are skipped; one more is an error.
+      changed: what to do where a run goes on and the data are not those that it began with:
+        "refuse", or "accept" and note it in the run's history.
       placement: "resident" (all of it on each device), "stream" (through Grain) or "auto".
       resident_limit_mb: the largest training split that "auto" makes resident, in 10^6 bytes of
         decoded pixels.
@@ -143,6 +130,7 @@ def dataset(name: str, size: int) -> ConfigDict:
             "channels": 0,
             "test_fraction": 0.1,
             "max_corrupt": 10,
+            "changed": "refuse",
             "placement": "auto",
             "resident_limit_mb": 2048,
             "workers": 0,
@@ -169,7 +157,7 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     """
     texts = overrides(arguments)
     path, colon, arg = name.partition(":")
-    file = epath.Path(path)
+    file = epath.Path(expanded(path))
     if not file.is_file() or file.suffix != ".py":
         wrong = "is not a .py file" if file.exists() else "does not exist"
         raise UserError(f"config file {path} {wrong}{_nearest_file(file)}")
@@ -183,6 +171,15 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
         kind = type(config).__name__
         raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
     return _override(config.copy_and_resolve_references().lock(), texts, "config key")
+
+
+def overridden(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
+    """`config` with the values of arguments `--config.KEY=VALUE`.
+
+    Raises:
+      UserError: as `read`.
+    """
+    return _override(config, overrides(arguments), "config key")
 
 
 def overrides(arguments: Sequence[str]) -> dict[str, str]:
@@ -216,6 +213,7 @@ def check(config: ConfigDict):
                 raise UserError(f"{key}={value} has to be less than 2**32")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
+    choose("sample.format", config.sample.format, dict.fromkeys(("npz", "png")))
 
 
 def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
@@ -271,55 +269,6 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
 
     visit("", json.loads(config.to_json()))
     return flat
-
-
-def save(config: ConfigDict, workdir: epath.Path):
-    """Writes the whole config, defaults included, to `config.json` in `workdir`."""
-    text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
-    write_atomically(workdir / "config.json", text)
-
-
-def load(workdir: epath.Path) -> ConfigDict:
-    """The config of the run in `workdir`.
-
-    Raises:
-      UserError: there is no config.json, or it does not hold a config.
-    """
-    path = epath.Path(workdir) / "config.json"
-    if not path.exists():
-        raise UserError(f"{workdir} is not a run's workdir: it has no config.json")
-    try:
-        values = json.loads(path.read_text())
-        if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
-        return ConfigDict(values).lock()
-    except (ValueError, RecursionError, AttributeError) as error:
-        # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is not a config ({reason}): restore it or start afresh") from None
-
-
-def check_same(config: ConfigDict, workdir: epath.Path):
-    """Checks that `config` equals that of the run in `workdir`, except for FREE_KEYS.
-
-    Raises:
-      UserError: other keys differ; the message names them.
-    """
-    old, new = flatten(load(workdir)), flatten(config)
-    differing = sorted(
-        key
-        for key in old.keys() | new.keys()
-        if key not in FREE_KEYS and old.get(key, ...) != new.get(key, ...)
-    )
-    if differing:
-        listed = ", ".join(
-            f"{key} ({old.get(key, 'absent')!r} there, {new.get(key, 'absent')!r} here)"
-            for key in differing
-        )
-        raise UserError(
-            f"{workdir} holds a run with another config: {listed}; "
-            "choose another --workdir or the same config"
-        )
 
 
 def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> ConfigDict:

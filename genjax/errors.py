@@ -7,6 +7,9 @@ import re
 import sys
 from collections.abc import Callable
 
+# What helps where a network or its pictures do not fit into memory.
+LESS_MEMORY = "make train.batch_size, the picture size or the network smaller"
+
 
 class UserError(Exception):
     """An error that the user can mend; the message is one line that says what to change."""
@@ -81,10 +84,7 @@ def one_line(error: BaseException) -> str:
         number, place = _refusal(error)
         return f"error: {place}{': ' if place else ''}{os.strerror(number)}; {advice(error)}"
     if _is_out_of_memory(error):
-        return (
-            "error: out of memory; make train.batch_size, the picture size or the network smaller "
-            f"({text[:200] or 'no more from Python'})"
-        )
+        return f"error: out of memory; {LESS_MEMORY} ({text[:200] or 'no more from Python'})"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted with nothing under way to save: run the same command to start again"
     return text if isinstance(error, Interrupted) else f"error: {text}"
@@ -95,6 +95,9 @@ def run_program(argv: list[str], usage: str, program: Callable[[list[str]], int 
 
     With `--help`, `usage` is printed instead. Errors are told in one line (see `tell`).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot print is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     if {"--help", "-help", "-h"} & set(argv):
         print(usage)
         return 0

@@ -62,15 +62,18 @@ class Evaluator:
         return data.evaluation_batches(dataset.test, size, devices.rows_of(size))
 
 
-def evaluate(config: ConfigDict, workdir: epath.Path):
+def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     """`--mode=evaluate`: appends one record per score to `scores.jsonl` and prints the scores.
 
     Of several processes, only the first writes and prints.
 
+    Args:
+      step: of the checkpoint: a number, "latest" or "best".
+
     Raises:
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
-    trained = runs.open_trained(config, workdir)
+    trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
         raise UserError(f"task={config.task!r} has no scores")
     if trained.run.dataset and not len(trained.run.dataset.test):

@@ -22,6 +22,21 @@ def is_local(path: epath.PathLike) -> bool:
     return "://" not in os.fspath(path)
 
 
+def expanded(name: str) -> str:
+    """`name` with a leading `~` or `~user` as the home folder; every path that users name.
+
+    A shell leaves `~` as it is after an equals sign or a colon.
+
+    Raises:
+      UserError: there is no such user.
+    """
+    full = os.path.expanduser(name)
+    if full.startswith("~"):
+        user = name.partition("/")[0]
+        raise UserError(f"{name}: {user} is nobody's home folder; a file of that name is ./{name}")
+    return full
+
+
 def place(name: str) -> epath.Path:
     """The folder, local or remote, that the user named.
 
@@ -29,7 +44,7 @@ def place(name: str) -> epath.Path:
       UserError: its scheme is unknown, or what it needs is not installed.
     """
     try:
-        path = epath.Path(name)
+        path = epath.Path(expanded(name))
         path.exists()
     except KeyError:
         raise UserError(

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +20,9 @@ from genjax import config as config_lib
 from genjax import data, images, rng
 from genjax.devices import host, parallel, processes
 from genjax.errors import UserError
+from genjax.files import expanded
 from genjax.task import Inputs, Task
-from genjax.workdir import Checkpoints, checkpoint
+from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, known_data
 
 # The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
 FAMILIES = {
@@ -36,9 +38,14 @@ _LIBRARIES = ("jaxlib", "flax", "optax", "numpy", "pillow")
 RUN_PREFIX = "run:"
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
+_TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
+
 
 class Run(NamedTuple):
-    """What a config describes: a task, its data, and the devices it runs on."""
+    """What a config describes: a task, its data, and the devices it runs on.
+
+    `dataset` is None for a task without data, and has no splits where the data were not opened.
+    """
 
     config: ConfigDict
     task: Task
@@ -47,25 +54,32 @@ class Run(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A run with the state of its newest checkpoint, as of `parallel.Jit.to_global`."""
+    """A run with the state of one of its checkpoints, as of `parallel.Jit.to_global`."""
 
     run: Run
     state: Any
     step: int
 
 
-def build(config: ConfigDict) -> Run:
+def build(config: ConfigDict, dataset: data.Dataset | None = None) -> Run:
     """Builds the run that a config describes.
 
+    Args:
+      dataset: that of `config.data`, where it need not be opened.
+
     Raises:
-      UserError: a value of the config is not possible, a file that it names is missing, or the
-        processes of the run have different configs or code.
+      UserError: a value of the config is not possible, a file that it names is missing, there are
+        no devices, or the processes of the run have different configs, code or data.
     """
     config_lib.check(config)
+    parallel.require_devices()
     if processes.count() > 1:
         processes.check_same(config_lib.flatten(config) | _code())
     family = config_lib.choose("task", config.task, FAMILIES)
-    dataset = data.open_dataset(config.data) if "data" in config else None
+    if "data" in config and dataset is None:
+        dataset = data.open_dataset(config.data)
+        if processes.count() > 1:
+            processes.check_same({"data": dataset.digest})
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))
     devices = parallel.make(config.parallel, task.images_per_step, task.state_is_batch)
     return Run(config, task, dataset, devices)
@@ -136,18 +150,55 @@ def warn(line: str) -> None:
         print(line, file=sys.stderr)
 
 
-def open_trained(config: ConfigDict, workdir: epath.Path) -> Trained:
-    """The trained run in `workdir`. Its config has to equal `config` except for the free keys.
+def open_trained(
+    config: ConfigDict, workdir: epath.Path, step: str = at_step.LATEST, with_data: bool = True
+) -> Trained:
+    """The trained run in `workdir`, which `config` has to be able to go on with.
+
+    Args:
+      step: of the checkpoint: a number, "latest" or "best" (`at_step.steps_of`).
+      with_data: whether the data are opened. Otherwise what the run knows of them has to do; only
+        runs from before it was kept open them all the same.
 
     Raises:
-      UserError: there is no such run, it has another config, or no checkpoint yet.
+      UserError: there is no such run or checkpoint, or the run has another config.
     """
-    config_lib.check_same(config, workdir)
-    run = build(config)
-    found = checkpoint.restore(workdir, abstract_state(run), warn)
-    if found is None:
-        raise UserError(f"{workdir} has no checkpoint yet: train it first with --mode=train")
+    config_file.changes(config, workdir)
+    steps = at_step.steps_of(workdir, step)
+    run = build(config, None if with_data else known_data.load(workdir))
+    found = checkpoint.restore(workdir, steps, abstract_state(run), warn)
     return Trained(run, found.state, found.step)
+
+
+def start_from(run: Run, state) -> Any:
+    """A new run's state with the networks of the run that `init_from` names.
+
+    Raises:
+      UserError: there is no such run or checkpoint, or its networks are of another kind or shape.
+    """
+    name, parts = run.config.init_from, run.task.networks
+    if not parts:
+        raise UserError(f"task={run.config.task!r} has no networks to start with: leave init_from")
+    workdir, step = at_step.split(name)
+    found = checkpoint.restore_arrays(workdir, at_step.steps_of(workdir, step), parts)
+    for part in parts:
+        shapes = [
+            {
+                f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}": x.shape
+                for path, x in jax.tree_util.tree_leaves_with_path(tree)
+            }
+            for tree in (found[part], getattr(state, part))
+        ]
+        there, here = shapes
+        for path in sorted(there.keys() | here.keys()):
+            if there.get(path) != here.get(path):
+                raise UserError(
+                    f"init_from={name}: the networks there have other shapes: {path} is "
+                    f"{there.get(path, 'absent')} there and {here.get(path, 'absent')} here"
+                )
+    return state.replace(
+        **{part: run.devices.placed_like(found[part], getattr(state, part)) for part in parts}
+    )
 
 
 def draw(trained: Trained, n: int, seed: int) -> np.ndarray:
@@ -156,38 +207,64 @@ def draw(trained: Trained, n: int, seed: int) -> np.ndarray:
     Raises:
       UserError: its task has nothing to sample.
     """
-    run = trained.run
+    return sampler(trained.run, n, seed)(trained.state)
+
+
+def sampler(run: Run, n: int, seed: int) -> "Sampler":
+    """A `Sampler` of a run whose task may have nothing to sample.
+
+    Raises:
+      UserError: it has not.
+    """
     if run.task.sample is None:
         raise UserError(
             f"task={run.config.task!r} makes no pictures to sample: use --mode=evaluate"
         )
-    return Sampler(run, n, seed)(trained.state)
+    return Sampler(run, n, seed)
 
 
 class Sampler:
-    """Draws `n` pictures u8[n, H, W, C] from any state of a run, always with the same noise."""
+    """Draws `n` pictures from any state of a run, always with the same noise.
+
+    Picture i depends on the state, the seed and i alone: the first n of more are the same to the
+    bit, because each call of the compiled function draws equally many.
+    """
 
     def __init__(self, run: Run, n: int, seed: int):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
-        self._compiled = run.devices.on_state(lambda state, key: run.task.sample(state, key, n))
+        self._n, self._all_at_once = n, run.task.state_is_batch
+        self._size = min(_TOGETHER, run.task.images_per_step)
+        self._compiled = run.devices.on_state(run.task.sample)
+
+    def batches(self, state) -> Iterator[np.ndarray]:
+        """Yields u8[b, H, W, C], which together are the `n` pictures (see `Task.sample`)."""
+        for first in range(0, self._n, self._size):
+            index = np.arange(first, first + self._size, dtype=np.int32)
+            pictures = np.asarray(self._compiled(state, self._key, index))
+            if self._all_at_once:
+                yield pictures
+                return
+            yield pictures[: self._n - first]
 
     def __call__(self, state) -> np.ndarray:
-        return np.asarray(self._compiled(state, self._key))
+        """u8[n, H, W, C], all of them."""
+        return np.concatenate(list(self.batches(state)))
 
 
 def read_picture(name: str) -> list[np.ndarray]:
     """[u8[H, W, 3], ...]: the pictures that a config's value stands for.
 
     Args:
-      name: a path, the name of a built-in photograph, or `run:WORKDIR` for the samples of a
-        trained run.
+      name: a path, the name of a built-in photograph, or `run:WORKDIR` or `run:WORKDIR@STEP` for
+        the samples of a trained run.
 
     Raises:
       UserError: there is no such picture or run.
     """
     if not name.startswith(RUN_PREFIX):
-        return [images.load(name)]
-    workdir = epath.Path(name.removeprefix(RUN_PREFIX))
-    config = config_lib.load(workdir)
-    pictures = draw(open_trained(config, workdir), RUN_PICTURES, config.sample.seed)
+        return [images.load(expanded(name))]
+    workdir, step = at_step.split(name.removeprefix(RUN_PREFIX))
+    config = config_file.load(workdir)
+    trained = open_trained(config, workdir, step, with_data=False)
+    pictures = draw(trained, RUN_PICTURES, config.sample.seed)
     return [images.to_channels(picture, 3) for picture in pictures]

@@ -1,6 +1,7 @@
-"""Sampling: pictures of a trained run, as arrays for programs and as a grid for people."""
+"""Sampling: pictures of a trained run, as arrays or files for programs and as a grid for people."""
 
 import io
+import math
 
 import numpy as np
 from etils import epath
@@ -8,23 +9,62 @@ from ml_collections import ConfigDict
 
 from genjax import images, runs
 from genjax.devices import processes
+from genjax.devices.program import check_memory
 from genjax.files import write_atomically
 
+PICTURES = "pictures"  # the folder of single files
+_SHOWN = 400  # pictures of the grid, at most
 
-def sample(config: ConfigDict, workdir: epath.Path):
-    """`--mode=sample`: writes `samples.npz` (`images` u8[N, H, W, C]) and `samples.png`.
+_IN_FILES = "use --config.sample.format=png, which keeps few at a time, or a smaller sample.n"
 
-    `sample.n` and `sample.seed` say how many and which. Of several processes, one writes them.
+
+def sample(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
+    """`--mode=sample`: writes pictures u8[H, W, C] of a trained run, and a grid of the first ones.
+
+    `sample.n` and `sample.seed` say how many and which; `sample.format` whether as `samples.npz`
+    (`images` u8[n, H, W, C]) or as `pictures/000000.png`, … The data are not needed. Of several
+    processes, one writes.
+
+    Args:
+      step: of the checkpoint: a number, "latest" or "best".
 
     Raises:
-      UserError: nothing is trained in `workdir`, or its task makes no pictures.
+      UserError: nothing is trained in `workdir`, its task makes no pictures, or the array of so
+        many does not fit into memory.
     """
-    trained = runs.open_trained(config, workdir)
-    pictures = runs.draw(trained, config.sample.n, config.sample.seed)
-    if not processes.is_first():
-        return
+    trained = runs.open_trained(config, workdir, step, with_data=False)
+    n, as_files = config.sample.n, config.sample.format == "png"
+    batches = runs.sampler(trained.run, n, config.sample.seed).batches(trained.state)
+    if trained.run.dataset and not as_files:
+        # The array, and the file that is made of it in memory.
+        check_memory(2 * n * math.prod(trained.run.dataset.shape), _IN_FILES)
+    if processes.is_first():
+        written = _write_files(batches, workdir) if as_files else _write_array(batches, workdir)
+        print(f"{written} of step {trained.step}, the first in {workdir}/samples.png")
+    else:
+        for _ in batches:
+            pass  # all processes take part in the computation
+
+
+def _write_array(batches, workdir: epath.Path) -> str:
+    pictures = np.concatenate(list(batches))
     archive = io.BytesIO()
     np.savez_compressed(archive, images=pictures)
     write_atomically(workdir / "samples.npz", archive.getvalue())
-    images.write(workdir / "samples.png", images.grid(pictures))
-    print(f"{len(pictures)} samples of step {trained.step}: {workdir}/samples.png and samples.npz")
+    images.write(workdir / "samples.png", images.grid(pictures[:_SHOWN]))
+    return f"{len(pictures)} samples in {workdir}/samples.npz,"
+
+
+def _write_files(batches, workdir: epath.Path) -> str:
+    folder = workdir / PICTURES
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("[0-9]*.png"):  # what reads the folder would count them too
+        old.unlink()
+    count, first = 0, []
+    for batch in batches:
+        first.extend(batch[: _SHOWN - len(first)])
+        for picture in batch:
+            images.write(folder / f"{count:06}.png", picture)
+            count += 1
+    images.write(workdir / "samples.png", images.grid(np.stack(first)))
+    return f"{count} samples in {folder},"

@@ -26,8 +26,9 @@ class Task(NamedTuple):
       images_per_step: how many images a step consumes, all devices together.
       evaluate: `(state, batch, key) -> metrics`, f32[B]: one value per example, of the held-out
         data or, without data, of the state's pictures. None for a task without scores.
-      sample: `(state, key, n) -> u8[n, H, W, C]`, pictures to show; None for a task that makes no
-        pictures of its own. If the state is the pictures, all of them, whatever `n`.
+      sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
+        the state, the key and its own index; None for a task that makes no pictures of its own. If
+        the state is the pictures, all of them, whatever `index`.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
@@ -37,6 +38,8 @@ class Task(NamedTuple):
         sharded by parameter (`fsdp`).
       constants: {name: arrays} that no step changes, such as a feature network's weights. They are
         replicated on every device, and every batch holds them besides its images.
+      networks: the names of the state's fields that are networks' variables, with which another run
+        can start (`init_from`).
       notes: {name: fact} for the run's report, such as whose weights were used.
     """
 
@@ -49,6 +52,7 @@ class Task(NamedTuple):
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False
     constants: Mapping[str, Any] = {}
+    networks: tuple[str, ...] = ()
     notes: Mapping[str, str] = {}
 
 

@@ -18,7 +18,7 @@ import genjax
 from genjax import config as config_lib
 from genjax import data, images, rng, runs
 from genjax.devices import StopRequest, processes
-from genjax.errors import Interrupted, NonFiniteError
+from genjax.errors import Interrupted, NonFiniteError, UserError
 from genjax.evaluate import Evaluator
 from genjax.report import Meter, Report, Silent, as_computed, write_page
 from genjax.speed import Profile, Speed, collectives
@@ -32,15 +32,15 @@ def train(config: ConfigDict, workdir: epath.Path):
     """`--mode=train`: trains from the newest checkpoint in `workdir`, or from the start.
 
     Raises:
-      UserError: the config or a file is wrong; or `workdir` is in use, holds a run with another
-        config, or has only damaged checkpoints.
+      UserError: the config or a file is wrong (what was trained until then is saved); or `workdir`
+        is in use, holds a run with another config or other data, or has only damaged checkpoints.
       Interrupted: this or another process got SIGTERM or SIGINT; the state is saved.
       NonFiniteError: a metric is NaN or infinite (or, if such steps are skipped, in too many steps
         in a row), or the state is; the last good checkpoint stays.
     """
     run = runs.build(config)
     with (
-        enter_workdir(config, workdir) as lock,
+        enter_workdir(config, run.dataset, workdir, runs.warn) as lock,
         runs.checkpoints(run, workdir) as checkpoints,
     ):
         restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
@@ -102,13 +102,15 @@ class _Loop:
         self.step, progress = 0, None
         if restored:
             self.step, progress = restored.step, restored.progress
-            report.message(f"going on from step {self.step:,} in {workdir}")
             # `train` holds `restored` to the end. With `pmap`, whose `from_global` copies, the
             # state in it would keep its memory on the devices.
             state, restored.state = restored.state, None
         else:
             key = rng.stream(config.seed, rng.Stream.INIT)
             state = devices.init(task.init, key, task.constants)
+            if config.init_from:
+                state = runs.start_from(run, state)
+        self.saved_step = self.step  # of the newest checkpoint, or 0
 
         # Metrics, speed and profile.
         limits = {"stop": None, "skip": config.train.max_skipped}
@@ -142,7 +144,7 @@ class _Loop:
             last = self.checkpoints.latest()
             good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
             self._write_page(f"failed: {error}")
-            raise NonFiniteError(f"{error}; {good}: {self.workdir}") from None
+            raise NonFiniteError(f"{error}; {good}: {self.workdir}; {self._remedy()}") from None
         finally:
             self.profile.close()
             if self.feed:
@@ -172,7 +174,11 @@ class _Loop:
             n = min(self.config.train.steps_per_call, self._next_due() - self.step)
             self.profile.begin(self.step)
             began = time.monotonic()
-            inputs = self.steps.inputs(self.step, n)
+            try:
+                inputs = self.steps.inputs(self.step, n)
+            except UserError:  # the data cannot be read
+                self._save_early(running)
+                raise
             waited = time.monotonic() - began if running else 0.0
             # Asked before the chunk starts: devices work in order, so the answer need not wait.
             asked_to_stop = self.devices.any(bool(self.stop.requested))
@@ -223,18 +229,46 @@ class _Loop:
         state, step = self.devices.to_global(self.state), self.step
         scores = {}
         if self.evaluator and self.is_due("evaluate", step):
-            scores = self.evaluator(state)
+            try:
+                scores = self.evaluator(state)
+            except UserError:  # held-out data cannot be read
+                self._save_early(None)
+                raise
             if self.config.checkpoint.best:
                 config_lib.choose("checkpoint.best", self.config.checkpoint.best, scores)
         self._write_line(step, values | scores)
         if self.is_due("sample", step):
             self._draw(state)
         if stopping or self.is_due("checkpoint", step):
-            _check_finite(state, step)
-            self.lock.check()
-            self.report.flush()  # a run resumed from here does not write these lines again
-            self.checkpoints.save(step, state, self.meter.saved(), scores)
+            self._save(state, scores)
         self.meter.resume_clock()
+
+    def _save(self, state, scores: dict[str, float]):
+        """Saves the global state, with the scores of the evaluation at this step."""
+        _check_finite(state, self.step)
+        self.lock.check()
+        self.report.flush()  # a run resumed from here does not write these lines again
+        self.checkpoints.save(self.step, state, self.meter.saved(), scores)
+        self.saved_step = self.step
+
+    def _save_early(self, running: _Chunk | None):
+        """Saves what was trained, before an error of the data ends the run.
+
+        Not with several processes, of which the others know nothing of the error and would have to
+        take part: they go on from the last checkpoint.
+        """
+        if self.step == self.saved_step or processes.count() > 1:
+            return
+        if running:
+            self._write_line(running.last_step, self._fetch(running))
+        self._save(self.devices.to_global(self.state), {})
+
+    def _remedy(self) -> str:
+        """What to change where the numbers of a run are not finite."""
+        ways = ["a lower optimizer.learning_rate"]
+        if self.config.train.on_nonfinite != "skip":
+            ways.append("train.on_nonfinite=skip")
+        return f"go on with {' or with '.join(ways)}"
 
     def _fetch(self, chunk: _Chunk) -> dict[str, float]:
         """Waits for a chunk and gives its metrics to the meter.
@@ -266,8 +300,10 @@ class _Loop:
 
     def _describe(self, state) -> dict[str, str]:
         """Facts about the run, {name: text}; printed at the start, and shown in report.html."""
-        facts = {
-            "command": shlex.join(["python", *sys.argv]),
+        facts = {"command": shlex.join(["python", *sys.argv]), "workdir": str(self.workdir)}
+        if self.run.dataset:
+            facts["data"] = self.run.dataset.describe()
+        facts |= {
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
@@ -282,8 +318,13 @@ class _Loop:
                 facts[field.name] = f"{count:,} parameters"
         for name, fact in facts.items():
             self.report.message(f"{name}: {fact}")
-        if not self.step:
-            self.report.message("compiling the first steps …")
+        for note in self.run.dataset.notes if self.run.dataset else ():
+            self.report.message(f"note: {note}")
+        if self.step:
+            self.report.message(f"going on from step {self.step:,} of {self.total:,}")
+        elif self.config.init_from:
+            self.report.message(f"starting with the networks of {self.config.init_from}")
+        self.report.message("compiling the first steps …")
         return facts
 
     def _write_page(self, status: str):

@@ -4,18 +4,12 @@ import json
 import re
 
 import pytest
-from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import config as config_lib
 from genjax.errors import UserError
 from tests import reading
 from tests.tiny import CONFIGS, VARIANTS, kinds_first, tiny
-
-
-@pytest.fixture
-def workdir(tmp_path):
-    return epath.Path(tmp_path)
 
 
 @pytest.fixture
@@ -99,63 +93,6 @@ def test_flatten_has_every_leaf_as_json(config):
     assert flat["model.hidden"] == [8, 4]
     assert flat["task"] == "gan"
     assert not any(isinstance(value, dict) for value in flat.values())
-
-
-def test_what_is_saved_is_loaded(config, workdir):
-    config_lib.save(config, workdir)
-    loaded = config_lib.load(workdir)
-    assert config_lib.flatten(loaded) == config_lib.flatten(config)
-    assert loaded.is_locked
-    assert [path.name for path in workdir.iterdir()] == ["config.json"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "is not a run's workdir: it has no config.json"),
-        ("{", "is not a config"),
-        ("[1]", "is not a config .it is no JSON object"),
-    ],
-)
-def test_load_says_what_is_wrong(text, message, workdir):
-    if text is not None:
-        (workdir / "config.json").write_text(text)
-    with pytest.raises(UserError, match=message):
-        config_lib.load(workdir)
-
-
-def test_load_of_bytes_that_are_no_text(workdir):
-    (workdir / "config.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not a config"):
-        config_lib.load(workdir)
-
-
-def test_free_keys_may_differ(config, workdir):
-    config_lib.save(config, workdir)
-    others = {int: 9, str: "other", list: (2, 4)}
-    flat = config_lib.flatten(config)
-    changed = {key: others[type(flat[key])] for key in config_lib.FREE_KEYS}
-    config_lib.check_same(with_values(config, **changed), workdir)
-
-
-@pytest.mark.parametrize("key", ["seed", "train.batch_size", "model.latent", "data.size"])
-def test_other_keys_may_not_differ(key, config, workdir):
-    config_lib.save(config, workdir)
-    was = config_lib.flatten(config)[key]
-    with pytest.raises(UserError, match=re.escape(f"{key} ({was} there, 99 here)")):
-        config_lib.check_same(with_values(config, **{key: 99}), workdir)
-
-
-def test_keys_that_one_side_lacks_are_named(config, workdir):
-    config_lib.save(config, workdir)
-    with config.unlocked():
-        config.extra = 1
-        del config.data
-    with pytest.raises(UserError) as error:
-        config_lib.check_same(config, workdir)
-    assert "extra ('absent' there, 1 here)" in str(error.value)
-    assert "data.name ('mnist' there, 'absent' here)" in str(error.value)
-    assert "seed" not in str(error.value)
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from etils import epath
 
 from genjax import config as config_lib
 from genjax.cnn import classifier, task, vgg
 from genjax.errors import UserError
-from genjax.workdir import restore_arrays
+from genjax.workdir import at_step, config_file, restore_arrays
 
 
 class FeatureNet(NamedTuple):
@@ -37,7 +36,8 @@ def load(
 
     Args:
       name: `vgg16` (the weights come with the install), `vgg16:PATH` or `vgg19:PATH` (a `.npz`,
-        see `genjax.cnn.vgg.load`), or `cnn:WORKDIR`, the trunk of a classifier trained there.
+        see `genjax.cnn.vgg.load`), or `cnn:WORKDIR[@STEP]`, the trunk of a classifier trained
+        there.
       taps: layers that will be asked for, to check that there are such.
       pool: "max" or "average"; the trunk of a classifier has its own.
       dtype: the type of the arithmetic.
@@ -64,10 +64,11 @@ def _vgg(kind: str, path: str, pool: str, dtype) -> FeatureNet:
 def _trunk(kind: str, workdir: str, pool: str, dtype) -> FeatureNet:
     if not workdir:
         raise UserError("features.name='cnn' lacks a workdir: write cnn:WORKDIR")
-    config = config_lib.load(epath.Path(workdir))
+    folder, step = at_step.split(workdir)
+    config = config_file.load(folder)
     if config.task != "cnn":
         raise UserError(f"{workdir} holds a run of task={config.task!r}, not of 'cnn'")
-    network = restore_arrays(epath.Path(workdir), ("network",))["network"]
+    network = restore_arrays(folder, at_step.steps_of(folder, step), ("network",))["network"]
     params = network["params"]
     channels = params["Conv_0"]["kernel"].shape[2]
     net = task.classifier(config, params["Dense_0"]["bias"].shape[0], dtype=dtype)

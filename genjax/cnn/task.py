@@ -12,7 +12,7 @@ from genjax import images
 from genjax.cnn.classifier import Classifier
 from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.nn import apply, compute_type, descend, with_params
+from genjax.nn import apply, check_lasts, compute_type, descend, with_params
 from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
@@ -44,7 +44,8 @@ def build(config, inputs: Inputs) -> Task:
     arXiv:1608.03983) over `optimizer.decay_steps`.
 
     Raises:
-      UserError: the data has no labels, or the pictures are too small for so many blocks.
+      UserError: the data has no labels, the pictures are too small for so many blocks, or the
+        learning rate is 0 before the last step.
     """
     dataset = inputs.dataset
     if not dataset.classes:
@@ -59,6 +60,7 @@ def build(config, inputs: Inputs) -> Task:
             f"use {side.bit_length()} at most"
         )
     make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
+    check_lasts(config, "decay_steps")
     options = config.optimizer
     optimizer = optax.adam(
         optax.cosine_decay_schedule(options.learning_rate, options.decay_steps),
@@ -104,4 +106,11 @@ def build(config, inputs: Inputs) -> Task:
         hardest = batch["image"][order[: rows * _COLUMNS]]
         return {"hardest": hardest.reshape(rows, _COLUMNS, *dataset.shape)}
 
-    return Task(init, step, config.train.batch_size, evaluate=evaluate, pictures=pictures)
+    return Task(
+        init,
+        step,
+        config.train.batch_size,
+        evaluate=evaluate,
+        pictures=pictures,
+        networks=("network",),
+    )

@@ -23,6 +23,8 @@ from genjax.errors import UserError
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))  # Pillow releases the interpreter lock
 _MOST_WORKERS = 4 * (os.cpu_count() or 1)
+_SHARED_MEMORY = "/dev/shm"
+_BATCHES_A_WORKER = 4  # that Grain keeps at once: read ahead, handed over, and in use
 _PATIENCE = 2  # seconds of decoding before a progress bar appears
 _ENDLESS = 2**40  # steps, more than any run takes
 
@@ -151,9 +153,26 @@ def open_feed(
     if config_data.placement == "resident" or (config_data.placement == "auto" and fits):
         log(f"{what}, resident on the device")
         return Resident(split, batch_size, rows, seed)
+    if config_data.workers:
+        _check_shared_memory(batch_size * int(np.prod(split.shape)), config_data.workers)
     how = f"{config_data.workers} processes" if config_data.workers else f"{_THREADS} threads"
     log(f"{what}, streamed by {how}")
     return Stream(split, batch_size, rows, seed, config_data.workers)
+
+
+def _check_shared_memory(batch_bytes: int, workers: int) -> None:
+    """Raises UserError where /dev/shm, through which workers hand over batches, is too small."""
+    try:
+        about = os.statvfs(_SHARED_MEMORY)
+    except OSError:  # systems without it have no such limit
+        return
+    needed, free = batch_bytes * workers * _BATCHES_A_WORKER, about.f_bavail * about.f_frsize
+    if needed > free:
+        raise UserError(
+            f"data.workers={workers} hand over their batches through {_SHARED_MEMORY}, which has "
+            f"{free / 1e6:.0f} MB free of the {needed / 1e6:.0f} MB needed: set data.workers=0, or "
+            "make it larger (docker run --shm-size=…)"
+        )
 
 
 def evaluation_batches(

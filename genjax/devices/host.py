@@ -1,5 +1,6 @@
 """The processor of this host, on which compiled programs and their rounding depend."""
 
+import math
 import os
 import platform
 from pathlib import Path
@@ -21,6 +22,59 @@ def cpuinfo() -> list[str]:
         return Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return []
+
+
+def free_memory() -> float:
+    """Bytes that this process can still get; infinity on systems that do not say.
+
+    The least of what the machine has free, swap included, and of what is left of the limits of the
+    process (`ulimit -v`) and of its container (cgroup).
+    """
+    return min(_free_on_machine(), _left_of_limit(), _left_in_container())
+
+
+def _free_on_machine() -> float:
+    fields = _fields("/proc/meminfo")
+    if "MemAvailable" not in fields:
+        return math.inf
+    kilobytes = (fields[x].split()[0] for x in ("MemAvailable", "SwapFree"))
+    return 1024 * sum(map(int, kilobytes))
+
+
+def _left_of_limit() -> float:
+    try:
+        import resource
+    except ImportError:  # as on Windows
+        return math.inf
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    return limit - 1024 * int(_fields("/proc/self/status").get("VmSize", "0").split()[0])
+
+
+def _left_in_container() -> float:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+        # Cached files count as used, and are given up when memory is wanted.
+        statistics = dict(
+            line.split() for line in (folder / "memory.stat").read_text().splitlines()
+        )
+    except (OSError, ValueError):
+        return math.inf
+    if limit == "max":
+        return math.inf
+    return int(limit) - used + int(statistics.get("inactive_file", 0))
+
+
+def _fields(path: str) -> dict[str, str]:
+    """{name: value} of a file of lines `name: value`; empty where there is no such file."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
 
 
 def processor() -> tuple[str, str]:

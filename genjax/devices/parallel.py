@@ -17,6 +17,7 @@ name of the mapped axis) or the global batch (None).
 
 import contextvars
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -25,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from genjax.devices.program import jit
 from genjax.errors import UserError
 
 AXIS = "data"
@@ -50,6 +52,23 @@ def gather_params(params):
     """
     sharding = _gathered.get()
     return params if sharding is None else jax.lax.with_sharding_constraint(params, sharding)
+
+
+def require_devices() -> None:
+    """Starts JAX's backend.
+
+    Raises:
+      UserError: there is no device of the kind that `JAX_PLATFORMS` asks for, or it cannot be used.
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion says no more than that
+        reason = " ".join(str(error).split()) or "there is none, or what runs it is not installed"
+        change = f"change or unset JAX_PLATFORMS={asked}, or " if asked else ""
+        raise UserError(
+            f"no device can be used: {reason}; {change}see docs/cloud.md for what to install"
+        ) from None
 
 
 def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsdp | Pmap":
@@ -179,6 +198,14 @@ class Jit:
         """A global state as numpy arrays, whole in every process."""
         return jax.tree.map(np.asarray, self.on_state(lambda state: state)(state))
 
+    def placed_like(self, arrays, state):
+        """Numpy arrays, whole in every process, sharded as the equal tree of global arrays is."""
+        return jax.tree.map(
+            lambda x, like: jax.make_array_from_callback(x.shape, like.sharding, x.__getitem__),
+            arrays,
+            state,
+        )
+
     def bytes_per_device(self, state) -> int:
         """Bytes of memory that a global state takes on each device."""
         return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
@@ -306,26 +333,6 @@ class Pmap(Jit):
     def _repeat(self, x):
         x = np.asarray(x)
         return jax.device_put(np.broadcast_to(x, (self._mine.num_devices, *x.shape)), self._mine)
-
-
-# Options for XLA's CPU compiler. The first keeps `jax.lax.optimization_barrier`, which a pass would
-# otherwise remove before fusion; an input with many readers would then be recomputed for each of
-# them (`genjax.nn.winograd` says where that is costly). The second restricts YNN, XLA's newer
-# library, to matrix products: it takes 3 to 5 times as long as Eigen for convolutions of batches.
-_CPU_OPTIONS = {
-    "xla_disable_hlo_passes": "cse_barrier_expander",
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
-}
-
-
-def jit(function: Callable, **options) -> Callable:
-    """`jax.jit` with compiler options for this backend; for every program that runs a network.
-
-    `pmap` accepts no such options, so on CPUs its programs are slower.
-    """
-    if jax.default_backend() == "cpu":
-        options["compiler_options"] = _CPU_OPTIONS
-    return jax.jit(function, **options)
 
 
 def _place(tree, sharding: NamedSharding):

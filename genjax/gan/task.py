@@ -13,7 +13,7 @@ from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Gan, GanState, preprocess_real, train_step
-from genjax.nn import compute_type
+from genjax.nn import check_lasts, compute_type
 from genjax.task import Inputs, Task
 
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
@@ -81,8 +81,8 @@ def build(config, inputs: Inputs) -> Task:
     def step(state, batch, key, axis_name):
         return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
 
-    def generate(state, key, label):
-        z = rng.normal(key, len(label), (model.latent,))
+    def generate(state, key, label, index=None):
+        z = rng.normal(key, len(label) if index is None else index, (model.latent,))
         return gan().G.apply(state.average, z, label, train=False)
 
     def evaluate(state, batch, key):
@@ -104,26 +104,28 @@ def build(config, inputs: Inputs) -> Task:
             "d_fake": (realness(on_fake) > 0).astype(jnp.float32),
         }
 
-    def sample(state, key, n):
-        label = jnp.arange(n, dtype=jnp.int32) % max(1, inputs.dataset.classes)  # classes in turn
-        return images.to_uint8(generate(state, key, label), low=-1)
+    def sample(state, key, index):
+        label = index % max(1, inputs.dataset.classes)  # classes in turn
+        return images.to_uint8(generate(state, key, label, index), low=-1)
 
-    images_per_step = config.n_dis * config.train.batch_size
-    return Task(init, step, images_per_step, evaluate=evaluate, sample=sample)
+    return Task(
+        init,
+        step,
+        images_per_step=config.n_dis * config.train.batch_size,
+        evaluate=evaluate,
+        sample=sample,
+        networks=("generator", "discriminator", "average"),
+    )
 
 
 def _adam(config, updates: int) -> optax.GradientTransformation:
     """Adam for a network with so many `updates` a step; see `optimizer` in configs/dcgan.py.
 
     Raises:
-      UserError: `train.steps` is more than `optimizer.linear_decay`, where the rate reaches 0.
+      UserError: the rate is 0 before the last step.
     """
     options, rate = config.optimizer, config.optimizer.learning_rate
     if options.linear_decay:
-        if config.train.steps > options.linear_decay:
-            raise UserError(
-                f"train.steps={config.train.steps} goes on after the learning rate is 0, at "
-                f"optimizer.linear_decay={options.linear_decay}: make them equal"
-            )
+        check_lasts(config, "linear_decay")
         rate = optax.linear_schedule(rate, 0.0, options.linear_decay * updates)
     return optax.adam(rate, b1=options.b1, b2=options.b2)

@@ -3,7 +3,7 @@
 from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, average_pool, max_pool
 from genjax.nn.precision import compute_type
 from genjax.nn.spectral_norm import SpectralNorm
-from genjax.nn.training import apply, descend, with_params
+from genjax.nn.training import apply, check_lasts, descend, with_params
 
 __all__ = [
     "BatchNorm",
@@ -13,6 +13,7 @@ __all__ = [
     "SpectralNorm",
     "apply",
     "average_pool",
+    "check_lasts",
     "compute_type",
     "descend",
     "max_pool",

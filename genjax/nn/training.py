@@ -3,6 +3,7 @@
 import optax
 
 from genjax.devices import gather_params
+from genjax.errors import UserError
 
 
 def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats",)):
@@ -23,6 +24,24 @@ def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats
 def with_params(variables, params):
     """`variables` with these `params`, which `fsdp` all-gathers first (`devices.gather_params`)."""
     return variables | {"params": gather_params(params)}
+
+
+def check_lasts(config, decay: str) -> None:
+    """Checks that a falling learning rate is not 0 before the last step.
+
+    Args:
+      decay: the key of `config.optimizer` that says after how many steps it is 0.
+
+    Raises:
+      UserError: `train.steps` is more than that.
+    """
+    steps, end = config.train.steps, config.optimizer[decay]
+    if steps > end:
+        raise UserError(
+            f"train.steps={steps} goes on after the learning rate is 0, at optimizer.{decay}={end}:"
+            f" set --config.optimizer.{decay}={steps} too (a run that is under way, or done, goes "
+            "on with the longer schedule)"
+        )
 
 
 def descend(optimizer: optax.GradientTransformation, grads, opt_state, params):

@@ -125,8 +125,8 @@ def build(config, inputs: Inputs) -> Task:
         )
         return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
 
-    def sample(state, key, n):
-        """All pictures, u8[B, H, W, 3], whatever `key` and `n`: there are no others to draw."""
+    def sample(state, key, index):
+        """All pictures, u8[B, H, W, 3], whatever `key` and `index`: there are no others to draw."""
         return images.to_uint8(state.at.image, low=0)
 
     def outputs(state):

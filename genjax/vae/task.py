@@ -110,8 +110,8 @@ def build(config, inputs: Inputs) -> Task:
         decoded = make()[1].apply(state.decoder, z, train=False)
         return images.to_uint8(likelihood.mean(decoded), low=0)
 
-    def sample(state, key, n):
-        return picture(state, rng.normal(key, n, (model.latent,)))
+    def sample(state, key, index):
+        return picture(state, rng.normal(key, index, (model.latent,)))
 
     def pictures(state, batch, key):
         """Rows of held-out images, as the encoder sees them, each above its reconstructions; and
@@ -144,6 +144,7 @@ def build(config, inputs: Inputs) -> Task:
         evaluate=evaluate,
         sample=sample,
         pictures=pictures,
+        networks=("encoder", "decoder", "likelihood"),
     )
 
 

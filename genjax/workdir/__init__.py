@@ -1,4 +1,5 @@
-"""The folder of a run: checkpoints with fingerprints, and the lock that keeps other runs out.
+"""The folder of a run: its config and what it knows of its data, checkpoints with fingerprints, and
+the lock that keeps other runs out.
 
 What a run resumes from is decided here.
 """

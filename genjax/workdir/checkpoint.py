@@ -17,7 +17,7 @@ import logging
 import math
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -106,8 +106,9 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, and all are damaged.
         """
-        found, damaged = _newest_whole(self._workdir, lambda saved: abstract_state)
-        for step in saved_steps(self._workdir):
+        steps = saved_steps(self._workdir)
+        found, damaged = _newest_whole(self._workdir, steps, lambda saved: abstract_state)
+        for step in steps:
             if step < found.step:  # `_newest_whole` has checked the newer ones
                 reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
                 damaged |= {step: reason} if reason else {}
@@ -173,20 +174,26 @@ class Checkpoints:
         self.close()
 
 
-def restore(workdir: epath.Path, abstract_state, tell: Callable[[str], None]) -> Restored | None:
-    """The newest whole checkpoint of a run, or None; damaged ones are reported, but not moved.
+def restore(
+    workdir: epath.Path, steps: Sequence[int], abstract_state, tell: Callable[[str], None]
+) -> Restored | None:
+    """The last whole one of a run's checkpoints of `steps`, or None if there are no steps.
+
+    Damaged ones are reported, but not moved.
 
     Raises:
-      UserError: there are checkpoints, and all are damaged.
+      UserError: there are steps, and the checkpoints of all are damaged.
     """
-    found, damaged = _newest_whole(workdir, lambda saved: abstract_state)
+    found, damaged = _newest_whole(workdir, steps, lambda saved: abstract_state)
     for step, reason in damaged.items():
         tell(f"warning: checkpoint {step} is damaged ({reason}): checkpoint {found.step} used")
     return found
 
 
-def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named parts of the newest whole state in `workdir`, as nested dicts of numpy arrays.
+def restore_arrays(
+    workdir: epath.Path, steps: Sequence[int], names: tuple[str, ...]
+) -> dict[str, Any]:
+    """The named parts of the state that `restore` would choose, as nested dicts of numpy arrays.
 
     For using a run's network in another task, which need not know the class of the run's state.
 
@@ -196,6 +203,7 @@ def restore_arrays(workdir: epath.Path, names: tuple[str, ...]) -> dict[str, Any
     # As numpy arrays, because JAX's would be restored to the devices that they were saved from.
     found, _ = _newest_whole(
         epath.Path(workdir),
+        steps,
         lambda saved: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved),
     )
     if found is None:
@@ -227,14 +235,17 @@ class _DamagedError(Exception):
     """A checkpoint is not what was saved; the message says why."""
 
 
-def _newest_whole(workdir: epath.Path, abstract_of: Callable) -> tuple[Restored | None, dict]:
+def _newest_whole(
+    workdir: epath.Path, steps: Sequence[int], abstract_of: Callable
+) -> tuple[Restored | None, dict]:
     """The newest whole checkpoint, and {step: reason} of the damaged ones that are newer.
 
     Args:
+      steps: of the checkpoints to choose from, oldest first.
       abstract_of: maps Orbax's metadata of a checkpoint's state to the tree to restore it to.
     """
     damaged = {}
-    for step in reversed(saved_steps(workdir)):
+    for step in reversed(steps):
         loaded, reason = _agree(lambda step=step: _load(workdir, step, abstract_of))
         if not reason:
             state, notes = loaded

@@ -21,6 +21,7 @@ from genjax import config as config_lib
 from genjax.errors import OptionParser, UserError, run_program
 from genjax.files import is_local, place
 from genjax.report import read_metrics
+from genjax.workdir import config_file
 from genjax.workdir.checkpoint import read_notes, saved_steps
 
 LONGEST = 12  # lines of a list; what is left is counted
@@ -35,7 +36,7 @@ class Workdir(NamedTuple):
     Attributes:
       metrics: the lines of metrics.jsonl, oldest first.
       notes: {step: notes of its checkpoint}, oldest first; see `checkpoint.read_notes`.
-      config: {dotted key: value}.
+      config: {dotted key: value}, and its history as that of `history`.
     """
 
     metrics: list[dict[str, Any]]
@@ -78,7 +79,8 @@ def read(name: str) -> Workdir:
         beside = folder.parent.iterdir() if is_local(folder) and folder.parent.is_dir() else ()
         near = config_lib.nearest(folder.name, [path.name for path in beside])
         raise UserError(f"{name} does not exist{near}")
-    config, notes = config_lib.flatten(config_lib.load(folder)), {}
+    config, notes = config_lib.flatten(config_file.load(folder)), {}
+    config["history"] = config_file.history(folder)
     for step in saved_steps(folder):
         try:
             notes[step] = read_notes(folder, step)
@@ -175,7 +177,7 @@ def compare_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Part:
         if a.get(key, ...) != b.get(key, ...):
             ours, theirs = (repr(x[key]) if key in x else "absent" for x in (a, b))
             line = f"{key}: {ours} in A, {theirs} in B"
-            if key in config_lib.FREE_KEYS:
+            if key in config_file.FREE_KEYS:
                 free.append(f"{line} ({'free, to rounding' if key == 'parallel' else 'free'})")
             else:
                 lines.append(line)

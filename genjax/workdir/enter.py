@@ -3,38 +3,61 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import config as config_lib
+from genjax.data import Dataset
 from genjax.devices import processes
 from genjax.errors import UserError
-from genjax.workdir import lock
+from genjax.workdir import config_file, known_data, lock
 from genjax.workdir.checkpoint import saved_steps
 
 SHARING_SECONDS = 20  # network file systems take a while to show a new file
 
 
 @contextlib.contextmanager
-def enter_workdir(config: ConfigDict, workdir: epath.Path) -> Iterator[lock.Hold]:
-    """Keeps other runs out of `workdir` until the block ends, and saves `config` there.
+def enter_workdir(
+    config: ConfigDict, dataset: Dataset | None, workdir: epath.Path, say: Callable[[str], None]
+) -> Iterator[lock.Hold]:
+    """Keeps other runs out of `workdir` until the block ends; saves there what the run is of.
+
+    That is `config.json` and `data.json`. Where a run goes on with other values, `say` is called
+    with a line, and they are added to the history in `config.json`.
 
     Raises:
-      UserError: another run is at work there; it has checkpoints of a run with another config; or
-        the processes of this run do not see the same folder.
+      UserError: another run is at work there; it has checkpoints of a run with another config or
+        other data; or the processes of this run do not see the same folder.
     """
     first = processes.is_first()
     guard = lock.hold(workdir) if first else contextlib.nullcontext(lock.Hold())
     with guard as held:
-        if saved_steps(workdir):
-            config_lib.check_same(config, workdir)
+        history = _history(config, dataset, workdir, say)
         if first:
-            config_lib.save(config, workdir)
+            config_file.save(config, workdir, history)
+            if dataset:
+                known_data.save(dataset, workdir)
         if processes.count() > 1:
             _check_shared(workdir)
         yield held
+
+
+def _history(config, dataset: Dataset | None, workdir: epath.Path, say) -> list[dict]:
+    """The history of the run in `workdir`, with what this start changes; empty for a new run."""
+    if not (steps := saved_steps(workdir)):
+        return []
+    changed = config_file.changes(config, workdir)
+    if dataset and (
+        digests := known_data.change(dataset, workdir, config.data.changed == "accept")
+    ):
+        changed["data"] = digests
+    before = config_file.history(workdir)
+    if not changed:
+        return before
+    listed = ", ".join(f"{key} {new!r} (was {old!r})" for key, (old, new) in changed.items())
+    say(f"from step {steps[-1]:,} on: {listed}; noted in the history of {workdir}/config.json")
+    return [*before, {"step": steps[-1], "changed": changed}]
 
 
 def _check_shared(workdir: epath.Path):
