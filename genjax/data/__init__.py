@@ -8,6 +8,7 @@ from genjax.data.feed import Resident, Stream, evaluation_batches, examples, ope
 from genjax.data.folder import folder
 from genjax.data.tfds import tfds
 from genjax.errors import UserError
+from genjax.files import expanded
 
 __all__ = [
     "Dataset",
@@ -50,7 +51,7 @@ def open_dataset(config_data) -> Dataset:
     if not colon and kind in _PLAIN:
         return _PLAIN[kind](config_data)
     if argument and kind in _WITH_ARGUMENT:
-        return _WITH_ARGUMENT[kind](argument, config_data)
+        return _WITH_ARGUMENT[kind](expanded(argument), config_data)
     near = difflib.get_close_matches(kind, [*_PLAIN, *_WITH_ARGUMENT], n=1)
     hint = f"; did you mean {next(n for n in _NAMES if n.startswith(near[0]))}?" if near else ""
     raise UserError(
