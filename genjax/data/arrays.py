@@ -3,7 +3,7 @@
 import numpy as np
 
 from genjax.data.archives import read_npz
-from genjax.data.dataset import Dataset, Split, conform, hold_out
+from genjax.data.dataset import Dataset, Split, conform, digest, hold_out
 from genjax.errors import UserError
 
 _MNIST_TEST = 50  # of the 500 of each digit
@@ -17,7 +17,7 @@ class Arrays(Split):
 
     def __init__(self, name: str, images, labels, size: int, channels: int):
         self.name = name
-        self._images, self._labels = images, labels
+        self._images, self.labels = images, labels
         self._size, self._channels = size, channels
         height, width, stored = images.shape[1:]
         self.shape = (size or height, size or width, channels or stored)
@@ -27,7 +27,7 @@ class Arrays(Split):
 
     def __getitem__(self, i: int) -> dict:
         image = conform(self._images[i], self._size, self._channels)
-        return {"image": image, "label": self._labels[i]}
+        return {"image": image, "label": self.labels[i]}
 
 
 def mnist(config_data) -> Dataset:
@@ -86,7 +86,9 @@ def _dataset(name, x_train, y_train, train, x_test, y_test, test, classes, confi
         Arrays(name, x_train[train], y_train[train], *form),
         Arrays(name, x_test[test], y_test[test], *form),
     )
-    return Dataset(name, *splits, classes, splits[0].shape)
+    bits = digest(x_train[train], y_train[train], x_test[test], y_test[test])
+    names = tuple(map(str, range(classes)))
+    return Dataset(name, *splits, classes, splits[0].shape, bits, names)
 
 
 def _listing(arrays: dict) -> str:

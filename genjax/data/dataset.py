@@ -1,5 +1,6 @@
 """What a data set is: two splits with random access, read from any kind of source."""
 
+import hashlib
 import logging
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from genjax import images
 from genjax.errors import UserError
 
 _LISTED = 5  # file names that a message shows before it is shortened
+_CLASSES_LISTED = 10
 
 
 class Split:
@@ -24,12 +26,14 @@ class Split:
       shape: (H, W, C) of every image.
       max_corrupt: how many unreadable examples a run puts up with.
       decodes: whether reading an example takes decoding, which several threads do faster.
+      labels: i32[N], the label of each example; None where only reading them all would tell.
     """
 
     name: str
     shape: tuple[int, int, int]
     max_corrupt: int = 0
     decodes: bool = True
+    labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -107,6 +111,7 @@ class Subset(Split):
     def __init__(self, split: Split, examples: np.ndarray):
         self.name, self.shape, self.max_corrupt = split.name, split.shape, split.max_corrupt
         self.decodes = split.decodes
+        self.labels = None if split.labels is None else split.labels[examples]
         self._split, self._examples = split, examples
 
     def __len__(self) -> int:
@@ -128,6 +133,10 @@ class Dataset(NamedTuple):
         nothing out itself.
       classes: how many classes the labels count; 0 for an unlabelled set, where each label is 0.
       shape: (H, W, C) of the images of both splits.
+      digest: hexadecimal; equal for equal data, wherever it lies and on any machine. Of a folder it
+        sees names and sizes of files, of a TFDS set its version, of arrays each byte.
+      class_names: the name of each label, in order; "0", "1", ... where the source has none.
+      notes: lines for the start of a run, of what was left out or decided about the data.
     """
 
     name: str
@@ -135,6 +144,51 @@ class Dataset(NamedTuple):
     test: Split
     classes: int
     shape: tuple[int, int, int]
+    digest: str
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """One line for people: how many pictures of which classes train, and are held out.
+
+        "train on 9 pictures of 2 classes (cat 4, dog 5), 2 are held out (cat, dog; 1 of each)"; of
+        many classes only the first ten are named.
+        """
+        what = "pictures without classes"
+        if self.classes:
+            what = f"pictures of {self.classes:,} class{'es' * (self.classes > 1)}"
+        held = f"{len(self.test):,} are held out" if len(self.test) else "none are held out"
+        train, test = (self._per_class(split) for split in (self.train, self.test))
+        return f"train on {len(self.train):,} {what}{train}, {held}{test if test != train else ''}"
+
+    def _per_class(self, split: Split) -> str:
+        """ " (cat 4, dog 5)", without numbers where they are not known; or nothing."""
+        if not self.classes or not len(split):
+            return ""
+        names = [images.shown(name) for name in self.class_names]
+        more = f", and {self.classes - _CLASSES_LISTED:,} more" * (self.classes > _CLASSES_LISTED)
+        if split.labels is None:
+            return f" ({', '.join(names[:_CLASSES_LISTED])}{more})"
+        counts = np.bincount(split.labels, minlength=self.classes)
+        low, high = counts.min(), counts.max()
+        if low == high:
+            return f" ({', '.join(names[:_CLASSES_LISTED])}{more}; {low:,} of each)"
+        named = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)]
+        more += f"; {low:,} to {high:,} of each" * bool(more)
+        return f" ({', '.join(named[:_CLASSES_LISTED])}{more})"
+
+
+def digest(*parts: str | np.ndarray) -> str:
+    """A digest of texts and arrays: `Dataset.digest`. It knows where one part ends."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            content, kind = part.encode(errors="surrogateescape"), "text"
+        else:
+            content, kind = np.ascontiguousarray(part), f"{part.dtype.str}{part.shape}"
+        total.update(f"{kind} {len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()[:32]
 
 
 def conform(image: np.ndarray, size: int, channels: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from genjax import images
-from genjax.data.dataset import Dataset, Split, hold_out
+from genjax.data.dataset import Dataset, Split, digest, hold_out
 from genjax.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -18,7 +18,7 @@ class Folder(Split):
     def __init__(self, name: str, root: Path, files: list[str], labels: np.ndarray, config_data):
         self.name = name
         self.max_corrupt = config_data.max_corrupt
-        self._root, self._files, self._labels = root, files, labels
+        self._root, self._files, self.labels = root, files, labels
         size = config_data.size
         # A folder may mix grey and colour files, so it is colour unless the config says grey.
         self.shape = (size, size, config_data.channels or 3)
@@ -32,7 +32,7 @@ class Folder(Split):
             picture = images.read(self._root / self._files[i], channels)
         except UserError as error:  # it was listed, so it is a broken link or lacks permission
             raise images.ImageError(str(error)) from None
-        return {"image": images.crop_square(picture, size), "label": self._labels[i]}
+        return {"image": images.crop_square(picture, size), "label": self.labels[i]}
 
     def file(self, i: int) -> str:
         return images.shown(self._files[i])
@@ -72,7 +72,8 @@ def folder(path: str, config_data) -> Dataset:
             for part in hold_out(labels, config_data.test_fraction, name)
         ]
     train, test = (Folder(name, *split, config_data) for split in labelled)
-    return Dataset(name, train, test, len(classes), train.shape)
+    bits = digest(*(file for _, files, _ in labelled for file in files))
+    return Dataset(name, train, test, len(classes), train.shape, bits, tuple(classes))
 
 
 def _files(name: str, root: Path) -> list[str]:

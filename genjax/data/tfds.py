@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from genjax.data.dataset import Dataset, Split, Subset, conform, hold_out
+from genjax.data.dataset import Dataset, Split, Subset, conform, digest, hold_out
 from genjax.errors import UserError
 
 
@@ -65,14 +65,17 @@ def tfds(set_name: str, config_data) -> Dataset:
             ) from None
         return Source(name, source, shape, bool(classes), size, channels)
 
+    bits = digest(builder.info.full_name, *(f"{k} {splits[k].num_examples}" for k in splits))
+    names = tuple(features["label"].int2str(i) for i in range(classes))
     train = split("train")
     for held in ("test", "validation"):
         if held in splits:
             test = split(held)
             if test[0]["label"] >= 0:  # -1 in a test split whose labels are not published
-                return Dataset(name, train, test, classes, shape)
+                return Dataset(name, train, test, classes, shape, bits, names)
     parts = hold_out(np.zeros(len(train), np.int32), config_data.test_fraction, name)
-    return Dataset(name, *(Subset(train, part) for part in parts), classes, shape)
+    held_out = (Subset(train, part) for part in parts)
+    return Dataset(name, *held_out, classes, shape, bits, names)
 
 
 def _builder(name: str, set_name: str):

@@ -6,7 +6,8 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from genjax.data import open_dataset
-from genjax.data.dataset import conform, hold_out
+from genjax.data.arrays import Arrays
+from genjax.data.dataset import Dataset, conform, digest, hold_out
 from genjax.errors import UserError
 
 
@@ -63,6 +64,44 @@ def test_hold_out_takes_the_share_of_every_class():
     assert [len(part) for part in hold_out(labels[:2], 0.01, "set")] == [1, 1]
     with pytest.raises(UserError, match="set has one image"):
         hold_out(labels[:1], 0.1, "set")
+
+
+def test_what_a_run_says_of_its_data():
+    digits = open_dataset(config("mnist"))
+    names = ", ".join(map(str, range(10)))
+    assert digits.describe() == (
+        f"train on 4,500 pictures of 10 classes ({names}; 450 of each),"
+        f" 500 are held out ({names}; 50 of each)"
+    )
+
+    def described(train, test, classes):
+        splits = [Arrays("", np.zeros((len(y), 1, 1, 1), np.uint8), y, 0, 0) for y in (train, test)]
+        names = tuple(f"c{i}" for i in range(classes))
+        return Dataset("", *splits, classes, (1, 1, 1), "", names).describe()
+
+    some, no = np.array([0, 1, 1, 1], np.int32), np.zeros(0, np.int32)
+    assert described(some, some[:2], 2) == (
+        "train on 4 pictures of 2 classes (c0 1, c1 3), 2 are held out (c0, c1; 1 of each)"
+    )
+    assert described(some, no, 0) == "train on 4 pictures without classes, none are held out"
+    assert described(no, no, 1) == "train on 0 pictures of 1 class, none are held out"
+    many = np.append(np.arange(1200), 7).astype(np.int32)
+    assert "c9 1, and 1,190 more; 1 to 2 of each), 1,201 are held out" in described(
+        many, many, 1200
+    )
+
+
+def test_the_digest_of_arrays_sees_each_byte(tmp_path):
+    first = npz(tmp_path).digest
+    (tmp_path / "elsewhere").mkdir()
+    assert npz(tmp_path / "elsewhere").digest == first and len(first) == 32
+    changed = arrays()["x_test"].copy()
+    changed[-1, -1, -1, -1] += 1
+    assert npz(tmp_path, x_test=changed).digest != first
+    assert npz(tmp_path, y_train=arrays()["y_train"][::-1]).digest != first
+    assert digest("ab", "c") != digest("a", "bc")
+    # From coreutils: printf 'text 3\nabc|u1(2,) 2\n\1\2' | sha256sum
+    assert digest("abc", np.array([1, 2], np.uint8)) == "72276cf2cbd2aaed976a212f2c816bb6"
 
 
 def arrays(n=6, **changes):

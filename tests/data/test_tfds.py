@@ -68,6 +68,9 @@ def test_splits_labels_and_shapes(opened):
         record = data.train[i]
         value = int(record["image"][0, 0, 0])
         assert (record["image"] == picture(value)).all() and record["label"] == value % 7
+    names = ", ".join(map(str, range(7)))  # counting each class would take reading them all
+    assert data.describe() == f"train on 10 pictures of 7 classes ({names}), 3 are held out"
+    assert data.digest != opened("genjax_tiny/ragged", size=6).digest
     assert opened("genjax_tiny", size=8, channels=1).train[0]["image"].shape == (8, 8, 1)
 
 
