@@ -39,23 +39,25 @@ def sample(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         # The array, and the file that is made of it in memory.
         check_memory(2 * n * math.prod(trained.run.dataset.shape), _IN_FILES)
     if processes.is_first():
-        written = _write_files(batches, workdir) if as_files else _write_array(batches, workdir)
-        print(f"{written} of step {trained.step}, the first in {workdir}/samples.png")
+        count, place = (_write_files if as_files else _write_array)(batches, workdir)
+        print(f"{count} samples of step {trained.step}: {place}; a grid: {workdir}/samples.png")
     else:
         for _ in batches:
             pass  # all processes take part in the computation
 
 
-def _write_array(batches, workdir: epath.Path) -> str:
+def _write_array(batches, workdir: epath.Path) -> tuple[int, epath.Path]:
+    """(how many pictures were written, where)."""
     pictures = np.concatenate(list(batches))
     archive = io.BytesIO()
     np.savez_compressed(archive, images=pictures)
     write_atomically(workdir / "samples.npz", archive.getvalue())
     images.write(workdir / "samples.png", images.grid(pictures[:_SHOWN]))
-    return f"{len(pictures)} samples in {workdir}/samples.npz,"
+    return len(pictures), workdir / "samples.npz"
 
 
-def _write_files(batches, workdir: epath.Path) -> str:
+def _write_files(batches, workdir: epath.Path) -> tuple[int, epath.Path]:
+    """(how many pictures were written, where)."""
     folder = workdir / PICTURES
     folder.mkdir(exist_ok=True)
     for old in folder.glob("[0-9]*.png"):  # what reads the folder would count them too
@@ -67,4 +69,4 @@ def _write_files(batches, workdir: epath.Path) -> str:
             images.write(folder / f"{count:06}.png", picture)
             count += 1
     images.write(workdir / "samples.png", images.grid(np.stack(first)))
-    return f"{count} samples in {folder},"
+    return count, folder
