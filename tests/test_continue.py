@@ -94,7 +94,7 @@ def test_a_run_starts_from_anothers_weights(finished, tmp_path):
         (
             "vae",
             {"model.latent": 5},
-            r"there have other shapes: encoder/params/Dense_1/bias is \(8,\) there and \(10,\) here",
+            r"other shapes: encoder/params/Dense_1/bias is \(8,\) there and \(10,\) here",
         ),
         ("dcgan", {}, "has no generator or discriminator or average: not the kind needed"),
         ("style-adam", {}, "task='style' has no networks to start with"),

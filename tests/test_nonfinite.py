@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import shutil
 import signal
 
 import jax
@@ -14,7 +13,7 @@ from etils import epath
 import main
 from genjax import rng, runs, steps, train
 from genjax.devices import parallel
-from genjax.errors import Interrupted, UserError
+from genjax.errors import Interrupted
 from genjax.report import meter
 from genjax.task import Task
 from tests.rounding import assert_within, lines_excess
@@ -54,8 +53,8 @@ def poison(monkeypatch):
         yield lambda *steps, value=math.nan: monkeypatch.setattr(
             runs,
             "build",
-            lambda config: (run := build(config))._replace(
-                task=_poisoned(run.task, config.seed, steps, value)
+            lambda *arguments: (run := build(*arguments))._replace(
+                task=_poisoned(run.task, run.config.seed, steps, value)
             ),
         )
 
@@ -95,7 +94,8 @@ def test_the_first_bad_number_stops_the_run(name, tmp_path, poison, capsys):
     assert main.main(command_line(name, tmp_path)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     cause = f"train/{metric} is {value} at step 11"
-    assert error == f"error: {cause}; checkpoint 8 is good: {tmp_path}"
+    advice = "go on with a lower optimizer.learning_rate or with train.on_nonfinite=skip"
+    assert error == f"error: {cause}; checkpoint 8 is good: {tmp_path}; {advice}"
     trained = runs.open_trained(tiny(name), epath.Path(tmp_path))
     assert trained.step == 8
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state))
@@ -180,7 +180,8 @@ def test_too_many_in_a_row_stop_the_run(tmp_path, poison, capsys):
     assert main.main(command_line("vae", tmp_path, **SKIP)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     cause = "train/kl is nan at step 7, and train.max_skipped=2 steps before it were skipped"
-    assert error == f"error: {cause}; checkpoint 4 is good: {tmp_path}"
+    advice = "go on with a lower optimizer.learning_rate"
+    assert error == f"error: {cause}; checkpoint 4 is good: {tmp_path}; {advice}"
 
 
 def test_a_state_that_its_own_step_spoilt_is_not_saved(tmp_path, capsys):
@@ -205,10 +206,18 @@ def test_impossible_values_are_refused(key, value, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_what_is_done_about_bad_numbers_belongs_to_the_run(finished, tmp_path):
-    workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
-    with pytest.raises(UserError, match=r"train.on_nonfinite \('stop' there, 'skip' here\)"):
-        train.train(tiny("vae", **{"train.on_nonfinite": "skip"}), workdir)
+@pytest.mark.parametrize(
+    "advice",
+    [("train.on_nonfinite", "skip"), ("optimizer.learning_rate", 1e-4)],
+    ids=lambda pair: pair[0],
+)
+def test_a_run_goes_on_with_what_the_message_advises(advice, tmp_path, poison, capsys):
+    poison(11)
+    assert main.main(command_line("vae", tmp_path)) == 1
+    if advice[0] != "train.on_nonfinite":
+        poison(99)  # a lower rate avoids it
+    assert main.main(command_line("vae", tmp_path, **dict([advice]))) == 0
+    assert f"from step 8 on: {advice[0]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("bad", "skipped"), [((), False), ((1,), True), ((0, 1), True)])
