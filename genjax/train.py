@@ -97,6 +97,12 @@ class _Loop:
             "checkpoint": config.checkpoint.every,
         }
 
+        # The data, as far as people have to know.
+        if run.dataset:
+            for line in (run.dataset.describe(), *run.dataset.notes):
+                report.message(f"data: {line}")
+            data.look_at(run.dataset.test)
+
         # The state, and the meter's sums (`progress`).
         self.feed = open_feed(run, report.message)
         self.step, progress = 0, None
@@ -282,6 +288,8 @@ class _Loop:
                 facts[field.name] = f"{count:,} parameters"
         for name, fact in facts.items():
             self.report.message(f"{name}: {fact}")
+        if self.run.dataset:  # printed already, before anything was read
+            facts["data"] = "; ".join([self.run.dataset.describe(), *self.run.dataset.notes])
         if not self.step:
             self.report.message("compiling the first steps …")
         return facts

@@ -4,7 +4,15 @@ import difflib
 
 from genjax.data.arrays import mnist, npz
 from genjax.data.dataset import Dataset, Split
-from genjax.data.feed import Resident, Stream, evaluation_batches, examples, open_feed, select
+from genjax.data.feed import (
+    Resident,
+    Stream,
+    evaluation_batches,
+    examples,
+    look_at,
+    open_feed,
+    select,
+)
 from genjax.data.folder import folder
 from genjax.data.tfds import tfds
 from genjax.errors import UserError
@@ -16,6 +24,7 @@ __all__ = [
     "Stream",
     "evaluation_batches",
     "examples",
+    "look_at",
     "open_dataset",
     "open_feed",
     "select",
@@ -32,7 +41,7 @@ def open_dataset(config_data) -> Dataset:
     Args:
       config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
-        `test_fraction` (the share held out where the source does not), `max_corrupt` (unreadable
+        `labels` (of a folder's sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does not), `max_corrupt` (unreadable
         image files allowed in a split).
 
     Raises:

@@ -83,10 +83,16 @@ class Split:
             return
         known |= new
         if len(known) > self.max_corrupt or len(known) == len(self):
+            count, rest = (
+                f"{len(known)} of {len(self)} images cannot",
+                ", or raise data.max_corrupt",
+            )
+            limit = f" (data.max_corrupt allows {self.max_corrupt})"
+            if len(known) == len(self):  # then no other can stand in, whatever is allowed
+                count, rest, limit = f"none of the {len(self)} images can", "", ""
             raise UserError(
-                f"{self.name}: {len(known)} of {len(self)} images cannot be read (data.max_corrupt"
-                f" allows {self.max_corrupt}): {self._listing(known)}; {self._reason(min(known))};"
-                " mend or remove them, or raise data.max_corrupt"
+                f"{self.name}: {count} be read{limit}: {self._listing(known)};"
+                f" {self._reason(min(known))}; mend or remove them{rest}"
             )
         logging.getLogger("genjax").warning(
             "%s: %d of %d images cannot be read, the next in order stand in: %s",
@@ -157,9 +163,10 @@ class Dataset(NamedTuple):
         what = "pictures without classes"
         if self.classes:
             what = f"pictures of {self.classes:,} class{'es' * (self.classes > 1)}"
-        held = f"{len(self.test):,} are held out" if len(self.test) else "none are held out"
-        train, test = (self._per_class(split) for split in (self.train, self.test))
-        return f"train on {len(self.train):,} {what}{train}, {held}{test if test != train else ''}"
+        count = f"{len(self.test):,}" if len(self.test) else "none"
+        held = f"{count} {'is' if len(self.test) == 1 else 'are'} held out"
+        test = "" if self.test.labels is None else self._per_class(self.test)
+        return f"train on {len(self.train):,} {what}{self._per_class(self.train)}, {held}{test}"
 
     def _per_class(self, split: Split) -> str:
         """ " (cat 4, dog 5)", without numbers where they are not known; or nothing."""
