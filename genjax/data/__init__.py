@@ -41,8 +41,8 @@ def open_dataset(config_data) -> Dataset:
     Args:
       config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
-        `labels` (of a folder's sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does not), `max_corrupt` (unreadable
-        image files allowed in a split).
+        `labels` (of a folder's sub-folders: `folders` or `none`), `test_fraction` (the share held
+        out where the source does not), `max_corrupt` (unreadable image files allowed in a split).
 
     Raises:
       UserError: a value is not possible, or the data cannot be opened; the message says why.

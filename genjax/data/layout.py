@@ -125,9 +125,7 @@ def _from_parts(name: str, root: str, parts: dict[str, list[str]], classes: bool
         held_root, held, said = _open(name, root, folder, names)
         held, held_names, more = _classes(held, folder, bool(names))
         if names and not held_names:
-            notes.append(
-                f"{_listed([folder])} is left out, because it has no class folders as train has"
-            )
+            notes.append(f"{_listed([folder])} is left out: it has no class folders as train has")
             continue
         if names:
             _check_classes(name, parts["train"][0], names, folder, held_names)
