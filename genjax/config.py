@@ -112,6 +112,7 @@ def dataset(name: str, size: int) -> ConfigDict:
       name: `mnist`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
       size: pixels a side; 0 for as stored.
       channels: 1 or 3; 0 for as stored.
+      labels: "folders" where the sub-folders of a folder are classes, "none" where they are not.
       test_fraction: share of the images to hold out, if the source has no test split of its own.
       max_corrupt: how many unreadable files of a split are skipped; one more is an error.
       changed: what to do where a run goes on and the data are not those that it began with:
@@ -128,6 +129,7 @@ def dataset(name: str, size: int) -> ConfigDict:
             "name": name,
             "size": size,
             "channels": 0,
+            "labels": "folders",
             "test_fraction": 0.1,
             "max_corrupt": 10,
             "changed": "refuse",

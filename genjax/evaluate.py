@@ -78,6 +78,9 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         raise UserError(f"task={config.task!r} has no scores")
     if trained.run.dataset and not len(trained.run.dataset.test):
         raise UserError("nothing is held out to score: data.test_fraction=0")
+    if dataset := trained.run.dataset:
+        for line in (dataset.describe(), *dataset.notes):
+            runs.warn(f"data: {line}")
     evaluator = Evaluator(trained.run)
     scores = evaluator(trained.state)
     if not processes.is_first():

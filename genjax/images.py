@@ -50,11 +50,19 @@ BUILTIN = {
 # The formats that people keep pictures in. Pillow knows 40 more. One of them is EPS: such a file is
 # a program, which Pillow has Ghostscript execute.
 Image.init()
+if importlib.util.find_spec("pillow_heif"):  # the extra [heif]: what iPhones write
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 _FORMATS = [
     name
-    for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+    for name in (
+        *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"),
+        "WEBP",
+    )
     if name in Image.OPEN  # Pillow may have been built without some of them
 ]
+SUFFIXES = frozenset(s for s, name in Image.registered_extensions().items() if name in _FORMATS)
 
 # Limit of a file's size. Even a picture with as many pixels as `read` accepts, uncompressed and
 # with 16 bits a channel, is smaller.
@@ -105,6 +113,19 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
     return _decode(_contents(path), path, channels)
 
 
+def is_picture(path: str | os.PathLike) -> bool:
+    """Whether a file's header is that of a picture that `read` would try to decode."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
+            return False
+        with Image.open(path, formats=_FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True  # one that is too large, which `read` says
+    except _DECODE_ERRORS:
+        return False
+
+
 def _contents(path: Path) -> bytes:
     """Reads a file in full, so that errors of the disk are told apart from those of the picture."""
     try:
@@ -144,6 +165,8 @@ def _decode(contents: bytes, path: Path, channels: int) -> np.ndarray:
         reason = "is not an image in a known format; use PNG or JPEG"
         if not contents:
             reason = "is empty (0 bytes)"
+        elif contents[4:11] in (b"ftyphei", b"ftypmif"):
+            reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
         raise ImageError(f"{shown(path)} {reason}") from None
     except _DECODE_ERRORS as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -97,6 +97,12 @@ class _Loop:
             "checkpoint": config.checkpoint.every,
         }
 
+        # The data, as far as people have to know.
+        if run.dataset:
+            for line in (run.dataset.describe(), *run.dataset.notes):
+                report.message(f"data: {line}")
+            data.look_at(run.dataset.test)
+
         # The state, and the meter's sums (`progress`).
         self.feed = open_feed(run, report.message)
         self.step, progress = 0, None
@@ -300,10 +306,9 @@ class _Loop:
 
     def _describe(self, state) -> dict[str, str]:
         """Facts about the run, {name: text}; printed at the start, and shown in report.html."""
-        facts = {"command": shlex.join(["python", *sys.argv]), "workdir": str(self.workdir)}
-        if self.run.dataset:
-            facts["data"] = self.run.dataset.describe()
-        facts |= {
+        facts = {
+            "command": shlex.join(["python", *sys.argv]),
+            "workdir": str(self.workdir),
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
@@ -318,8 +323,8 @@ class _Loop:
                 facts[field.name] = f"{count:,} parameters"
         for name, fact in facts.items():
             self.report.message(f"{name}: {fact}")
-        for note in self.run.dataset.notes if self.run.dataset else ():
-            self.report.message(f"note: {note}")
+        if self.run.dataset:  # printed already, before anything was read
+            facts["data"] = "; ".join([self.run.dataset.describe(), *self.run.dataset.notes])
         if self.step:
             self.report.message(f"going on from step {self.step:,} of {self.total:,}")
         elif self.config.init_from:

@@ -218,7 +218,7 @@ def test_files_larger_than_any_picture(tmp_path):
 
 
 def data_config(name, **changes):
-    values = dict(name=name, size=4, channels=0, test_fraction=0.0, max_corrupt=9)
+    values = dict(name=name, size=4, channels=0, labels="folders", test_fraction=0.0, max_corrupt=9)
     return ConfigDict({**values, **changes})
 
 

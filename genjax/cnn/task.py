@@ -44,14 +44,19 @@ def build(config, inputs: Inputs) -> Task:
     arXiv:1608.03983) over `optimizer.decay_steps`.
 
     Raises:
-      UserError: the data has no labels, the pictures are too small for so many blocks, or the
-        learning rate is 0 before the last step.
+      UserError: the data has no labels or one class only, the pictures are too small for so many
+        blocks, or the learning rate is 0 before the last step.
     """
     dataset = inputs.dataset
     if not dataset.classes:
         raise UserError(
             f"data.name={config.data.name!r} has no labels to learn: "
             "in a folder, a class is a sub-folder"
+        )
+    if dataset.classes == 1:
+        raise UserError(
+            f"data.name={config.data.name!r} has one class only ({', '.join(dataset.class_names)}):"
+            " a classifier needs two or more, each in a sub-folder of its own"
         )
     side, halvings = min(dataset.shape[:2]), config.model.blocks - 1
     if not side >> halvings:

@@ -4,7 +4,15 @@ import difflib
 
 from genjax.data.arrays import mnist, npz
 from genjax.data.dataset import Dataset, Split
-from genjax.data.feed import Resident, Stream, evaluation_batches, examples, open_feed, select
+from genjax.data.feed import (
+    Resident,
+    Stream,
+    evaluation_batches,
+    examples,
+    look_at,
+    open_feed,
+    select,
+)
 from genjax.data.folder import folder
 from genjax.data.tfds import tfds
 from genjax.errors import UserError
@@ -17,6 +25,7 @@ __all__ = [
     "Stream",
     "evaluation_batches",
     "examples",
+    "look_at",
     "open_dataset",
     "open_feed",
     "select",
@@ -33,8 +42,8 @@ def open_dataset(config_data) -> Dataset:
     Args:
       config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
-        `test_fraction` (the share held out where the source does not), `max_corrupt` (unreadable
-        image files allowed in a split).
+        `labels` (of a folder's sub-folders: `folders` or `none`), `test_fraction` (the share held
+        out where the source does not), `max_corrupt` (unreadable image files allowed in a split).
 
     Raises:
       UserError: a value is not possible, or the data cannot be opened; the message says why.

@@ -83,10 +83,16 @@ class Split:
             return
         known |= new
         if len(known) > self.max_corrupt or len(known) == len(self):
+            count, rest = (
+                f"{len(known)} of {len(self)} images cannot",
+                ", or raise data.max_corrupt",
+            )
+            limit = f" (data.max_corrupt allows {self.max_corrupt})"
+            if len(known) == len(self):  # then no other can stand in, whatever is allowed
+                count, rest, limit = f"none of the {len(self)} images can", "", ""
             raise UserError(
-                f"{self.name}: {len(known)} of {len(self)} images cannot be read (data.max_corrupt"
-                f" allows {self.max_corrupt}): {self._listing(known)}; {self._reason(min(known))};"
-                " mend or remove them, or raise data.max_corrupt"
+                f"{self.name}: {count} be read{limit}: {self._listing(known)};"
+                f" {self._reason(min(known))}; mend or remove them{rest}"
             )
         logging.getLogger("genjax").warning(
             "%s: %d of %d images cannot be read, the next in order stand in: %s",
@@ -151,15 +157,26 @@ class Dataset(NamedTuple):
     def describe(self) -> str:
         """One line for people: how many pictures of which classes train, and are held out.
 
-        "train on 9 pictures of 2 classes (cat 4, dog 5), 2 are held out (cat, dog; 1 of each)"; of
-        many classes only the first ten are named.
+        "train on 9 pictures of 2 classes (cat 4, dog 5), 2 are held out (1 of each)"; of many
+        classes only the first ten are named.
         """
         what = "pictures without classes"
         if self.classes:
             what = f"pictures of {self.classes:,} class{'es' * (self.classes > 1)}"
-        held = f"{len(self.test):,} are held out" if len(self.test) else "none are held out"
-        train, test = (self._per_class(split) for split in (self.train, self.test))
-        return f"train on {len(self.train):,} {what}{train}, {held}{test if test != train else ''}"
+        count = f"{len(self.test):,}" if len(self.test) else "none"
+        held = f"{count} {'is' if len(self.test) == 1 else 'are'} held out"
+        return (
+            f"train on {len(self.train):,} {what}{self._per_class(self.train)}, "
+            f"{held}{self._of_each(self.test)}"
+        )
+
+    def _of_each(self, split: Split) -> str:
+        """ " (1 of each)" or " (1 to 3 of each)"; nothing where it is not known."""
+        if not self.classes or not len(split) or split.labels is None:
+            return ""
+        counts = np.bincount(split.labels, minlength=self.classes)
+        low, high = f"{counts.min():,}", f"{counts.max():,}"
+        return f" ({low if low == high else f'{low} to {high}'} of each)"
 
     def _per_class(self, split: Split) -> str:
         """ " (cat 4, dog 5)", without numbers where they are not known; or nothing."""

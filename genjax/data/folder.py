@@ -3,22 +3,22 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from genjax import images
-from genjax.data.dataset import Dataset, Split, digest, hold_out
+from genjax.data import layout
+from genjax.data.dataset import Dataset, Split, Subset, digest, hold_out
+from genjax.data.listing import composed
 from genjax.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 class Folder(Split):
-    """Image files below `root`. Reading one decodes it, crops its central square and resizes it."""
+    """Image files. Reading one decodes it, crops its central square and resizes it."""
 
-    def __init__(self, name: str, root: Path, files: list[str], labels: np.ndarray, config_data):
+    def __init__(self, name: str, part: layout.Part, config_data):
         self.name = name
         self.max_corrupt = config_data.max_corrupt
-        self._root, self._files, self.labels = root, files, labels
+        self._root, self._files, self.labels = part.root, part.files, part.labels
         size = config_data.size
         # A folder may mix grey and colour files, so it is colour unless the config says grey.
         self.shape = (size, size, config_data.channels or 3)
@@ -29,7 +29,7 @@ class Folder(Split):
     def __getitem__(self, i: int) -> dict:
         size, _, channels = self.shape
         try:
-            picture = images.read(self._root / self._files[i], channels)
+            picture = images.read(os.path.join(self._root, self._files[i]), channels)
         except UserError as error:  # it was listed, so it is a broken link or lacks permission
             raise images.ImageError(str(error)) from None
         return {"image": images.crop_square(picture, size), "label": self.labels[i]}
@@ -39,85 +39,49 @@ class Folder(Split):
 
 
 def folder(path: str, config_data) -> Dataset:
-    """Opens the images below a folder, sorted by relative path.
+    """Opens the images below a folder, sorted by relative path (`layout.find` has the rules).
 
-    Where there is a sub-folder `train` it is the training split, and `test` beside it the test
-    split, and nothing else is read; without `test`, `data.test_fraction` is held out. Within a
-    split the first-level sub-folders, sorted, are the classes, unless images lie beside them: the
-    set is then unlabelled, and all sub-folders are read alike. Hidden files are left out; links to
-    directories are followed. `data.channels=0` means RGB.
+    Where the folder holds nothing out itself, `data.test_fraction` of it is held out.
+    `data.labels=none` reads all sub-folders of a split alike. `data.channels=0` means RGB.
 
     Raises:
-      UserError: no such folder, no images in it, `data.size` is not set, or a class of `test` is
-        not in `train`.
+      UserError: no such folder, no images in it, `data.size` is not set, a class of the held-out
+        images is not among those to train on, or sub-folders may mean two things.
     """
     name, root = f"folder:{images.shown(path)}", Path(os.path.expanduser(path))
     if not config_data.size:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
+    if config_data.labels not in ("folders", "none"):
+        raise UserError(f"data.labels={config_data.labels} must be folders or none")
     if not os.path.isdir(root):
-        raise UserError(f"{name}: there is no such folder{images.nearest_files(root)}")
-    names = ("train", "test") if (root / "train").is_dir() else ("",)
-    if names == ("",) and (root / "test").is_dir():
-        raise UserError(f"{name} has a sub-folder test but no train: name the other one train")
-    listed = [(root / n, _files(name, root / n)) for n in names if (root / n).is_dir()]
-    for place, files in listed:
-        if not files:
-            raise UserError(f"{name}: no images in {place} ({', '.join(SUFFIXES)})")
-    classes = _classes(listed[0][1])
-    labelled = [(place, files, _labels(place, files, classes)) for place, files in listed]
-    if len(labelled) == 1:
-        place, files, labels = labelled[0]
-        labelled = [
-            (place, [files[i] for i in part], labels[part])
-            for part in hold_out(labels, config_data.test_fraction, name)
-        ]
-    train, test = (Folder(name, *split, config_data) for split in labelled)
-    bits = digest(*(file for _, files, _ in labelled for file in files))
-    return Dataset(name, train, test, len(classes), train.shape, bits, tuple(classes))
+        raise UserError(f"{name}: {_no_folder(root)}")
+    found = layout.find(name, str(root), config_data.labels == "folders")
+    train = Folder(name, found.train, config_data)
+    if found.test:
+        splits = train, Folder(name, found.test, config_data)
+    else:
+        held_out = hold_out(train.labels, config_data.test_fraction, name)
+        splits = (Subset(train, part) for part in held_out)
+    classes = found.classes
+    return Dataset(name, *splits, len(classes), train.shape, _digest(found), classes, found.notes)
 
 
-def _files(name: str, root: Path) -> list[str]:
-    """The relative paths, with forward slashes, of all images below `root`, sorted.
-
-    A folder that several links lead to is read once, under the first of its paths in sorted order:
-    links to each other's folders would otherwise make more paths than can ever be walked.
-    """
-    found, ahead, known = [], [("", str(root))], set()
-    try:
-        while ahead:
-            prefix, folder = ahead.pop()
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in known:
-                continue
-            known.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                # Hidden ones are left out; among them macOS' "._*.jpg", which are no images.
-                entries = [entry for entry in entries if not entry.name.startswith(".")]
-            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
-                if os.path.isdir(entry.path):
-                    ahead.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.name.lower().endswith(SUFFIXES):
-                    found.append(prefix + entry.name)
-    except OSError as error:
-        raise UserError(
-            f"{name}: {images.shown(error.filename)} cannot be listed: {error.strerror}"
-        ) from None
-    return sorted(found)
+def _no_folder(path: Path) -> str:
+    """Why `path` is no folder, and what to name instead."""
+    if not os.path.isfile(path):
+        return f"there is no such folder{images.nearest_files(path)}"
+    if path.suffix.lower() in _ARCHIVES:
+        return "it is an archive: unpack it, and name the folder that comes out"
+    if path.suffix.lower() == ".npz":
+        return f"it is a file of arrays: data.name=npz:{images.shown(path)} reads it"
+    return f"it is a file: name the folder that it lies in, {images.shown(path.parent)}"
 
 
-def _classes(files: list[str]) -> list[str]:
-    if any("/" not in file for file in files):
-        return []
-    return sorted({file.split("/")[0] for file in files})
-
-
-def _labels(place: Path, files: list[str], classes: list[str]) -> np.ndarray:
-    if not classes:
-        return np.zeros(len(files), np.int32)
-    number = {name: i for i, name in enumerate(classes)}
-    unknown = sorted({file.split("/")[0] for file in files} - set(number))
-    if unknown:
-        raise UserError(
-            f"{place} has {unknown[0]}, which is no class of train: {', '.join(classes[:10])}"
-        )
-    return np.array([number[file.split("/")[0]] for file in files], np.int32)
+def _digest(found: layout.Layout) -> str:
+    """Of names and sizes of the files, wherever they lie."""
+    lines = []
+    for part in filter(None, (found.train, found.test)):
+        files = map(composed, part.files)
+        lines.append(f"{len(part.files)} files")
+        lines += [f"{file} {size}" for file, size in zip(files, part.sizes, strict=True)]
+    return digest(*lines)

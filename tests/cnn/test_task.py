@@ -51,3 +51,9 @@ def test_blocks_have_to_leave_a_pixel():
 def test_needs_labels():
     with pytest.raises(UserError, match="has no labels"):
         _build(classes=0)
+
+
+def test_one_class_is_refused():
+    """It would end at loss 0 and accuracy 1.0, having learned nothing."""
+    with pytest.raises(UserError, match=r"has one class only .*: a classifier needs two or more"):
+        _build(classes=1)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from PIL import Image
 
 from genjax.data import open_dataset
 from genjax.data.arrays import Arrays
@@ -12,7 +11,7 @@ from genjax.errors import UserError
 
 
 def config(name, **changes):
-    values = dict(name=name, size=0, channels=0, test_fraction=0.1, max_corrupt=0)
+    values = dict(name=name, size=0, channels=0, labels="folders", test_fraction=0.1, max_corrupt=0)
     return ConfigDict({**values, **changes})
 
 
@@ -170,63 +169,3 @@ def test_npz_that_is_no_npz(tmp_path):
     np.save(tmp_path / "b.npy", np.zeros(3))
     (tmp_path / "b.npy").rename(path)
     assert "a single array" in message()
-
-
-def fill(root, *names, size=(9, 7)):
-    for i, name in enumerate(names):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (i, 0, 0)).save(path)
-
-
-def folder(root, **changes):
-    return open_dataset(config(f"folder:{root}", **{"size": 4, "test_fraction": 0.0, **changes}))
-
-
-def files(split):
-    return [split.file(i) for i in range(len(split))]
-
-
-def test_folder_is_sorted_and_recursive(tmp_path):
-    fill(tmp_path, "b.PNG", "a.jpeg", "deep/er/c.tif", ".hidden.png", "deep/._d.png", "e.webp")
-    (tmp_path / "notes.txt").write_text("no picture")
-    data = folder(tmp_path)
-    assert files(data.train) == ["a.jpeg", "b.PNG", "deep/er/c.tif", "e.webp"]
-    assert (data.classes, data.shape, len(data.test)) == (0, (4, 4, 3), 0)
-    assert data.train[2]["image"].shape == (4, 4, 3) and data.train[2]["image"][0, 0, 0] == 2
-    assert folder(tmp_path, channels=1).train[0]["image"].shape == (4, 4, 1)
-
-
-def test_folder_classes_and_what_is_held_out(tmp_path):
-    fill(tmp_path, *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(10)))
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "cat" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    data = folder(tmp_path, test_fraction=0.2)
-    assert (data.classes, len(data.train), len(data.test)) == (2, 16, 4)
-    assert [int(data.test[i]["label"]) for i in range(4)] == [0, 0, 1, 1]
-    assert not set(files(data.train)) & set(files(data.test))
-
-
-def test_folder_train_and_test(tmp_path):
-    fill(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "test/b/4.png", "x.png")
-    data = folder(tmp_path, test_fraction=0.5)
-    assert (files(data.train), files(data.test)) == (["a/1.png", "b/2.png", "b/3.png"], ["b/4.png"])
-    assert (data.classes, data.test[0]["label"]) == (2, 1)
-    fill(tmp_path, "test/c/5.png")
-    with pytest.raises(UserError, match="has c, which is no class of train: a, b"):
-        folder(tmp_path)
-
-
-def test_folder_that_is_not_right(tmp_path):
-    with pytest.raises(UserError, match=r"such as :data=folder:.*,size=64"):
-        folder(tmp_path, size=0)
-    with pytest.raises(UserError, match="no such folder"):
-        folder(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no images in"):
-        folder(tmp_path)
-    fill(tmp_path, "test/1.png")
-    with pytest.raises(UserError, match="test but no train"):
-        folder(tmp_path)
-    fill(tmp_path, "one/1.png")
-    with pytest.raises(UserError, match="has one image"):
-        folder(tmp_path / "one", test_fraction=0.1)

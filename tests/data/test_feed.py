@@ -13,7 +13,9 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from genjax.data import evaluation_batches, open_dataset, open_feed, order, select
+from genjax.data import evaluation_batches, look_at, open_dataset, open_feed, order, select
+from genjax.data import feed as feed_lib
+from genjax.data.dataset import Subset
 from genjax.errors import UserError
 from tests.tiny import ROOT
 
@@ -22,7 +24,14 @@ ROWS = np.arange(BATCH)
 
 
 def config(root, **changes):
-    values = dict(name=f"folder:{root}", size=3, channels=0, test_fraction=0.0, max_corrupt=0)
+    values = dict(
+        name=f"folder:{root}",
+        size=3,
+        channels=0,
+        labels="folders",
+        test_fraction=0.0,
+        max_corrupt=0,
+    )
     feed = dict(placement="auto", resident_limit_mb=1, workers=0)
     return ConfigDict({**values, **feed, **changes})
 
@@ -122,7 +131,7 @@ def test_unreadable_files_are_counted_and_listed(root, placement, caplog):
         assert ".png" in message and "data.max_corrupt" in message and "\n" not in message
     for path in root.glob("*/*.png"):
         path.write_text("")
-    with pytest.raises(UserError, match="10 of 10 images cannot be read"):
+    with pytest.raises(UserError, match="none of the 10 images can be read: "):
         batches(root, 0, 3, placement=placement, max_corrupt=99)
 
 
@@ -172,6 +181,37 @@ def test_evaluation_sees_each_example_once(root):
     weights = np.concatenate([batch["weight"] for batch in evaluation_batches(split, BATCH, ROWS)])
     assert weights.tolist() == [1, 0, *[1] * 8, 0, 0]
     assert not list(evaluation_batches(open_dataset(config(root)).test, BATCH, ROWS))
+
+
+def test_held_out_examples_are_looked_at_before_the_first_step(root, caplog, monkeypatch):
+    split = open_dataset(config(root, max_corrupt=1)).train
+    look_at(split)
+    damage(root, "0/2.png")
+    look_at(split)
+    [message] = caplog.messages
+    assert "1 of 10 images cannot be read, the next in order stand in: 0/2.png" in message
+    damage(root, "1/9.png")
+    with pytest.raises(
+        UserError, match=r"2 of 10 images cannot be read .*allows 1\): 0/2.png, 1/9"
+    ):
+        look_at(split)
+    # Of many, some: here the first of each half, which are sound.
+    monkeypatch.setattr(feed_lib, "_LOOKED_AT", 2)
+    look_at(open_dataset(config(root)).train)
+    damage(root, "1/1.png")  # number 5, with which the second half begins
+    with pytest.raises(UserError, match="1 of 10 images cannot be read"):
+        look_at(open_dataset(config(root)).train)
+    look_at(open_dataset(config(root)).test)  # empty
+
+
+def test_none_that_can_be_read_is_not_measured_by_what_is_allowed(root):
+    """It said "1 of 1 images cannot be read (data.max_corrupt allows 10)"."""
+    damage(root, "0/2.png")
+    split = open_dataset(config(root, max_corrupt=10)).train
+    one = Subset(split, np.array([1]))
+    with pytest.raises(UserError, match=r"none of the 1 images can be read: 0/2\.png") as caught:
+        look_at(one)
+    assert "max_corrupt" not in str(caught.value)
 
 
 def test_placement(root):
