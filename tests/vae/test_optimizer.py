@@ -46,7 +46,7 @@ def test_digits_train_to_the_bits_of_plain_adam():
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_a_large_picture_trains(likelihood):
     """Bright pictures of 192 px in one batch, again and again: with Adam's plain rate, the KL
-    passes a million in the second step."""
+    is 544 in the second step, and the bound does not fall."""
     task = _build(f"likelihood={likelihood},binarize=grey,size=192")
     random = np.random.default_rng(0)
     image = jnp.asarray(random.integers(96, 256, (4, 192, 192, 1)), jnp.uint8)
@@ -58,5 +58,5 @@ def test_a_large_picture_trains(likelihood):
         state, metrics = step(state)
         found.append(metrics)
     assert all(np.isfinite(list(metrics.values())).all() for metrics in found)
-    assert max(float(metrics["kl"]) for metrics in found) < 1000
+    assert max(float(metrics["kl"]) for metrics in found) < 10
     assert found[-1]["negative_elbo"] < found[0]["negative_elbo"]
