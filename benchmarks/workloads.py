@@ -52,7 +52,7 @@ _SMOKE = {"parity": "", "suites": ("smoke",), **_ONCE}  # tiny, so that a test c
 _DCGAN = "--config=configs/dcgan.py"
 _DCGAN_32 = f"{_DCGAN}:size=32,width=64 --config.data.channels=3"
 _DCGAN_64 = f"{_DCGAN}:size=64,width=64 --config.data.channels=3"
-_SNGAN = "--config=configs/sngan.py:width=64 --config.data.channels=3"
+_SNGAN = "--config=configs/sngan.py:arch=chainer_gan_lib,width=64 --config.data.channels=3"
 _WGAN_GP = "--config=configs/wgan_gp.py:width=64 --config.data.channels=3"
 _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
 _CNN = "--config=configs/cnn.py"

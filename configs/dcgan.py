@@ -24,7 +24,7 @@ def get_config(arg: str = ""):
         batches of train.batch_size real images.
       generator_batch: how many times train.batch_size images the generator is updated on, of which
         the discriminator sees one batch.
-      dequantize: add noise of about one of 256 levels to real images.
+      dequantize: add noise of one of 256 levels to real images, and cut samples into levels again.
       optimizer: Adam's, for both networks; optimizer.linear_decay: the learning rate falls to 0
         over so many steps; 0 for a constant one.
       ema.half_life: of the generator's moving average, in images, train.batch_size a step;

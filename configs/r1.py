@@ -11,13 +11,14 @@ def get_config(arg: str = ""):
     """ARG: `data` (a data name), `size` (px a side, a power of two), `width`, `batch`, `steps`.
 
     The loss of the original GAN, one update of each network a step, no norms in the discriminator.
+    The networks are those of chainer-gan-lib (`genjax.gan.sngan`).
 
     Keys: those of configs/sngan.py; regularizer.weight is the paper's gamma.
     """
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=16, batch=32, steps=1500)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.model = {"name": "sngan", "latent": 100, "width": arg.width, "norm": "none"}
+    config.model = {"name": "chainer_gan_lib", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "non_saturating"
     config.regularizer = {"name": "r1", "weight": 10.0}
     config.n_dis = 1

@@ -2,23 +2,30 @@
 
 python main.py --config=configs/sngan.py
 python main.py --config=configs/sngan.py:data=tfds:cifar10,width=64,batch=128,steps=100000
+python main.py --config=configs/sngan.py:arch=chainer_gan_lib
 """
 
 from genjax import config as config_lib
 
 
 def get_config(arg: str = ""):
-    """ARG: `data` (a data name), `size` (px a side, a power of two), `width`, `batch`, `steps`.
+    """ARG: `arch` (sngan or chainer_gan_lib), `data` (a data name), `size` (px a side, a power of
+    two), `width`, `batch`, `steps`.
 
     Keys, beside those of configs/dcgan.py:
-      model.name: "sngan"; model.width: features of the layers beside the image, 64 in the paper,
-        whose batch is 128 and whose steps are 100,000.
+      model.name: "sngan", the discriminator of the paper's Table 3, or "chainer_gan_lib", that of
+        the authors' code, which has twice as many parameters (`genjax.gan.sngan`).
+      model.width: features of the layers beside the image, 64 in the paper, whose batch is 128 and
+        whose steps are 100,000.
       model.norm: of the discriminator's kernels: "spectral" or "none".
     """
-    arg = config_lib.parse_arg(arg, data="mnist", size=32, width=16, batch=32, steps=2000)
+    arg = config_lib.parse_arg(
+        arg, arch="sngan", data="mnist", size=32, width=16, batch=32, steps=2000
+    )
+    config_lib.choose("arch", arg.arch, dict.fromkeys(("sngan", "chainer_gan_lib")))
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.model = {"name": "sngan", "latent": 100, "width": arg.width, "norm": "spectral"}
+    config.model = {"name": arg.arch, "latent": 128, "width": arg.width, "norm": "spectral"}
     config.loss = "hinge"
     config.regularizer = {"name": "none", "weight": 0.0}
     config.n_dis = 1

@@ -3,6 +3,7 @@
 python main.py --config=configs/vae.py
 python main.py --config=configs/vae.py:arch=conv
 python main.py --config=configs/vae.py:data=npz:PATH,binarize=static --config.train.steps=6000
+python main.py --config=configs/vae.py:data=folder:PATH,size=192 --config.train.batch_size=16
 python main.py --config=configs/vae.py:arch=conv,data=tfds:cifar10,width=128,likelihood=gaussian
 """
 
@@ -19,7 +20,8 @@ def get_config(arg: str = ""):
       binarize: "static", "dynamic" or "grey" (`genjax.vae.binarize`).
       model.name: "mlp" (model.hidden: widths) or "conv" (model.width: the first layer's features);
         model.latent: the length of z.
-      optimizer.learning_rate: Adam's.
+      optimizer.learning_rate: Adam's; less for dense layers with more than 784 inputs, so that
+        pictures of any size train with the default (`genjax.vae.optimizer`).
     """
     arg = config_lib.parse_arg(
         arg, arch="mlp", data="mnist", size=0, likelihood="bernoulli", binarize="", width=16

@@ -11,8 +11,8 @@ from genjax import config as config_lib
 def get_config(arg: str = ""):
     """ARG: `data` (a data name), `size` (px a side, a power of two), `width`, `batch`, `steps`.
 
-    Five updates of the critic a step, each on a batch of its own. The networks are SNGAN's plain
-    ones without spectral norms, which the penalty replaces.
+    Five updates of the critic a step, each on a batch of its own. The networks are those of
+    chainer-gan-lib (`genjax.gan.sngan`), without spectral norms, which the penalty replaces.
 
     Keys: those of configs/sngan.py; regularizer.weight is the paper's lambda. The learning rate is
     for narrow networks and few steps; of wide ones it is 2e-4.
@@ -20,7 +20,7 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=8, batch=32, steps=1000)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.model = {"name": "sngan", "latent": 100, "width": arg.width, "norm": "none"}
+    config.model = {"name": "chainer_gan_lib", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "wasserstein"
     config.regularizer = {"name": "gradient_penalty", "weight": 10.0}
     config.n_dis = 5

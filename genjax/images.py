@@ -325,6 +325,24 @@ def to_uint8(image: jax.Array, low: int) -> jax.Array:
     return jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)
 
 
+def dequantize(image: jax.Array, noise: jax.Array) -> jax.Array:
+    """u8[...] and noise f32[...] in [0, 1) to f32[...] in [-1, 1]: (u + noise) / 128 - 1.
+
+    Traceable. Each of the 256 levels becomes an interval of 1/128, and together they fill what tanh
+    can reach. With noise beside `to_float`, white would lie beyond, and all be half a level bright.
+    """
+    return (image.astype(jnp.float32) + noise) / 128 - 1
+
+
+def quantize(image: jax.Array) -> jax.Array:
+    """float[...] in [-1, 1] to the u8[...] in whose interval it lies; the inverse of `dequantize`.
+
+    What lies outside is clipped. Traceable. NaN has no defined result.
+    """
+    levels = jnp.floor((image.astype(jnp.float32) + 1) * 128)
+    return jnp.clip(levels, 0, 255).astype(jnp.uint8)
+
+
 def _check_low(low: int) -> None:
     if low not in (-1, 0):
         raise ValueError(f"images are scaled to [-1, 1] or [0, 1], not to [{low}, 1]")

@@ -150,7 +150,8 @@ class _Loop:
             last = self.checkpoints.latest()
             good = f"checkpoint {last} is good" if last else "no checkpoint was written before"
             self._write_page(f"failed: {error}")
-            raise NonFiniteError(f"{error}; {good}: {self.workdir}; {self._remedy()}") from None
+            advice = _advice(self.config)
+            raise NonFiniteError(f"{error}; {good}: {self.workdir}; {advice}") from None
         finally:
             self.profile.close()
             if self.feed:
@@ -269,13 +270,6 @@ class _Loop:
             self._write_line(running.last_step, self._fetch(running))
         self._save(self.devices.to_global(self.state), {})
 
-    def _remedy(self) -> str:
-        """What to change where the numbers of a run are not finite."""
-        ways = ["a lower optimizer.learning_rate"]
-        if self.config.train.on_nonfinite != "skip":
-            ways.append("train.on_nonfinite=skip")
-        return f"go on with {' or with '.join(ways)}"
-
     def _fetch(self, chunk: _Chunk) -> dict[str, float]:
         """Waits for a chunk and gives its metrics to the meter.
 
@@ -343,6 +337,15 @@ def _write_outputs(run: runs.Run, state, workdir: epath.Path):
         if processes.is_first():
             for name, picture in run.task.outputs(state).items():
                 images.write(workdir / name, np.asarray(picture))
+
+
+def _advice(config: ConfigDict) -> str:
+    """What to try after a number that is not finite, for the end of a message."""
+    if config.optimizer.get("name") == "lbfgs":  # no rate, and a step that would only fail again
+        return "begin anew with smaller weights of the losses or with optimizer.name=adam"
+    otherwise = {"stop": "train.on_nonfinite=skip", "skip": "a higher train.max_skipped"}
+    rate = "go on with a lower optimizer.learning_rate"
+    return f"{rate} or with {otherwise[config.train.on_nonfinite]}"
 
 
 def _check_finite(state, step: int):

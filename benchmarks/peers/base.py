@@ -1,6 +1,6 @@
 """What every peer has: resident data, a loop, memory, and how a variant is applied."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -121,11 +121,18 @@ class Peer:
         """A module on the device, in the variant's type and memory format."""
         return module.to(self.device, self.variant.dtype, memory_format=self.layout)
 
-    def adam(self, *networks: str) -> torch.optim.Adam:
-        """An optimiser of networks, with the config's learning rate and moments."""
-        options = self.config.optimizer
+    def adam(self, *networks: str, shares: Mapping | None = None) -> torch.optim.Adam:
+        """An optimiser of networks, with the config's learning rate and moments.
+
+        Args:
+          shares: {parameter: its share of the learning rate}; 1 for those that are not named.
+        """
+        options, groups = self.config.optimizer, {}
+        for name in networks:
+            for parameter in self.networks[name].parameters():
+                groups.setdefault((shares or {}).get(parameter, 1.0), []).append(parameter)
         return torch.optim.Adam(
-            [parameter for name in networks for parameter in self.networks[name].parameters()],
+            [{"params": group, "share": share} for share, group in groups.items()],
             lr=options.learning_rate,
             betas=(options.get("b1", 0.9), options.get("b2", 0.999)),
             fused=True,
@@ -134,7 +141,8 @@ class Peer:
     def descend(self, name: str, share: float = 1.0) -> None:
         """An update at a share of the config's learning rate."""
         optimizer = self.optimizers[name]
-        optimizer.param_groups[0]["lr"] = self.config.optimizer.learning_rate * share
+        for group in optimizer.param_groups:
+            group["lr"] = self.config.optimizer.learning_rate * share * group["share"]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

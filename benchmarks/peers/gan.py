@@ -35,7 +35,7 @@ def _dcgan(model, shape) -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(*generator, Float(), nn.Tanh()), nn.Sequential(*discriminator)
 
 
-def _sngan(model, shape) -> tuple[nn.Module, nn.Module]:
+def _sngan(model, shape, doubles_early: bool = False) -> tuple[nn.Module, nn.Module]:
     size, _, channels = shape
     features = [model.width << level for level in range(size.bit_length() - 2)]
     smallest, spectral = (features[-1], 4, 4), model.norm == "spectral"
@@ -46,14 +46,19 @@ def _sngan(model, shape) -> tuple[nn.Module, nn.Module]:
     layer = partial(Conv, bias=True, spectral=spectral)
     discriminator = [layer(channels, features[0], 3, 1, 1), relu(0.1)]
     for inputs, outputs in itertools.pairwise(features):
-        discriminator += [layer(inputs, outputs, 4, 2, 1), relu(0.1)]
-        discriminator += [layer(outputs, outputs, 3, 1, 1), relu(0.1)]
+        halved = outputs if doubles_early else inputs
+        discriminator += [layer(inputs, halved, 4, 2, 1), relu(0.1)]
+        discriminator += [layer(halved, outputs, 3, 1, 1), relu(0.1)]
     discriminator += [FromPicture(smallest, 1, spectral), Float(), nn.Flatten(0)]
     return nn.Sequential(*generator), nn.Sequential(*discriminator)
 
 
 # Each makes (generator, discriminator) for images of a shape (H, W, C).
-NETWORKS = {"dcgan": _dcgan, "sngan": _sngan}
+NETWORKS = {
+    "dcgan": _dcgan,
+    "sngan": _sngan,
+    "chainer_gan_lib": partial(_sngan, doubles_early=True),
+}
 
 
 class Peer(base.Peer):
@@ -90,7 +95,7 @@ class Peer(base.Peer):
         """{name: loss} on as many real images as generated ones; their sum is minimised."""
         real = self.to_float(image)
         if self.config.dequantize:
-            real = real + noise["uniform"] / 128
+            real = (image.to(self.variant.dtype) + noise["uniform"]) / 128 - 1
         if self._mixes:
             on_real, on_fake = self.discriminator(real), self.discriminator(fake)
         else:  # no example knows of another, so that one pass does for both batches
@@ -189,6 +194,13 @@ class Peer(base.Peer):
         """The share of the learning rate that is left after so many rounds."""
         end = self.config.optimizer.linear_decay
         return 1 - min(rounds / end, 1) if end else 1
+
+    def to_uint8(self, image):
+        """Pictures [B, C, H, W] in [-1, 1] as u8[B, H, W, C]: `genjax.gan.round.to_pictures`."""
+        if not self.config.dequantize:
+            return super().to_uint8(image)
+        levels = image.float().add_(1).mul_(128).floor_().clamp_(0, 255)
+        return base.to_numpy(levels.to(torch.uint8))
 
     def _pictures(self, n: int):
         return self._sample(self.random(torch.randn, n, self.config.model.latent))

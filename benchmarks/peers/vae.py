@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
 from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
+from genjax.vae.optimizer import rate_share
 
 
 def _mlp(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
@@ -56,9 +57,23 @@ class Peer(base.Peer):
         own = {"log_sigma": nn.Parameter(torch.tensor(0.0))} if self.is_gaussian else {}
         self.likelihood = self.place(nn.ParameterDict(own))
         self.networks = {name: getattr(self, name) for name in ("encoder", "decoder", "likelihood")}
-        self.optimizers = {"all": self.adam(*self.networks)}
+        self.optimizers = {"all": self.adam(*self.networks, shares=self._shares())}
         self._loss = self.compiled(self._negative_elbo)
         self._decode = self.compiled(self._means)
+
+    def _shares(self) -> dict[nn.Parameter, float]:
+        """The rates of dense layers, which `genjax.vae.optimizer` divides by their inputs."""
+        inputs = {
+            nn.Linear: lambda weight: weight.shape[1],
+            FromPicture: lambda weight: weight[0].numel(),
+            ToPicture: len,
+        }
+        layers = [module for x in (self.encoder, self.decoder) for module in x.modules()]
+        return {
+            layer.weight: rate_share((inputs[type(layer)](layer.weight), 1))
+            for layer in layers
+            if type(layer) in inputs
+        }
 
     def _negative_elbo(self, image, noise):
         """The negative ELBO and its two terms, means over the batch in nats."""

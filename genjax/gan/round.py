@@ -176,13 +176,17 @@ def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key)
 def preprocess_real(config: ConfigDict, image, key, axis_name: str | None = None):
     """Real images as the discriminator sees them: u8[B, H, W, C] -> f32[B, H, W, C] in [-1, 1].
 
-    With `dequantize`, noise from U(0, 1/128) is added, as in the code of SNGAN's authors: about the
-    distance between two of the 256 levels.
+    With `dequantize`, noise of one of the 256 levels is added (`images.dequantize`), as in the code
+    of SNGAN's authors.
     """
-    real = images.to_float(image, low=-1)
     if not config.dequantize:
-        return real
-    return real + rng.uniform(key, len(real), real.shape[1:], axis_name) / 128
+        return images.to_float(image, low=-1)
+    return images.dequantize(image, rng.uniform(key, len(image), image.shape[1:], axis_name))
+
+
+def to_pictures(config: ConfigDict, generated):
+    """Generated images f32[B, H, W, C] in [-1, 1] as u8; the inverse of `preprocess_real`."""
+    return images.quantize(generated) if config.dequantize else images.to_uint8(generated, low=-1)
 
 
 def _earlier_updates(gan: Gan, state: GanState, real, label, key):

@@ -1,10 +1,12 @@
 """SNGAN's plain convolutional networks: Miyato et al. 2018 (arXiv:1802.05957), Table 3.
 
-At 32 px and `width` 64, layers have the sizes of the authors' code, pfnet-research/chainer-gan-lib.
-Its discriminator doubles the features in the 4 x 4 convolutions of stride 2, that of Table 3 in the
-3 x 3 ones that follow. Each halving or doubling of the image size removes or adds one level: one
-transposed convolution in the generator, one such pair of convolutions in the discriminator. Neither
-network uses the labels.
+There are two discriminators. That of Table 3 (`networks`) doubles the features in its 3 x 3
+convolutions and keeps them in the 4 x 4 ones of stride 2 before: 2,935,873 parameters at 32 px in
+colour and `width` 64. That of the authors' code, pfnet-research/chainer-gan-lib
+(`chainer_gan_lib_networks`), doubles them in the 4 x 4 ones already: 5,860,865. The generator is
+the same, 128 latents in both. Each halving or doubling of the image size removes or adds one level:
+one transposed convolution in the generator, one such pair of convolutions in the discriminator.
+Neither network uses the labels.
 """
 
 from functools import partial
@@ -25,20 +27,30 @@ _NORMAL = nn.initializers.normal(0.02)
 _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
 
 
-def networks(model, shape: tuple[int, int, int], axis_name=None, dtype=jnp.float32):
-    """(Generator, Discriminator) for images of `shape` (H, W, C).
+def networks(model, shape: tuple[int, int, int], **common):
+    """(Generator, Discriminator) of Table 3 for images of `shape` (H, W, C).
 
     Args:
       model: of the config; `width` and `norm` are read.
+      common: `axis_name` and `dtype`.
 
     Raises:
       UserError: the images are not squares of 8, 16, 32, 64 … px, or `model.norm` is unknown.
     """
+    return _networks(model, shape, False, **common)
+
+
+def chainer_gan_lib_networks(model, shape: tuple[int, int, int], **common):
+    """As `networks`, with the discriminator of the authors' code."""
+    return _networks(model, shape, True, **common)
+
+
+def _networks(model, shape, doubles_early, axis_name=None, dtype=jnp.float32):
     size, channels = check_square("SNGAN", shape)
     choose("model.norm", model.norm, _NORMS)
     return (
         Generator(size, channels, model.width, axis_name, dtype),
-        Discriminator(size, model.width, model.norm, dtype),
+        Discriminator(size, model.width, model.norm, doubles_early, dtype),
     )
 
 
@@ -88,11 +100,14 @@ class Discriminator(nn.Module):
       size: a power of two, at least 8 px.
       width: features of the first layer; doubled at each halving of the size.
       norm: of the kernels: "spectral", or "none" for gradient penalties (WGAN-GP, R1).
+      doubles_early: whether the 4 x 4 convolution that halves the size doubles the features, or the
+        3 x 3 one that follows it.
     """
 
     size: int
     width: int
     norm: str
+    doubles_early: bool
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -102,7 +117,8 @@ class Discriminator(nn.Module):
         x = nn.leaky_relu(Conv(self.width, 3, padding=1, **common)(x), 0.1)
         for level in range(1, _levels(self.size) + 1):
             features = self.width << level
-            x = nn.leaky_relu(Conv(features, 4, stride=2, padding=1, **common)(x), 0.1)
+            halved = features if self.doubles_early else features // 2
+            x = nn.leaky_relu(Conv(halved, 4, stride=2, padding=1, **common)(x), 0.1)
             x = nn.leaky_relu(Conv(features, 3, padding=1, **common)(x), 0.1)
         logits = Dense(1, **common)(x.reshape(x.shape[0], -1))
         return logits.astype(jnp.float32).reshape(-1)

@@ -6,18 +6,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genjax import images, rng
+from genjax import rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
-from genjax.gan.round import Gan, GanState, preprocess_real, train_step
+from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_step
 from genjax.nn import check_lasts, compute_type
 from genjax.task import Inputs, Task
 
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
-NETWORKS = {"dcgan": dcgan.networks, "sngan": sngan.networks}
+NETWORKS = {
+    "dcgan": dcgan.networks,
+    "sngan": sngan.networks,
+    "chainer_gan_lib": sngan.chainer_gan_lib_networks,
+}
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -106,7 +110,7 @@ def build(config, inputs: Inputs) -> Task:
 
     def sample(state, key, index):
         label = index % max(1, inputs.dataset.classes)  # classes in turn
-        return images.to_uint8(generate(state, key, label, index), low=-1)
+        return to_pictures(config, generate(state, key, label, index))
 
     return Task(
         init,

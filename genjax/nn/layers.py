@@ -1,6 +1,7 @@
 """Linen layers under their usual names, built on `genjax.nn.conv`, with padding in pixels."""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -94,7 +95,9 @@ class BatchNorm(nn.Module):
 
     The statistics are those of the global batch: averaged over the axis `axis_name` where each
     device sees its own shard, and by the compiler where `jit` shards the batch. `train=False` uses
-    the running averages.
+    the running averages: of the means, and of the variances with divisor n, as in Linen and
+    TensorFlow. PyTorch's running variance has the divisor n - 1, which is larger by 1/n, one in
+    1,024 for 64 pictures of 4 x 4 pixels.
 
     Attributes:
       momentum: weight of the old running average; 0.9 is PyTorch's 0.1.
@@ -120,9 +123,8 @@ class BatchNorm(nn.Module):
         # layer assemble both from many arrays; XLA would fuse that into every sum and repeat it.
         x = _materialise(x).astype(jnp.float32)
         if train:
-            n = x.size // x.shape[-1]
-            moments = pmean((total(x) / n, total(jnp.square(x)) / n), self.axis_name)
-            found = {"mean": moments[0], "var": nn.relu(moments[1] - jnp.square(moments[0]))}
+            mean, variance = _moments(x, self.axis_name)
+            found = {"mean": mean, "var": variance}
             if not self.is_initializing():
                 for name, variable in running.items():
                     kept = self.momentum * variable.value
@@ -132,6 +134,36 @@ class BatchNorm(nn.Module):
         scale *= jax.lax.rsqrt(found["var"] + self.epsilon)
         y = x * spread(scale, x.shape) + spread(bias - found["mean"] * scale, x.shape)
         return _materialise_gradient(y.astype(self.dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _moments(x, axis_name: str | None):
+    """Mean and variance f32[C] (divisor n) over all axes of x f32[..., C] but the last.
+
+    The variance is the mean square of the distance from the mean. The mean of squares less the
+    square of the mean would lose it where |mean| is a hundred times the deviation, and takes as
+    long: both read x twice. The gradient is written out, as that of a variance with respect to its
+    mean, which is zero, would cost another sum over x.
+    """
+    n = x.size // x.shape[-1]
+    mean = pmean(total(x) / n, axis_name)
+    variance = pmean(total(jnp.square(x - spread(mean, x.shape))) / n, axis_name)
+    return mean, variance
+
+
+def _moments_forward(x, axis_name):
+    mean, variance = _moments.fun(x, axis_name)  # differentiable once more, for second derivatives
+    return (mean, variance), (x, mean)
+
+
+def _moments_backward(axis_name, saved, g):
+    x, mean = saved
+    n = x.size // x.shape[-1]
+    of_mean, of_variance = (spread(each / n, x.shape) for each in pmean(g, axis_name))
+    return (of_mean + 2 * of_variance * (x - spread(mean, x.shape)),)
+
+
+_moments.defvjp(_moments_forward, _moments_backward)
 
 
 def _materialise(x):

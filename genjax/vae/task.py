@@ -18,6 +18,7 @@ from genjax.vae import conv, mlp
 from genjax.vae.binarize import BINARIZE
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
+from genjax.vae.optimizer import adam
 
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (encoder, decoder)}
 NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
@@ -58,7 +59,7 @@ def build(config, inputs: Inputs) -> Task:
     prepare = choose("binarize", config.binarize, BINARIZE)
     if config.binarize != "grey" and not likelihood.binary:
         raise UserError(f"likelihood={config.likelihood!r} is of grey levels: set binarize=grey")
-    optimizer = optax.adam(config.optimizer.learning_rate)
+    optimizer = adam(config.optimizer.learning_rate)
 
     def init(key, constants):
         encoder, decoder = make()

@@ -97,7 +97,7 @@ def test_the_penalty_is_in_the_gradient_and_in_float32():
     metrics = jax.jit(lambda: task.step(state, {"image": _image(8), "label": LABEL}, KEY, None))()[
         1
     ]
-    _, critic = sngan.networks(config.model, (8, 8, 1))
+    _, critic = sngan.chainer_gan_lib_networks(config.model, (8, 8, 1))
 
     def logits(x):
         return critic.apply(state.discriminator, x, LABEL, train=True).sum()
@@ -134,10 +134,21 @@ def test_both_learning_rates_are_0_at_the_same_step():
 
 def test_dequantised_images():
     config = tiny("sngan", **{"dequantize": True})
-    noise = gan_round.preprocess_real(config, _image(4), KEY) - images.to_float(_image(4), -1)
+    seen = gan_round.preprocess_real(config, _image(4), KEY)
+    noise = seen - (np.float32(_image(4)) / 128 - 1)
     assert noise.min() > -1e-6 and noise.max() <= 1 / 128 + 1e-6
     np.testing.assert_allclose(noise.mean(), 1 / 256, rtol=0.1)
     np.testing.assert_allclose(noise.std(), 1 / 128 / np.sqrt(12), rtol=0.1)
+    # The way back is exact, and nothing lies beyond what the generator's tanh can make.
+    np.testing.assert_array_equal(gan_round.to_pictures(config, seen), _image(4))
+    white = jnp.full((4, 8, 8, 1), 255, jnp.uint8)
+    assert gan_round.preprocess_real(config, white, KEY).max() <= 1
+
+
+def test_pictures_of_a_run_without_dequantised_images():
+    config = tiny("dcgan")
+    there = gan_round.preprocess_real(config, _image(4), KEY)
+    np.testing.assert_array_equal(gan_round.to_pictures(config, there), _image(4))
 
 
 def test_devices_average_the_gradients_of_each_update():

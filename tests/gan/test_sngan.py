@@ -8,28 +8,44 @@ from genjax.errors import UserError
 from genjax.gan import sngan
 from genjax.nn.spectral_norm import COLLECTION
 
+LAYOUTS = {"sngan": sngan.networks, "chainer_gan_lib": sngan.chainer_gan_lib_networks}
 
-def _networks(width, size, channels=1, norm="spectral"):
-    return sngan.networks(ConfigDict({"width": width, "norm": norm}), (size, size, channels))
+
+def _networks(width, size, channels=1, norm="spectral", layout="sngan"):
+    model = ConfigDict({"width": width, "norm": norm})
+    return LAYOUTS[layout](model, (size, size, channels))
 
 
 def _shapes(module, *arguments):
     return jax.eval_shape(lambda: module.init(jax.random.key(0), *arguments, train=True))
 
 
-def test_parameter_counts_of_the_paper():
-    """At 32 px and width 64, layer by layer; each BatchNorm has two numbers a feature."""
-    generator, discriminator = _networks(64, 32, 3)
-    g = _shapes(generator, jnp.zeros((1, 100)))
+@pytest.mark.parametrize(
+    ("layout", "halved", "count"),
+    [("sngan", (64, 128, 256), 2_935_873), ("chainer_gan_lib", (128, 256, 512), 5_860_865)],
+)
+def test_parameter_counts_of_the_paper_and_of_its_code(layout, halved, count):
+    """At 32 px and width 64, layer by layer; each BatchNorm has two numbers a feature.
+
+    Args:
+      halved: the features of the 4 x 4 layers.
+      count: the discriminator's parameters.
+    """
+    generator, discriminator = _networks(64, 32, 3, layout=layout)
+    g = _shapes(generator, jnp.zeros((1, 128)))
     d = _shapes(discriminator, jnp.zeros((1, 32, 32, 3)))
-    dense = 100 * 4 * 4 * 512 + 2 * 512
+    dense = 128 * 4 * 4 * 512 + 2 * 512
     doublings = 16 * (512 * 256 + 256 * 128 + 128 * 64) + 2 * (256 + 128 + 64)
     pixels = 9 * 64 * 3 + 3
     assert parameter_overview.count_parameters(g["params"]) == dense + doublings + pixels
     first = 9 * 3 * 64 + 64
-    pairs = sum(16 * c * 2 * c + 2 * c + 9 * (2 * c) ** 2 + 2 * c for c in (64, 128, 256))
+    features = (64, 128, 256)
+    pairs = sum(
+        16 * c * h + h + 9 * h * 2 * c + 2 * c for c, h in zip(features, halved, strict=True)
+    )
     last = 4 * 4 * 512 + 1
-    assert parameter_overview.count_parameters(d["params"]) == first + pairs + last
+    found = parameter_overview.count_parameters(d["params"])
+    assert found == first + pairs + last == count
 
 
 @pytest.mark.parametrize("size", [8, 16])

@@ -87,6 +87,39 @@ def test_batch_norm_equals_linen_to_the_second_derivative(shape, spelled_out, mo
         np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()))
 
 
+@pytest.mark.parametrize("axis_name", [None, "data"])
+@pytest.mark.parametrize("ratio", [100, 1000])
+def test_batch_norm_of_a_mean_far_above_the_deviation(ratio, axis_name):
+    """Output and gradient against float64. In one pass, at 1,000, they are off by a half."""
+    x = jnp.float32(np.float64(_normal(8, 4, 4, 2)) + ratio)
+    weight = _normal(8, 4, 4, 2)[::-1]
+    variables = {
+        "params": {"scale": jnp.ones(2), "bias": jnp.zeros(2)},
+        "batch_stats": {"mean": jnp.zeros(2), "var": jnp.ones(2)},
+    }
+    norm = BatchNorm(axis_name=axis_name)
+
+    def ours(x):
+        return norm.apply(variables, x, True, mutable=["batch_stats"])[0]
+
+    def slopes(x, weight):
+        return jax.grad(lambda x: jnp.sum(ours(x) * weight))(x)
+
+    def both(x, weight):
+        return ours(x), slopes(x, weight)
+
+    if axis_name:  # two devices with four pictures each
+        x, weight = x.reshape(2, 4, 4, 4, 2), weight.reshape(2, 4, 4, 4, 2)
+        both = jax.vmap(both, axis_name="data")
+    y, slope = (np.reshape(a, (-1, 2)) for a in both(x, weight))
+    x, weight = (np.float64(a).reshape(-1, 2) for a in (x, weight))
+    scale = 1 / np.sqrt(x.var(0) + 1e-5)
+    expected = (x - x.mean(0)) * scale
+    np.testing.assert_allclose(y, expected, atol=5e-4)
+    pulled = weight - weight.mean(0) - expected * (weight * expected).mean(0)
+    np.testing.assert_allclose(slope, scale * pulled, atol=2e-3)
+
+
 def test_batch_norm_over_a_mapped_axis_is_that_of_the_whole_batch():
     x = _normal(8, 3)
     variables = BatchNorm().init(jax.random.key(0), x, True)
