@@ -215,6 +215,8 @@ def check(config: ConfigDict):
                 raise UserError(f"{key}={value} has to be less than 2**32")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
+    if "data" in config:
+        choose("data.changed", config.data.changed, dict.fromkeys(("refuse", "accept")))
     choose("sample.format", config.sample.format, dict.fromkeys(("npz", "png")))
 
 

@@ -93,8 +93,8 @@ def test_a_task_without_scores_says_so(finished, tmp_path, monkeypatch):
     workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
     opened = runs.open_trained
 
-    def without(config, workdir):
-        trained = opened(config, workdir)
+    def without(*arguments):
+        trained = opened(*arguments)
         run = trained.run._replace(task=trained.run.task._replace(evaluate=None))
         return trained._replace(run=run)
 

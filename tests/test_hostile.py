@@ -279,9 +279,9 @@ def test_folders_in_folders_deeper_than_python_recurses(tmp_path, monkeypatch):
 
 
 def test_folders_that_are_none():
-    refused("there is no such folder", open_dataset, data_config("folder:~nobody-here/x"))
+    refused("is nobody's home folder", open_dataset, data_config("folder:~nobody-here/x"))
     refused("there is no such folder", open_dataset, data_config("folder:" + "a" * 300))
-    refused("does not exist", open_dataset, data_config("npz:~nobody-here/x"))
+    refused("is nobody's home folder", open_dataset, data_config("npz:~nobody-here/x"))
     refused("there is no such folder", open_dataset, data_config("folder:a\0b"))
 
 

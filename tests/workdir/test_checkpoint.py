@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from genjax.errors import UserError
-from genjax.workdir import Checkpoints, restore, restore_arrays
+from genjax.workdir import Checkpoints, restore, restore_arrays, saved_steps
 from genjax.workdir.checkpoint import DAMAGED_FOLDER
 
 
@@ -203,11 +203,13 @@ def test_no_whole_checkpoint_is_an_error_and_nothing_is_moved(folder):
             kept.save(step, _state(step), {}, {})
     for path in folder.glob("*/state/manifest.ocdbt"):
         path.unlink()
-    for attempt in (Checkpoints(folder.parent).restore, functools.partial(restore, folder.parent)):
+    steps = saved_steps(folder.parent)
+    only_looks = functools.partial(restore, folder.parent, steps)
+    for attempt in (Checkpoints(folder.parent).restore, only_looks):
         with pytest.raises(UserError, match=r"no checkpoint .* can be used: 2 \(.*; 1 \("):
             attempt(_abstract(_state()), _fail)
     with pytest.raises(UserError, match="no checkpoint"):
-        restore_arrays(folder.parent, ("network",))
+        restore_arrays(folder.parent, saved_steps(folder.parent), ("network",))
     assert _steps(folder) == [1, 2]
 
 
@@ -218,9 +220,10 @@ def test_who_only_looks_moves_nothing(folder):
             kept.save(step, _large(step), {}, {})
     (data,) = (folder / "2").glob("state/ocdbt.process_0/d/*")
     _flip(data)
-    assert restore(folder.parent, _abstract(_large(0)), told.append).step == 1
+    steps = saved_steps(folder.parent)
+    assert restore(folder.parent, steps, _abstract(_large(0)), told.append).step == 1
     assert "checkpoint 2 is damaged (1 of 3 arrays are not what was saved: large" in told[0]
-    np.testing.assert_array_equal(restore_arrays(folder.parent, ("network",))["network"]["w"], 1)
+    np.testing.assert_array_equal(restore_arrays(folder.parent, saved_steps(folder.parent), ("network",))["network"]["w"], 1)
     assert _steps(folder) == [1, 2]
 
 
@@ -244,7 +247,7 @@ def test_restore_arrays_gives_the_named_parts_as_numpy(folder):
     with Checkpoints(folder.parent) as kept:
         kept.save(1, _state(1), {}, {})
         kept.save(2, _state(2), {}, {})
-    arrays = restore_arrays(folder.parent, ("network",))
+    arrays = restore_arrays(folder.parent, saved_steps(folder.parent), ("network",))
     assert list(arrays) == ["network"]
     assert isinstance(arrays["network"]["w"], np.ndarray)
     np.testing.assert_array_equal(arrays["network"]["w"], [2, 2, 2])
@@ -253,11 +256,11 @@ def test_restore_arrays_gives_the_named_parts_as_numpy(folder):
 def test_restore_arrays_says_what_is_missing(folder):
     workdir = folder.parent
     with pytest.raises(UserError, match="has no checkpoints"):
-        restore_arrays(workdir, ("network",))
+        restore_arrays(workdir, saved_steps(workdir), ("network",))
     folder.mkdir()
     with pytest.raises(UserError, match="has no checkpoints"):
-        restore_arrays(workdir, ("network",))
+        restore_arrays(workdir, saved_steps(workdir), ("network",))
     with Checkpoints(folder.parent) as kept:
         kept.save(1, _state(1), {}, {})
     with pytest.raises(UserError, match="has no generator or average"):
-        restore_arrays(workdir, ("network", "generator", "average"))
+        restore_arrays(workdir, saved_steps(workdir), ("network", "generator", "average"))

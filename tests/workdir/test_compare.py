@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import pytest
 from etils import epath
 
-from genjax import config as config_lib
-from genjax.workdir import Checkpoints, compare, hold
+from genjax.workdir import Checkpoints, compare, config_file, hold
 from tests.tiny import ROOT, STEPS, tiny
 
 MADE_BY = {"jax": "1.0", "devices": "1 x cpu (cpu)", "XLA_FLAGS": ""}
@@ -33,7 +32,7 @@ def workdir(tmp_path):
     def make(name: str, metrics=LINES, states=None, made_by=MADE_BY, **config) -> epath.Path:
         folder = epath.Path(tmp_path) / name
         folder.mkdir()
-        config_lib.save(tiny("vae", **config), folder)
+        config_file.save(tiny("vae", **config), folder)
         lines = [{"step": s, "images": 8 * s, "seconds": len(name)} | x for s, x in metrics.items()]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
         states = {10: _state(), 20: _state()} if states is None else states
