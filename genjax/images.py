@@ -176,7 +176,7 @@ def _decode(contents: bytes, path: Path, channels: int, white: int | None) -> np
         reason = "is not an image in a known format; use PNG or JPEG"
         if not contents:
             reason = "is empty (0 bytes)"
-        elif contents[4:11] in (b"ftyphei", b"ftypmif"):
+        elif contents[4:11] in (b"ftyphei", b"ftypmif") and "HEIF" not in _FORMATS:
             reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
         raise ImageError(f"{shown(path)} {reason}") from None
     except _DECODE_ERRORS as error:

@@ -56,8 +56,6 @@ def folder(path: str, config_data) -> Dataset:
     name, root = f"folder:{images.shown(path)}", Path(os.path.expanduser(path))
     if not config_data.size:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
-    if config_data.labels not in ("folders", "none"):
-        raise UserError(f"data.labels={config_data.labels} must be folders or none")
     if not os.path.isdir(root):
         raise UserError(f"{name}: {_no_folder(root)}")
     found = layout.find(name, str(root), config_data.labels == "folders")
