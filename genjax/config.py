@@ -40,6 +40,8 @@ _RANGES = (
 )
 
 
+_HEIGHT_BY_WIDTH = re.compile(r"\(?\s*\d+\s*[x*,:]\s*\d+\s*\)?", re.IGNORECASE)
+
 # What messages call the types of values; a config's tuples are lists in JSON.
 _KINDS = {
     bool: "true or false",
@@ -303,7 +305,14 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
             if isinstance(new, list) and not all(isinstance(x, type(old[0])) for x in new if old):
                 raise TypeError
         except (flags.Error, TypeError, ValueError):
-            raise UserError(f"{what} {key}={text!r} is not {_KINDS[type(old)]}") from None
+            why = f"is not {_KINDS[type(old)]}"
+            if key.rpartition(".")[2] == "size" and _HEIGHT_BY_WIDTH.fullmatch(text):
+                why = (
+                    "is two numbers, where one is needed: no network takes other pictures than"
+                    " squares, which are cut out of their middle; of a style run, size is the"
+                    " longer side, and the picture keeps its shape"
+                )
+            raise UserError(f"{what} {key}={text!r} {why}") from None
         config = values.config
     return config
 

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from genjax import colour
 from genjax.errors import UserError, advice
 from genjax.files import write_atomically
 
@@ -94,15 +95,17 @@ class ImageError(UserError):
     """A file exists but holds no picture that can be used."""
 
 
-def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+def read(path: str | os.PathLike, channels: int = 3, white: int | None = None) -> np.ndarray:
     """Reads a picture as u8[H, W, channels].
 
-    The EXIF orientation is applied, transparency is laid over white, 16-bit values are scaled to
-    8 bits, float values are taken to lie in [0, 1], and the first frame of an animation is used.
+    The EXIF orientation is applied, colours are brought from an embedded ICC profile to sRGB,
+    transparency is laid over white, 16-bit values are scaled to 8 bits, float values are taken to
+    lie in [0, 1], and the first frame of an animation is used.
 
     Args:
       path: a file in one of the formats of `_FORMATS`, whatever its suffix.
       channels: 3 for RGB, 1 for luminance (ITU-R 601).
+      white: the value of 16-bit pictures that becomes 255; None for 65535.
 
     Raises:
       ImageError: the file is no picture, is cut off or damaged, has no pixels or too many, or is
@@ -110,7 +113,16 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
       UserError: there is no such file, or it may not be read.
     """
     path = Path(path)
-    return _decode(_contents(path), path, channels)
+    return _decode(_contents(path), path, channels, white)
+
+
+def largest_value(path: str | os.PathLike) -> int | None:
+    """The largest value in a picture of 16 bits; None for one of 8 bits, or that is unreadable."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return colour.largest_value(image)
+    except (Image.DecompressionBombError, *_DECODE_ERRORS):
+        return None
 
 
 def is_picture(path: str | os.PathLike) -> bool:
@@ -150,22 +162,21 @@ def _contents(path: Path) -> bytes:
         raise UserError(f"{shown(path)} is no name of a file: {error}") from None
 
 
-def _decode(contents: bytes, path: Path, channels: int) -> np.ndarray:
+def _decode(contents: bytes, path: Path, channels: int, white: int | None) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(contents), formats=_FORMATS) as image:
             if 0 in image.size:
                 raise ImageError(f"{shown(path)} has no pixels: {image.width} x {image.height}")
             if too_many := _too_many(*image.size):
                 raise ImageError(f"{shown(path)} has {too_many}: make it smaller")
-            flat = _over_white(_eight_bits(ImageOps.exif_transpose(image)))
-            flat = flat.convert("L" if channels == 1 else "RGB")
+            flat = colour.plain(image, white).convert("L" if channels == 1 else "RGB")
     except Image.DecompressionBombError as error:
         raise ImageError(f"{shown(path)} is too large: {error}") from None
     except UnidentifiedImageError:
         reason = "is not an image in a known format; use PNG or JPEG"
         if not contents:
             reason = "is empty (0 bytes)"
-        elif contents[4:11] in (b"ftyphei", b"ftypmif"):
+        elif contents[4:11] in (b"ftyphei", b"ftypmif") and "HEIF" not in _FORMATS:
             reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
         raise ImageError(f"{shown(path)} {reason}") from None
     except _DECODE_ERRORS as error:
@@ -178,28 +189,6 @@ def _too_many(width: int, height: int) -> str:
     """ "9 pixels, more than the limit of 8", or nothing where there are not too many."""
     pixels, limit = width * height, Image.MAX_IMAGE_PIXELS
     return f"{pixels} pixels, more than the limit of {limit}" if pixels > limit else ""
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scales the modes with more than 8 bits, which `convert` would clip."""
-    if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
-        return image
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    # Mode I has pictures of 16-bit files too. For true 32-bit integers nobody knows what is white.
-    white = 1.0 if image.mode == "F" else 65535.0
-    if not (low >= 0 and high <= white):  # also true of NaN
-        raise ValueError(
-            f"its values lie in [{low}, {high}] where [0, {white:g}] is needed; save it as 8 bit"
-        )
-    return Image.fromarray(np.rint(values * (255.0 / white)).astype(np.uint8))
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def _unsqueeze(image: np.ndarray) -> np.ndarray:

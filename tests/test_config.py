@@ -49,6 +49,10 @@ def test_parse_arg_of_nothing(arg):
         ("size", "'size' lacks a value: write size=VALUE"),
         ("size=", "size='' is not a whole number"),
         ("size=1.0", "size='1.0' is not a whole number"),
+        (
+            "size=128x96",
+            "size='128x96' is two numbers, where one is needed: no network takes other",
+        ),
         ("flip=yes", "flip='yes' is not true or false"),
         ("rate=fast", "rate='fast' is not a number"),
     ],

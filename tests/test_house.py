@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 # From the ground up. A module imports from lower floors and, without a circle, from its own.
 FLOORS = [
     {"errors", "files", ""},
-    {"config", "images", "rng"},
+    {"colour", "config", "images", "rng"},
     {"data", "devices", "report"},
     {"nn", "task", "workdir"},
     {"cnn"},

@@ -108,6 +108,7 @@ BAD_KEYS = [
     ("train=3", "config key 'train' is a group: set train.steps, train.steps_per_call"),
     ("=3", "config key '' is unknown"),
     ("train.steps=many", "config key train.steps='many' is not a whole number"),
+    ("data.size=128x96", "data.size='128x96' is two numbers, where one is needed"),
     ("train.steps=1.5", "config key train.steps='1.5' is not a whole number"),
     ("data.flip=x", "config key data.flip='x' is not true or false"),
     ("ema.ramp=x", "config key ema.ramp='x' is not a number"),

@@ -10,9 +10,9 @@ import pytest
 from etils import epath
 
 import main
-from genjax import runs, train
+from genjax import images, runs, train
 from genjax.data import order
-from genjax.errors import NonFiniteError
+from genjax.errors import NonFiniteError, UserError
 from genjax.task import Task
 from tests.rounding import assert_within, lines_excess
 from tests.tiny import ROOT, VARIANTS, command_line, kinds_first, metrics_of, state_of, tiny
@@ -250,12 +250,28 @@ def test_whole_numbers_of_parameters_are_reported(tmp_path, capsys):
     assert (tmp_path / "samples" / "00000001.png").exists()
 
 
+def test_held_out_files_that_cannot_be_read_stop_a_run_before_its_first_step(tmp_path, capsys):
+    """They surfaced at the first evaluation, after all steps before it."""
+    for name in ("train/1.png", "train/2.png", "Val/1.png", "Val/2.png"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.write(path, np.zeros((4, 4, 1), np.uint8))
+    (tmp_path / "set" / "Val" / "2.png").write_bytes(path.read_bytes()[:40])
+    changes = {"data.name": f"folder:{tmp_path}/set", "data.size": 28, "data.channels": 1}
+    config = tiny("vae", **changes, **{"data.max_corrupt": 0})
+    with pytest.raises(UserError, match=r"1 of 2 images cannot be read .*: 2\.png; .*cut off"):
+        train.train(config, epath.Path(tmp_path / "run"))
+    error = capsys.readouterr().err
+    assert "data: train on 2 pictures without classes, 2 are held out" in error
+    assert "compiling" not in error and not metrics_of(tmp_path / "run")
+
+
 @pytest.mark.parametrize("name", ["vae", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_nothing_held_out(name, tmp_path, capsys):
     """Such a run trains and samples; there is nothing to score, nor to draw pictures of."""
     rng, workdir = np.random.default_rng(0), epath.Path(tmp_path / "run")
-    images = rng.integers(0, 256, (20, 28, 28), np.uint8)
-    np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(20) % 3)
+    few = rng.integers(0, 256, (20, 28, 28), np.uint8)
+    np.savez(tmp_path / "few.npz", x_train=few, y_train=np.arange(20) % 3)
     changes = {"data.name": f"npz:{tmp_path}/few.npz", "data.test_fraction": 0.0}
     train.train(tiny(name, **changes), workdir)
     assert not any(metric.startswith("eval/") for line in metrics_of(workdir) for metric in line)

@@ -57,6 +57,10 @@ def open_dataset(config_data) -> Dataset:
     if config_data.max_corrupt < 0:
         raise UserError(f"data.max_corrupt={config_data.max_corrupt} must be 0 or more")
     kind, colon, argument = config_data.name.partition(":")
+    if config_data.labels not in ("folders", "none"):
+        raise UserError(f"data.labels={config_data.labels} must be folders or none")
+    if config_data.labels == "none" and kind != "folder":
+        raise UserError(f"data.labels=none is for folders, not for data.name={config_data.name}")
     if not colon and kind in _PLAIN:
         return _PLAIN[kind](config_data)
     if argument and kind in _WITH_ARGUMENT:

@@ -72,7 +72,16 @@ def test_names_of_members_are_keys_and_no_more(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["in"] and os.listdir() == ["a.npz"]
     with pytest.raises(UserError, match=r"has no x_train, it has \.\./x"):
         open_dataset(
-            ConfigDict(dict(name="npz:a.npz", size=0, channels=0, test_fraction=0.0, max_corrupt=0))
+            ConfigDict(
+                dict(
+                    name="npz:a.npz",
+                    size=0,
+                    channels=0,
+                    labels="folders",
+                    test_fraction=0.0,
+                    max_corrupt=0,
+                )
+            )
         )
 
 

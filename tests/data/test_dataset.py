@@ -26,6 +26,8 @@ def config(name, **changes):
         ({"channels": 2}, "data.channels=2"),
         ({"test_fraction": 1.0}, "data.test_fraction=1.0"),
         ({"max_corrupt": -1}, "data.max_corrupt=-1"),
+        ({"labels": "some"}, "data.labels=some must be folders or none"),
+        ({"labels": "none"}, "data.labels=none is for folders, not for data.name=mnist"),
     ],
 )
 def test_impossible_values(changes, message):

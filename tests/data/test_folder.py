@@ -3,6 +3,7 @@
 import os
 import unicodedata
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
@@ -192,6 +193,7 @@ def test_sub_folders_that_are_no_classes(tmp_path):
     assert data.describe() == "train on 2 pictures without classes, none are held out"
 
 
+@pytest.mark.skipif("HEIF" in Image.OPEN, reason="needs pillow-heif to be absent")
 def test_suffixes(tmp_path):
     """What Pillow reads is read, whatever its name; the rest is counted."""
     for i, suffix in enumerate(("jfif", "avif", "ppm", "jp2", "JPE", "tiff", "webp", "bmp")):
@@ -212,11 +214,44 @@ def test_suffixes(tmp_path):
     parts = set(note.removeprefix("left out: ").split(", "))
     heif = "1 .heif (pip install pillow-heif reads these)"
     raw = "1 .nef (raw photographs: save them as TIFF or JPEG)"
-    if "1 .heif" in note and heif not in note:  # it is installed
-        heif = "1 .heif"
     assert parts == {"2 .txt", "2 without a suffix", heif, raw, "1 .html"}
 
 
+def save_values(path, values):
+    Image.fromarray(np.array(values, np.uint16)).save(path)
+
+
+def test_twelve_bits_in_files_of_sixteen(tmp_path):
+    """They read black; the set is scaled by one factor, 65535 / 4095 = 16, and no picture alone."""
+    for i, values in enumerate(([[0, 4000]], [[2048, 2048]])):
+        save_values(tmp_path / f"{i}.png", values)
+    Image.new("L", (2, 1), 200).save(tmp_path / "8.png")
+    data = folder(tmp_path, size=1, channels=1)
+    assert data.notes == (
+        "pictures of 16 bits use 12 of them (up to 4,000): all are made 16 times brighter",
+    )
+    levels = [int(data.train[i]["image"].ravel()[0]) for i in range(3)]
+    assert levels[1:] == [128, 200] and levels[0] in (0, 249)  # the left or right half of two
+    # A picture that uses more shows that the set is not one of 12 bits.
+    save_values(tmp_path / "9.png", [[8192, 8192]])
+    data = folder(tmp_path, size=1, channels=1)
+    assert (data.notes, int(data.train[1]["image"][0, 0, 0])) == ((), 8)
+
+
+def test_sets_of_eight_bits_are_not_decoded_to_be_opened(tmp_path, monkeypatch):
+    two_classes(tmp_path)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+    assert len(folder(tmp_path).train) == 6
+
+
+@pytest.mark.skipif("HEIF" not in Image.OPEN, reason="needs pillow-heif")
+def test_heif(tmp_path):
+    Image.new("RGB", (64, 64), (200, 100, 50)).save(tmp_path / "a.heic", quality=95)
+    data = folder(tmp_path)
+    assert data.notes == () and abs(data.train[0]["image"] - [200.0, 100, 50]).max() <= 3
+
+
+@pytest.mark.skipif("HEIF" in Image.OPEN, reason="needs pillow-heif to be absent")
 def test_only_files_that_cannot_be_read(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     refused(tmp_path, r"no images in .* \(left out: 1 \.heic \(pip install pillow-heif reads")

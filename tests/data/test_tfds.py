@@ -53,7 +53,8 @@ def opened(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
 
     def opened(name, **changes):
-        values = dict(name=f"tfds:{name}", size=0, channels=0, test_fraction=0.2, max_corrupt=0)
+        values = dict(size=0, channels=0, labels="folders", test_fraction=0.2, max_corrupt=0)
+        values["name"] = f"tfds:{name}"
         return open_dataset(ConfigDict({**values, **changes}))
 
     return opened
