@@ -56,9 +56,9 @@ def open_dataset(config_data) -> Dataset:
         raise UserError(f"data.test_fraction={config_data.test_fraction} must be in [0, 1)")
     if config_data.max_corrupt < 0:
         raise UserError(f"data.max_corrupt={config_data.max_corrupt} must be 0 or more")
-    kind, colon, argument = config_data.name.partition(":")
     if config_data.labels not in ("folders", "none"):
         raise UserError(f"data.labels={config_data.labels} must be folders or none")
+    kind, colon, argument = config_data.name.partition(":")
     if config_data.labels == "none" and kind != "folder":
         raise UserError(f"data.labels=none is for folders, not for data.name={config_data.name}")
     if not colon and kind in _PLAIN:

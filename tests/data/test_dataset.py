@@ -72,7 +72,7 @@ def test_what_a_run_says_of_its_data():
     names = ", ".join(map(str, range(10)))
     assert digits.describe() == (
         f"train on 4,500 pictures of 10 classes ({names}; 450 of each),"
-        f" 500 are held out ({names}; 50 of each)"
+        " 500 are held out (50 of each)"
     )
 
     def described(train, test, classes):
@@ -82,7 +82,7 @@ def test_what_a_run_says_of_its_data():
 
     some, no = np.array([0, 1, 1, 1], np.int32), np.zeros(0, np.int32)
     assert described(some, some[:2], 2) == (
-        "train on 4 pictures of 2 classes (c0 1, c1 3), 2 are held out (c0, c1; 1 of each)"
+        "train on 4 pictures of 2 classes (c0 1, c1 3), 2 are held out (1 of each)"
     )
     assert described(some, no, 0) == "train on 4 pictures without classes, none are held out"
     assert described(no, no, 1) == "train on 0 pictures of 1 class, none are held out"

@@ -108,8 +108,7 @@ def test_splits_by_the_names_that_people_give(tmp_path, train, held):
     data = folder(tmp_path, test_fraction=0.5)
     assert (len(data.train), len(data.test), data.class_names) == (6, 2, ("cat", "dog"))
     assert data.describe() == (
-        "train on 6 pictures of 2 classes (cat, dog; 3 of each), 2 are held out (cat, dog; 1 of"
-        " each)"
+        "train on 6 pictures of 2 classes (cat, dog; 3 of each), 2 are held out (1 of each)"
     )
     assert data.notes == ()
 

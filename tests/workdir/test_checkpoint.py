@@ -223,7 +223,9 @@ def test_who_only_looks_moves_nothing(folder):
     steps = saved_steps(folder.parent)
     assert restore(folder.parent, steps, _abstract(_large(0)), told.append).step == 1
     assert "checkpoint 2 is damaged (1 of 3 arrays are not what was saved: large" in told[0]
-    np.testing.assert_array_equal(restore_arrays(folder.parent, saved_steps(folder.parent), ("network",))["network"]["w"], 1)
+    np.testing.assert_array_equal(
+        restore_arrays(folder.parent, saved_steps(folder.parent), ("network",))["network"]["w"], 1
+    )
     assert _steps(folder) == [1, 2]
 
 
