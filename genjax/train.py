@@ -101,7 +101,8 @@ class _Loop:
         if run.dataset:
             for line in (run.dataset.describe(), *run.dataset.notes):
                 report.message(f"data: {line}")
-            data.look_at(run.dataset.test)
+            if task.evaluate or task.pictures:
+                data.look_at(run.dataset.test)
 
         # The state, and the meter's sums (`progress`).
         self.feed = open_feed(run, report.message)

@@ -83,16 +83,12 @@ class Split:
             return
         known |= new
         if len(known) > self.max_corrupt or len(known) == len(self):
-            count, rest = (
-                f"{len(known)} of {len(self)} images cannot",
-                ", or raise data.max_corrupt",
-            )
-            limit = f" (data.max_corrupt allows {self.max_corrupt})"
+            which = f"{self._listing(known)}; {self._reason(min(known))}; mend or remove them"
             if len(known) == len(self):  # then no other can stand in, whatever is allowed
-                count, rest, limit = f"none of the {len(self)} images can", "", ""
+                raise UserError(f"{self.name}: none of the {len(self)} images can be read: {which}")
             raise UserError(
-                f"{self.name}: {count} be read{limit}: {self._listing(known)};"
-                f" {self._reason(min(known))}; mend or remove them{rest}"
+                f"{self.name}: {len(known)} of {len(self)} images cannot be read (data.max_corrupt"
+                f" allows {self.max_corrupt}): {which}, or raise data.max_corrupt"
             )
         logging.getLogger("genjax").warning(
             "%s: %d of %d images cannot be read, the next in order stand in: %s",
