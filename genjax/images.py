@@ -119,7 +119,7 @@ def read(path: str | os.PathLike, channels: int = 3, white: int | None = None) -
 def largest_value(path: str | os.PathLike) -> int | None:
     """The largest value in a picture of 16 bits; None for one of 8 bits, or that is unreadable."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _opened(path) as image:
             return colour.largest_value(image)
     except (Image.DecompressionBombError, *_DECODE_ERRORS):
         return None
@@ -128,14 +128,19 @@ def largest_value(path: str | os.PathLike) -> int | None:
 def is_picture(path: str | os.PathLike) -> bool:
     """Whether a file's header is that of a picture that `read` would try to decode."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
-            return False
-        with Image.open(path, formats=_FORMATS):
+        with _opened(path):
             return True
     except Image.DecompressionBombError:
         return True  # one that is too large, which `read` says
     except _DECODE_ERRORS:
         return False
+
+
+def _opened(path: str | os.PathLike) -> Image.Image:
+    """The picture in a file, of which only the header is read."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
+        raise OSError(f"{shown(path)} is no file")
+    return Image.open(path, formats=_FORMATS)
 
 
 def _contents(path: Path) -> bytes:
