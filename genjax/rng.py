@@ -20,6 +20,7 @@ class Stream(enum.IntEnum):
     AUGMENT = 4
     BINARIZE = 5
     NOISE = 6
+    BINARIZE_HELD_OUT = 7
 
 
 def stream(seed, name: Stream) -> jax.Array:
@@ -27,24 +28,30 @@ def stream(seed, name: Stream) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), int(name))
 
 
-def example_keys(key: jax.Array, n: int, axis_name: str | None = None) -> jax.Array:
-    """Keys key[n] of this device's `n` examples of the global batch.
+def example_keys(
+    key: jax.Array, examples: int | jax.Array, axis_name: str | None = None
+) -> jax.Array:
+    """Keys key[n] of examples: example i has the key `fold_in(key, i)`, whichever device holds it.
 
-    Example i of the global batch has the key `fold_in(key, i)`, whichever device holds it. Under
-    `pmap` or `shard_map`, `axis_name` is the mapped axis and `n` the size of the device's shard;
-    with `None`, `n` is the size of the global batch.
+    Args:
+      examples: i32[n], what each is counted by, such as its "index" in a split; or n, for the
+        positions of this device's examples in the global batch.
+      axis_name: for positions, the mapped axis under `pmap` or `shard_map`, where n is the size of
+        the device's shard; with `None`, n is the size of the global batch.
     """
-    first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * n
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(n))
+    if isinstance(examples, int):
+        first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * examples
+        examples = first + jnp.arange(examples)
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(examples)
 
 
-def normal(key: jax.Array, n: int, shape: tuple[int, ...], axis_name: str | None = None):
-    """Standard normal noise f32[n, *shape] for this device's `n` examples (see example_keys)."""
-    keys = example_keys(key, n, axis_name)
+def normal(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
+    """Standard normal noise f32[n, *shape]; the arguments are those of `example_keys`."""
+    keys = example_keys(key, examples, axis_name)
     return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
 
 
-def uniform(key: jax.Array, n: int, shape: tuple[int, ...], axis_name: str | None = None):
-    """Uniform noise f32[n, *shape] in [0, 1) for this device's `n` examples."""
-    keys = example_keys(key, n, axis_name)
+def uniform(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
+    """Uniform noise f32[n, *shape] in [0, 1); the arguments are those of `example_keys`."""
+    keys = example_keys(key, examples, axis_name)
     return jax.vmap(lambda k: jax.random.uniform(k, shape))(keys)
