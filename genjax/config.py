@@ -212,8 +212,9 @@ def check(config: ConfigDict):
             for what, possible, names in _RANGES:
                 if key.rpartition(".")[2] in names.split() and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
-            if isinstance(number, int) and abs(number) >= 2**32:
-                raise UserError(f"{key}={value} has to be less than 2**32")
+            # Devices count in 32 bits with a sign; seeds, whose range is above, have none.
+            if isinstance(number, int) and abs(number) >= 2**31 and not key.endswith("seed"):
+                raise UserError(f"{key}={value} has to be less than 2**31")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
 

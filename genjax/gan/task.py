@@ -136,7 +136,8 @@ def _adam(config, updates: int) -> optax.GradientTransformation:
     """Adam for a network with so many `updates` a step; see `optimizer` in configs/dcgan.py.
 
     Raises:
-      UserError: `train.steps` is more than `optimizer.linear_decay`, where the rate reaches 0.
+      UserError: `train.steps` is more than `optimizer.linear_decay`, where the rate reaches 0, or
+        so many updates are too many to count.
     """
     options, rate = config.optimizer, config.optimizer.learning_rate
     if options.linear_decay:
@@ -144,6 +145,11 @@ def _adam(config, updates: int) -> optax.GradientTransformation:
             raise UserError(
                 f"train.steps={config.train.steps} goes on after the learning rate is 0, at "
                 f"optimizer.linear_decay={options.linear_decay}: make them equal"
+            )
+        if options.linear_decay * updates >= 2**31:  # Adam counts updates in 32 bits
+            raise UserError(
+                f"optimizer.linear_decay={options.linear_decay} times n_dis={updates} has to be "
+                "less than 2**31"
             )
         rate = optax.linear_schedule(rate, 0.0, options.linear_decay * updates)
     return optax.adam(rate, b1=options.b1, b2=options.b2)

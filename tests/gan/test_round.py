@@ -119,6 +119,11 @@ def test_a_run_longer_than_its_learning_rate_is_refused():
         runs.build(tiny("sngan", **{"train.steps": 13, "optimizer.linear_decay": 12}))
 
 
+def test_more_updates_than_can_be_counted_are_refused():
+    with pytest.raises(UserError, match=r"times n_dis=2 has to be less than 2\*\*31"):
+        runs.build(tiny("wgan-gp", **{"optimizer.linear_decay": 2**30}))
+
+
 def test_both_learning_rates_are_0_at_the_same_step():
     """However many updates a step has: half of the rate is left after half of the steps."""
     config = tiny("wgan-gp", **{"train.steps": 4, "optimizer.linear_decay": 4})
