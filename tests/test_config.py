@@ -23,7 +23,7 @@ def config():
     values = config_lib.base("gan")
     values.data = config_lib.dataset("mnist", 0)
     values.optimizer = {"learning_rate": 1e-3, "b1": 0.5}
-    values.model = {"latent": 4, "hidden": (8, 4)}
+    values.model = {"latent": 4, "hidden": (8, 4), "width": 4}
     values.train.batch_size = 8
     return values.lock()
 
