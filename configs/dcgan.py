@@ -22,13 +22,14 @@ def get_config(arg: str = ""):
         BatchNorm, or "none" (`genjax.gan.regularizers`); regularizer.weight: its lambda or gamma.
       n_dis: updates of the discriminator before each one of the generator; a step sees n_dis
         batches of train.batch_size real images.
-      generator_batch: how many times train.batch_size images the generator is updated on, of which
-        the discriminator sees one batch.
+      generator_batch: how many times train.batch_size images the generator is updated on. All are
+        one batch to it; the discriminator's last update sees every generator_batch-th of them.
       dequantize: add noise of one of 256 levels to real images, and cut samples into levels again.
       optimizer: Adam's, for both networks; optimizer.linear_decay: the learning rate falls to 0
         over so many steps; 0 for a constant one.
-      ema.half_life: of the generator's moving average, in images, train.batch_size a step;
-        ema.ramp: at most this share of the images seen.
+      ema.half_life: of the moving average of the generator, its BatchNorm's statistics included,
+        in images; a step counts train.batch_size, whatever n_dis and generator_batch are.
+        ema.ramp: the half-life is at most this share of the images seen; 0 averages nothing.
     """
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=32, batch=64, steps=3000)
     config = config_lib.base("gan")

@@ -20,7 +20,7 @@ def get_config(arg: str = ""):
       model.norm: of the discriminator's kernels: "spectral" or "none".
     """
     arg = config_lib.parse_arg(
-        arg, arch="sngan", data="mnist", size=32, width=16, batch=32, steps=2000
+        arg, arch="sngan", data="mnist", size=32, width=32, batch=32, steps=2000
     )
     config_lib.choose("arch", arg.arch, dict.fromkeys(("sngan", "chainer_gan_lib")))
     config = config_lib.base("gan")

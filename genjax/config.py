@@ -35,6 +35,7 @@ _RANGES = (
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
+    ("at most 2**16", lambda x: x <= 2**16, "width"),  # layers double it, and count in 32 bits
     ("more than 0", lambda x: x > 0, "learning_rate scale style_scale"),
     ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
 )
@@ -213,8 +214,9 @@ def check(config: ConfigDict):
             for what, possible, names in _RANGES:
                 if key.rpartition(".")[2] in names.split() and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
-            if isinstance(number, int) and abs(number) >= 2**32:
-                raise UserError(f"{key}={value} has to be less than 2**32")
+            # Devices count in 32 bits with a sign; seeds, whose range is above, have none.
+            if isinstance(number, int) and abs(number) >= 2**31 and not key.endswith("seed"):
+                raise UserError(f"{key}={value} has to be less than 2**31")
     choose("checkpoint.best_mode", config.checkpoint.best_mode, dict.fromkeys(("max", "min")))
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
     if "data" in config:

@@ -24,8 +24,9 @@ _BYTES = 2**20  # of uint8 pixels
 class Evaluator:
     """Scores any state of a run: on the whole test split or, without a data set, on its pictures.
 
-    The noise of batch i is a function of the config's seed and i alone, so two evaluations of one
-    state agree exactly.
+    Noise is a function of the config's seed and an example's index alone, so two evaluations of one
+    state agree exactly, and in batches of another size to rounding. Only a discriminator with
+    BatchNorm judges an example differently beside others (`genjax.gan.task`).
     """
 
     def __init__(self, run: runs.Run):
@@ -45,8 +46,8 @@ class Evaluator:
     def __call__(self, state) -> dict[str, float]:
         """{`eval/…`: mean over the examples}."""
         sums, total = {}, 0.0
-        for i, batch in enumerate(self._batches()):
-            values, weight = self._compiled(state, batch, jax.random.fold_in(self._key, i))
+        for batch in self._batches():
+            values, weight = self._compiled(state, batch, self._key)
             weight = np.asarray(weight)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + np.dot(np.float64(value), weight)

@@ -20,6 +20,7 @@ class Stream(enum.IntEnum):
     AUGMENT = 4
     BINARIZE = 5
     NOISE = 6
+    BINARIZE_HELD_OUT = 7
 
 
 def stream(seed, name: Stream) -> jax.Array:
@@ -27,14 +28,16 @@ def stream(seed, name: Stream) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), int(name))
 
 
-def example_keys(key: jax.Array, examples: int | jax.Array, axis_name: str | None = None):
-    """Keys key[n] of this device's examples: example i has the key `fold_in(key, i)`.
+def example_keys(
+    key: jax.Array, examples: int | jax.Array, axis_name: str | None = None
+) -> jax.Array:
+    """Keys key[n] of examples: example i has the key `fold_in(key, i)`, whichever device holds it.
 
     Args:
-      examples: i32[n], the examples' numbers; or n, for the examples of a global batch by their
-        places in it, whichever device holds them.
-      axis_name: of the mapped axis under `pmap` or `shard_map`, where n is the size of this
-        device's shard of the batch; None where it is that of the global batch.
+      examples: i32[n], what each is counted by, such as its "index" in a split; or n, for the
+        positions of this device's examples in the global batch.
+      axis_name: for positions, the mapped axis under `pmap` or `shard_map`, where n is the size of
+        the device's shard; with `None`, n is the size of the global batch.
     """
     if isinstance(examples, int):
         first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * examples
@@ -42,13 +45,13 @@ def example_keys(key: jax.Array, examples: int | jax.Array, axis_name: str | Non
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(examples)
 
 
-def normal(key, examples: int | jax.Array, shape: tuple[int, ...], axis_name: str | None = None):
-    """Standard normal noise f32[n, *shape] for n examples (see example_keys)."""
+def normal(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
+    """Standard normal noise f32[n, *shape]; the arguments are those of `example_keys`."""
     keys = example_keys(key, examples, axis_name)
     return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
 
 
-def uniform(key, examples: int | jax.Array, shape: tuple[int, ...], axis_name: str | None = None):
-    """Uniform noise f32[n, *shape] in [0, 1) for n examples (see example_keys)."""
+def uniform(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
+    """Uniform noise f32[n, *shape] in [0, 1); the arguments are those of `example_keys`."""
     keys = example_keys(key, examples, axis_name)
     return jax.vmap(lambda k: jax.random.uniform(k, shape))(keys)

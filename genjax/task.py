@@ -25,7 +25,8 @@ class Task(NamedTuple):
         gradients and statistics over `axis_name`.
       images_per_step: how many images a step consumes, all devices together.
       evaluate: `(state, batch, key) -> metrics`, f32[B]: one value per example, of the held-out
-        data or, without data, of the state's pictures. None for a task without scores.
+        data or, without data, of the state's pictures. All batches have the same key: noise comes
+        from it and an example's "index". None for a task without scores.
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.

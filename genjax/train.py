@@ -140,7 +140,7 @@ class _Loop:
 
         self.facts = self._describe(state)
         self.state = devices.from_global(state)
-        self.steps = Steps(run, self.feed, self.state)
+        self.steps, self._compiled = Steps(run, self.feed, self.state), False
 
     def run_to_end(self):
         """Trains to the last step, or until asked to stop; writes outputs and the report's page."""
@@ -190,13 +190,13 @@ class _Loop:
             waited = time.monotonic() - began if running else 0.0
             # Asked before the chunk starts: devices work in order, so the answer need not wait.
             asked_to_stop = self.devices.any(bool(self.stop.requested))
+            if not running:
+                self._start_clock(inputs)
             self.state, metrics = self.steps(self.state, inputs, self.step, n)
 
             # While it runs, write the metrics of the chunk before it.
             if running:
                 self._write_line(running.last_step, self._fetch(running))
-            else:
-                self.meter.resume_clock()
             self.step += n
             running = _Chunk(self.step, n, metrics, waited)
 
@@ -208,6 +208,18 @@ class _Loop:
                 compiled = partial(self.steps.text, self.state, inputs, self.step, n)
                 self.profile.end(self.step, compiled)
                 self.run_due(values, stopping)
+
+    def _start_clock(self, inputs):
+        """Times steps from now on; the devices are idle, and the steps are compiled.
+
+        The clock has to start before the chunk does: some calls return only when their steps are
+        done, such as those of `pmap` on several CPU devices. A first call of no steps compiles.
+        """
+        if not self._compiled:
+            self.state, _ = self.steps(self.state, inputs, self.step, 0)
+            self._compiled = True
+        jax.block_until_ready((self.state, inputs))
+        self.meter.resume_clock()
 
     def is_due(self, what: str, step: int) -> bool:
         """Whether "log", "sample", "evaluate" or "checkpoint" is due; at the last step, all are."""
@@ -249,7 +261,6 @@ class _Loop:
             self._draw(state)
         if stopping or self.is_due("checkpoint", step):
             self._save(state, scores)
-        self.meter.resume_clock()
 
     def _save(self, state, scores: dict[str, float]):
         """Saves the global state, with the scores of the evaluation at this step."""

@@ -17,7 +17,7 @@ def config():
     values = config_lib.base("gan")
     values.data = config_lib.dataset("mnist", 0)
     values.optimizer = {"learning_rate": 1e-3, "b1": 0.5}
-    values.model = {"latent": 4, "hidden": (8, 4)}
+    values.model = {"latent": 4, "hidden": (8, 4), "width": 4}
     values.train.batch_size = 8
     return values.lock()
 
@@ -182,6 +182,9 @@ def test_never_is_zero(config):
         ("log.every", -1, "at least 0"),
         ("seed", -1, "from 0 to 2**32 - 1"),
         ("sample.seed", 2**32, "from 0 to 2**32 - 1"),
+        ("train.steps", 2**31, "less than 2**31"),
+        ("checkpoint.every", 2**31, "less than 2**31"),
+        ("model.width", 2**30, "at most 2**16"),
         ("optimizer.learning_rate", 0.0, "more than 0"),
         ("optimizer.b1", 1.0, "at least 0 and less than 1"),
         ("optimizer.learning_rate", float("nan"), "finite"),

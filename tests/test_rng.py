@@ -24,6 +24,13 @@ def test_noise_of_an_example_does_not_depend_on_who_draws_it():
         np.testing.assert_array_equal(parts.reshape(whole.shape), whole)
 
 
+def test_noise_of_examples_by_their_numbers():
+    key = rng.stream(0, rng.Stream.EVALUATE)
+    for draw in (rng.normal, rng.uniform):
+        picked = draw(key, jnp.array([5, 0, 7]), (2,))
+        np.testing.assert_array_equal(picked, draw(key, 8, (2,))[jnp.array([5, 0, 7])])
+
+
 def test_noise_has_the_right_moments():
     key = rng.stream(0, rng.Stream.STEP)
     normal, uniform = rng.normal(key, 1000, (100,)), rng.uniform(key, 1000, (100,))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ import main
 from genjax import images, runs, train
 from genjax.data import order
 from genjax.errors import NonFiniteError, UserError
+from genjax.report import meter
+from genjax.steps import Steps
 from genjax.task import Task
 from tests.rounding import assert_within, lines_excess
 from tests.tiny import ROOT, VARIANTS, command_line, kinds_first, metrics_of, state_of, tiny
@@ -59,7 +62,7 @@ def test_every_chunk_is_one_executable(tmp_path, monkeypatch):
         "checkpoint.every": 11,
     }
     train.train(tiny("vae", **events), epath.Path(tmp_path))
-    assert lengths == [7, 3, 1, 3, 6, 2, 6, 2]
+    assert lengths == [0, 7, 3, 1, 3, 6, 2, 6, 2]  # the first one compiles
     (program,) = made
     assert program._function._cache_size() == 1
 
@@ -95,6 +98,39 @@ def test_nothing_compiles_but_what_is_due_for_the_first_time(name, tmp_path, mon
             assert at == [last] and first in compiled <= due | {first}
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("returns_with_its_steps", [True, False])
+def test_each_step_is_timed_where_a_call_returns_with_its_steps(
+    returns_with_its_steps, tmp_path, monkeypatch
+):
+    """By a clock of our own: a step takes 2 s, compiling 500 s, a look at the state 90 s."""
+    now, done, calls = [0.0], [0.0], []
+    call, fetch, look = Steps.__call__, train._Loop._fetch, train._Loop.run_due
+
+    def call_in_time(self, state, inputs, step, n):
+        now[0] += 0 if calls else 500
+        calls.append(n)
+        done[0] = max(now[0], done[0]) + 2 * n
+        if returns_with_its_steps:  # as those of pmap on several CPU devices
+            now[0] = done[0]
+        return call(self, state, inputs, step, n)
+
+    def fetch_in_time(self, chunk):
+        now[0] = max(now[0], done[0])
+        return fetch(self, chunk)
+
+    def look_in_time(self, *arguments):
+        look(self, *arguments)
+        now[0] += 90
+
+    monkeypatch.setattr(meter, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Steps, "__call__", call_in_time)
+    monkeypatch.setattr(train._Loop, "_fetch", fetch_in_time)
+    monkeypatch.setattr(train._Loop, "run_due", look_in_time)
+    train.train(tiny("vae"), epath.Path(tmp_path))
+    lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert [line["perf/step_ms"] for line in lines] == [2000, 2000]
 
 
 def test_a_line_is_the_mean_of_the_steps_since_the_line_before(tmp_path):

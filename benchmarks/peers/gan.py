@@ -93,9 +93,10 @@ class Peer(base.Peer):
 
     def _discriminator_losses(self, image, fake, noise):
         """{name: loss} on as many real images as generated ones; their sum is minimised."""
-        real = self.to_float(image)
         if self.config.dequantize:
             real = (image.to(self.variant.dtype) + noise["uniform"]) / 128 - 1
+        else:
+            real = self.to_float(image)
         if self._mixes:
             on_real, on_fake = self.discriminator(real), self.discriminator(fake)
         else:  # no example knows of another, so that one pass does for both batches
@@ -199,7 +200,7 @@ class Peer(base.Peer):
         """Pictures [B, C, H, W] in [-1, 1] as u8[B, H, W, C]: `genjax.gan.round.to_pictures`."""
         if not self.config.dequantize:
             return super().to_uint8(image)
-        levels = image.float().add_(1).mul_(128).floor_().clamp_(0, 255)
+        levels = (image.float() + 1).mul_(128).floor_().clamp_(0, 255)
         return base.to_numpy(levels.to(torch.uint8))
 
     def _pictures(self, n: int):

@@ -201,17 +201,20 @@ def look_at(split: Split) -> None:
 def evaluation_batches(
     split: Split, batch_size: int, rows: np.ndarray
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Reads the split once, in order, in batches of equal size; yields the given rows of each.
+    """Reads the split once in batches of equal size; yields the given rows of each.
+
+    Of n batches, batch i has the examples i, i + n, i + 2n, ...: splits are often sorted by class,
+    and a batch whose statistics count should be like those of training.
 
     Yields:
       {"image": u8[b, H, W, C], "label": i32[b], "index": i32[b], "weight": f32[b]}. The weight is
-      1 for an example that counts. It is 0 for repeats of the last example, which fill the last
-      batch, and for examples in the place of unreadable ones.
+      1 for an example that counts. It is 0 for repeats of the first examples, which fill
+      batches, and for examples in the place of unreadable ones.
 
     Raises:
       UserError: more than `data.max_corrupt` examples are unreadable.
     """
-    iterator = _read_ahead(_InOrder(split, batch_size, rows), workers=0)
+    iterator = _read_ahead(_Once(split, batch_size, rows), workers=0)
     try:
         for batch in iterator:
             requested, skipped = batch.pop("requested"), batch.pop("skipped")
@@ -253,8 +256,8 @@ class _Batches:
         return _read_batch(self._split, examples[self._rows])
 
 
-class _InOrder:
-    """A source for Grain: one pass over a split, with its last example repeated to fill a batch."""
+class _Once:
+    """A source for Grain: one pass over a split in strides, filled up with its first examples."""
 
     def __init__(self, split: Split, batch_size: int, rows: np.ndarray):
         self._split, self._batch_size, self._rows = split, batch_size, rows
@@ -263,9 +266,9 @@ class _InOrder:
         return -(-len(self._split) // self._batch_size)
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        examples = (i * self._batch_size + self._rows).astype(np.int32)
+        examples = (i + len(self) * self._rows).astype(np.int32)
         inside = examples < len(self._split)
-        batch = _read_batch(self._split, np.minimum(examples, len(self._split) - 1))
+        batch = _read_batch(self._split, examples % len(self._split))
         return {**batch, "inside": inside}
 
 
@@ -288,7 +291,7 @@ def _end_with_parent():
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _read_ahead(batches: _Batches | _InOrder, workers: int):
+def _read_ahead(batches: _Batches | _Once, workers: int):
     """A Grain iterator that reads batches, in order, in threads or worker processes."""
     import grain
 

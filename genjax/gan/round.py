@@ -25,7 +25,8 @@ class GanState:
       step: i32[], steps done, without those that `train.on_nonfinite="skip"` undid.
       generator, discriminator: their Linen variables: `params` and, if the network has them,
         `batch_stats` and `spectral` (the vectors of spectral norms).
-      average: exponential moving average of the generator's variables; samples are drawn with it.
+      average: exponential moving average of the generator's variables, BatchNorm's running
+        statistics included; samples are drawn with it.
       generator_optimizer, discriminator_optimizer: their optax states.
     """
 
@@ -81,7 +82,7 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
     """
     config = gan.config
     key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
-    real = preprocess_real(config, image, key_real, gan.axis_name)
+    real = preprocess_real(config, image, key_real, len(image), gan.axis_name)
     d_variables, d_opt_state = state.discriminator, state.discriminator_optimizer
     if config.n_dis > 1:
         d_variables, d_opt_state, real, label = _earlier_updates(
@@ -173,15 +174,15 @@ def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key)
     return updated | {"params": params}, opt_state, metrics
 
 
-def preprocess_real(config: ConfigDict, image, key, axis_name: str | None = None):
+def preprocess_real(config: ConfigDict, image, key, examples, axis_name: str | None = None):
     """Real images as the discriminator sees them: u8[B, H, W, C] -> f32[B, H, W, C] in [-1, 1].
 
     With `dequantize`, noise of one of the 256 levels is added (`images.dequantize`), as in the code
-    of SNGAN's authors.
+    of SNGAN's authors. `examples` and `axis_name` are those of `rng.example_keys`.
     """
     if not config.dequantize:
         return images.to_float(image, low=-1)
-    return images.dequantize(image, rng.uniform(key, len(image), image.shape[1:], axis_name))
+    return images.dequantize(image, rng.uniform(key, examples, image.shape[1:], axis_name))
 
 
 def to_pictures(config: ConfigDict, generated):

@@ -13,7 +13,7 @@ from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_step
-from genjax.nn import check_lasts, compute_type
+from genjax.nn import apply, check_lasts, compute_type
 from genjax.task import Inputs, Task
 
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
@@ -85,22 +85,38 @@ def build(config, inputs: Inputs) -> Task:
     def step(state, batch, key, axis_name):
         return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
 
-    def generate(state, key, label, index=None):
-        z = rng.normal(key, len(label) if index is None else index, (model.latent,))
+    def generate(state, key, examples, label):
+        z = rng.normal(key, examples, (model.latent,))
         return gan().G.apply(state.average, z, label, train=False)
+
+    def judge(state, x, label):
+        """D's answers to as many images as some training batches have, each batch by itself.
+
+        As in training: BatchNorm has the statistics of `train.batch_size` images, either all real
+        or all generated. The running ones are of both, and by them D tells neither.
+        """
+        batches = len(label) // config.train.batch_size
+
+        def one(batch):
+            return apply(gan().D, state.discriminator, *batch, mutable=("batch_stats",))[0]
+
+        # Every so manieth example, so that each device has its share of each batch.
+        shares = [jnp.moveaxis(y.reshape(-1, batches, *y.shape[1:]), 1, 0) for y in (x, label)]
+        answers = jax.lax.map(one, tuple(shares))
+        return jax.tree.map(lambda y: jnp.moveaxis(y, 1, 0).reshape(-1, *y.shape[2:]), answers)
 
     def evaluate(state, batch, key):
         """Losses, and whether logits are > 0, of held-out images and of samples; f32[B] each.
 
-        If `eval/d_real` is well below `train/d_real`, the discriminator has memorised training
-        images: it takes held-out ones for generated.
+        The discriminator judges them as in training; B is a multiple of `train.batch_size`. If
+        `eval/d_real` is well below `train/d_real`, it has memorised training images: it takes
+        held-out ones for generated.
         """
         key_z, key_real = jax.random.split(key)
-        label = batch["label"]
-        real = preprocess_real(config, batch["image"], key_real)
-        fake = generate(state, key_z, label)
-        judge = partial(gan().D.apply, state.discriminator, train=False)
-        on_real, on_fake = judge(real, label), judge(fake, label)
+        label, index = batch["label"], batch["index"]
+        real = preprocess_real(config, batch["image"], key_real, index)
+        fake = generate(state, key_z, index, label)
+        on_real, on_fake = judge(state, real, label), judge(state, fake, label)
         return {
             "d_loss": loss.discriminator(on_real, on_fake, label),
             "g_loss": loss.generator(on_real, on_fake, label),
@@ -110,7 +126,7 @@ def build(config, inputs: Inputs) -> Task:
 
     def sample(state, key, index):
         label = index % max(1, inputs.dataset.classes)  # classes in turn
-        return to_pictures(config, generate(state, key, label, index))
+        return to_pictures(config, generate(state, key, index, label))
 
     return Task(
         init,
@@ -126,10 +142,15 @@ def _adam(config, updates: int) -> optax.GradientTransformation:
     """Adam for a network with so many `updates` a step; see `optimizer` in configs/dcgan.py.
 
     Raises:
-      UserError: the rate is 0 before the last step.
+      UserError: the rate is 0 before the last step, or so many updates are too many to count.
     """
     options, rate = config.optimizer, config.optimizer.learning_rate
     if options.linear_decay:
         check_lasts(config, "linear_decay")
+        if options.linear_decay * updates >= 2**31:  # Adam counts updates in 32 bits
+            raise UserError(
+                f"optimizer.linear_decay={options.linear_decay} times n_dis={updates} has to be "
+                "less than 2**31"
+            )
         rate = optax.linear_schedule(rate, 0.0, options.linear_decay * updates)
     return optax.adam(rate, b1=options.b1, b2=options.b2)

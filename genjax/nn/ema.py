@@ -2,7 +2,8 @@
 
 Karras et al. 2024 (arXiv:2312.02696, edm2): the half-life is a number of images, so that it means
 the same at every batch size, and it grows with the images seen, so that the average forgets the
-first, random parameters.
+first, random parameters. The code of StyleGAN2-ADA (arXiv:2006.06676) counts in the same way, but
+copies buffers such as BatchNorm's statistics; here everything that is given is averaged.
 """
 
 import jax
@@ -14,7 +15,9 @@ def update(average, value, step, batch_size: int, half_life: float, ramp: float 
 
     Args:
       step: i32[], how many rounds of `batch_size` images came before this one.
-      half_life: in images; capped at `ramp` times the images seen. With 0 the result is `value`.
+      half_life: in images; capped at `ramp` times the images seen, those before this round. Where
+        that is 0, as in the first round and always with `half_life` or `ramp` 0, nothing is
+        averaged: the result is `value`.
     """
     effective = jnp.minimum(half_life, ramp * batch_size * step.astype(jnp.float32))
     decay = jnp.exp2(-batch_size / jnp.maximum(effective, 1e-8))

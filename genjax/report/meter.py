@@ -50,7 +50,10 @@ class Meter:
         }
 
     def resume_clock(self):
-        """Starts timing steps from now, which leaves compilation, evaluation and the like out."""
+        """Starts timing steps from now, which leaves compilation, evaluation and the like out.
+
+        To be called when the devices are idle, before the first of these steps starts.
+        """
         self._resumed = time.monotonic()
 
     def wait(self, seconds: float):

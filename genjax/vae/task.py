@@ -49,7 +49,8 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "vae".
 
     Raises:
-      UserError: a name is unknown, or pixels would be binarised for a likelihood of grey levels.
+      UserError: a name is unknown, pixels would be binarised for a likelihood of grey levels, or
+        images that are binarised once and for all would be flipped or shifted.
         A shape of images that the networks cannot take is refused later, by the task's `init`.
     """
     model, shape = config.model, inputs.dataset.shape
@@ -59,6 +60,11 @@ def build(config, inputs: Inputs) -> Task:
     prepare = choose("binarize", config.binarize, BINARIZE)
     if config.binarize != "grey" and not likelihood.binary:
         raise UserError(f"likelihood={config.likelihood!r} is of grey levels: set binarize=grey")
+    if config.binarize == "static" and (config.data.flip or config.data.shift):
+        raise UserError(
+            "binarize='static' makes one picture of each image, which flips and shifts would undo: "
+            "set data.flip=false and data.shift=0, or binarize=dynamic"
+        )
     optimizer = adam(config.optimizer.learning_rate)
 
     def init(key, constants):
@@ -69,14 +75,15 @@ def build(config, inputs: Inputs) -> Task:
         own = jax.tree.map(jnp.float32, likelihood.params)
         return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
 
-    def elbo(state, x, key, train: bool, axis_name=None):
+    def elbo(state, x, key, examples, train: bool, axis_name=None):
         """(the bound's terms {name: f32[B]} in nats, from one z per example; the state).
 
-        With `train`, the batch statistics in the state are updated.
+        `examples` and `axis_name` are those of `rng.example_keys`. With `train`, the batch
+        statistics in the state are updated.
         """
         encoder, decoder = make(axis_name=axis_name)
         (mean, log_variance), e_variables = apply(encoder, state.encoder, x, train=train)
-        z = reparameterize(mean, log_variance, key, axis_name)
+        z = reparameterize(mean, log_variance, key, examples, axis_name)
         decoded, d_variables = apply(decoder, state.decoder, z, train=train)
         log_prob = likelihood.log_prob(state.likelihood, x, decoded)
         terms = elbo_terms(log_prob, kl_to_standard_normal(mean, log_variance))
@@ -87,7 +94,8 @@ def build(config, inputs: Inputs) -> Task:
         x = prepare(batch, key_x, axis_name)
 
         def loss(params):
-            terms, updated = elbo(_replace(state, gather_params(params)), x, key_z, True, axis_name)
+            at = _replace(state, gather_params(params))
+            terms, updated = elbo(at, x, key_z, len(x), True, axis_name)
             metrics = jax.tree.map(jnp.mean, terms)
             return metrics["negative_elbo"], (metrics, updated)
 
@@ -100,7 +108,8 @@ def build(config, inputs: Inputs) -> Task:
 
     def evaluate(state, batch, key):
         key_x, key_z = jax.random.split(key)
-        return elbo(state, prepare(batch, key_x), key_z, train=False)[0]
+        x = prepare(batch, key_x, held_out=True)
+        return elbo(state, x, key_z, batch["index"], train=False)[0]
 
     def encode(state, x):
         """The mean of q(z | x), f32[B, latent]."""
@@ -117,7 +126,7 @@ def build(config, inputs: Inputs) -> Task:
     def pictures(state, batch, key):
         """Rows of held-out images, as the encoder sees them, each above its reconstructions; and
         linear interpolations between the latents of two images, one pair in each row."""
-        x = prepare(batch, key)
+        x = prepare(batch, key, held_out=True)
         rows = len(x) // _COLUMNS
         z = encode(state, x)
         pairs = jnp.stack(
@@ -149,9 +158,12 @@ def build(config, inputs: Inputs) -> Task:
     )
 
 
-def reparameterize(mean, log_variance, key, axis_name=None):
-    """A sample of q(z | x), f32[B, latent]: mean + sigma * noise. Kingma and Welling 2014, §2.4."""
-    noise = rng.normal(key, len(mean), mean.shape[1:], axis_name)
+def reparameterize(mean, log_variance, key, examples, axis_name=None):
+    """A sample of q(z | x), f32[B, latent]: mean + sigma * noise. Kingma and Welling 2014, §2.4.
+
+    `examples` and `axis_name` are those of `rng.example_keys`.
+    """
+    noise = rng.normal(key, examples, mean.shape[1:], axis_name)
     return mean + jnp.exp(0.5 * log_variance) * noise
 
 

@@ -119,6 +119,11 @@ def test_a_run_longer_than_its_learning_rate_is_refused():
         runs.build(tiny("sngan", **{"train.steps": 13, "optimizer.linear_decay": 12}))
 
 
+def test_more_updates_than_can_be_counted_are_refused():
+    with pytest.raises(UserError, match=r"times n_dis=2 has to be less than 2\*\*31"):
+        runs.build(tiny("wgan-gp", **{"optimizer.linear_decay": 2**30}))
+
+
 def test_both_learning_rates_are_0_at_the_same_step():
     """However many updates a step has: half of the rate is left after half of the steps."""
     config = tiny("wgan-gp", **{"train.steps": 4, "optimizer.linear_decay": 4})
@@ -134,7 +139,7 @@ def test_both_learning_rates_are_0_at_the_same_step():
 
 def test_dequantised_images():
     config = tiny("sngan", **{"dequantize": True})
-    seen = gan_round.preprocess_real(config, _image(4), KEY)
+    seen = gan_round.preprocess_real(config, _image(4), KEY, 4)
     noise = seen - (np.float32(_image(4)) / 128 - 1)
     assert noise.min() > -1e-6 and noise.max() <= 1 / 128 + 1e-6
     np.testing.assert_allclose(noise.mean(), 1 / 256, rtol=0.1)
@@ -142,12 +147,12 @@ def test_dequantised_images():
     # The way back is exact, and nothing lies beyond what the generator's tanh can make.
     np.testing.assert_array_equal(gan_round.to_pictures(config, seen), _image(4))
     white = jnp.full((4, 8, 8, 1), 255, jnp.uint8)
-    assert gan_round.preprocess_real(config, white, KEY).max() <= 1
+    assert gan_round.preprocess_real(config, white, KEY, 4).max() <= 1
 
 
 def test_pictures_of_a_run_without_dequantised_images():
     config = tiny("dcgan")
-    there = gan_round.preprocess_real(config, _image(4), KEY)
+    there = gan_round.preprocess_real(config, _image(4), KEY, 4)
     np.testing.assert_array_equal(gan_round.to_pictures(config, there), _image(4))
 
 

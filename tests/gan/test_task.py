@@ -25,7 +25,7 @@ def setting(request):
     task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
     image = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.uint8)
     state = jax.jit(task.init)(jax.random.key(0), {})
-    return config, task, state, {"image": jnp.asarray(image), "label": LABEL}
+    return config, task, state, {"image": jnp.asarray(image), "label": LABEL, "index": LABEL}
 
 
 def test_round_is_two_plain_updates(setting):
@@ -101,3 +101,33 @@ def test_evaluation_has_one_value_per_example(setting):
     values = jax.jit(task.evaluate)(state, batch, jax.random.key(0))
     assert {value.shape for value in values.values()} == {(4,)}
     assert set(values) == {"d_loss", "g_loss", "d_real", "d_fake"}
+
+
+def test_evaluation_judges_batches_as_training_does():
+    """A discriminator with BatchNorm: each batch of 4 of 8 examples has its own statistics, and
+    generated images have theirs, whatever the running ones are."""
+    config = dcgan_config.get_config("size=16,width=2")
+    config.model.latent, config.train.batch_size = 6, 4
+    task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
+    state = jax.jit(task.init)(jax.random.key(0), {})
+    off = jax.tree.map(lambda x: x + 3, state.discriminator["batch_stats"])
+    state = state.replace(discriminator=state.discriminator | {"batch_stats": off})
+    image = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 1)).astype(np.uint8)
+    index = jnp.array([7, 0, 3, 1, 12, 5, 9, 2])
+    batch = {"image": jnp.asarray(image), "label": 0 * index, "index": index}
+    key = jax.random.key(1)
+    values = jax.jit(task.evaluate)(state, batch, key)
+
+    generator, discriminator = dcgan.networks(config.model, (16, 16, 1))
+    key_z = jax.random.split(key)[0]
+    z = jnp.stack([jax.random.normal(jax.random.fold_in(key_z, i), (6,)) for i in index])
+    fake = generator.apply(state.average, z, train=False)
+    for name, x in (("d_real", images.to_float(batch["image"], -1)), ("d_fake", fake)):
+        logits = np.empty(8)
+        for rows in (slice(0, None, 2), slice(1, None, 2)):
+            logits[rows], _ = discriminator.apply(
+                state.discriminator, x[rows], train=True, mutable=["batch_stats"]
+            )
+        np.testing.assert_array_equal(values[name], logits > 0)
+        if name == "d_fake":
+            np.testing.assert_allclose(values["g_loss"], np.log1p(np.exp(-logits)), rtol=1e-4)

@@ -39,6 +39,20 @@ def test_static_depends_on_the_example_alone():
     np.testing.assert_array_equal(first, later[::-1])
 
 
+def test_held_out_examples_have_noise_of_their_own():
+    """Not that of the training examples of the same numbers."""
+    first = BINARIZE["static"](_batch(), jax.random.key(0))
+    assert (first != BINARIZE["static"](_batch(), jax.random.key(0), held_out=True)).any()
+
+
+def test_a_held_out_example_is_drawn_alike_wherever_it_stands():
+    whole, back = (
+        BINARIZE["dynamic"](_batch(order), jax.random.key(0), held_out=True)
+        for order in (slice(None), slice(None, None, -1))
+    )
+    np.testing.assert_array_equal(whole, back[::-1])
+
+
 def test_dynamic_changes_with_every_visit():
     first = BINARIZE["dynamic"](_batch(), jax.random.key(0))
     assert (first != BINARIZE["dynamic"](_batch(), jax.random.key(1))).any()

@@ -5,10 +5,11 @@ import optax
 import pytest
 
 from configs import vae as vae_config
-from genjax import data
+from genjax import data, runs
 from genjax.errors import UserError
 from genjax.task import Inputs
 from genjax.vae import task as vae_task
+from tests.tiny import tiny
 
 
 def _build(arg="", **changes):
@@ -69,6 +70,13 @@ def test_pictures_pair_originals_with_reconstructions():
         reconstruction = pictures["reconstructions"][1 + 2 * (example // 8), example % 8]
         difference = np.int32(pictures["interpolations"][0, column]) - np.int32(reconstruction)
         assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("moved", ["data.flip", "data.shift"])
+def test_what_is_binarised_once_does_not_move(moved):
+    with pytest.raises(UserError, match=r"set data\.flip=false and data\.shift=0") as error:
+        runs.build(tiny("vae", **{"binarize": "static", moved: True if "flip" in moved else 1}))
+    assert "\n" not in str(error.value)
 
 
 def test_gaussian_is_of_grey_levels():
