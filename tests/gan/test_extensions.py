@@ -121,6 +121,6 @@ def test_a_loss_of_labels(monkeypatch):
     np.testing.assert_allclose(metrics["g_loss"], losses(after, g_params)[1], rtol=1e-5)
     np.testing.assert_allclose(metrics["d_grad_norm"], optax.tree.norm(d_grads), rtol=1e-4)
     np.testing.assert_allclose(metrics["g_grad_norm"], optax.tree.norm(g_grads), rtol=1e-4)
-    assert task.sample(state, KEY, 12).shape == (12, 8, 8, 1)
+    assert task.sample(state, KEY, jnp.arange(12)).shape == (12, 8, 8, 1)
     batch = {"image": images.to_uint8(real, -1), "label": LABEL, "index": jnp.arange(4)}
     assert {x.shape for x in task.evaluate(state, batch, KEY).values()} == {(4,)}
