@@ -119,6 +119,8 @@ def read(path: str | os.PathLike, channels: int = 3, white: int | None = None) -
 def largest_value(path: str | os.PathLike) -> int | None:
     """The largest value in a picture of 16 bits; None for one of 8 bits, or that is unreadable."""
     try:
+        if not _is_file(path):
+            return None
         with Image.open(path, formats=_FORMATS) as image:
             return colour.largest_value(image)
     except (Image.DecompressionBombError, *_DECODE_ERRORS):
@@ -128,7 +130,7 @@ def largest_value(path: str | os.PathLike) -> int | None:
 def is_picture(path: str | os.PathLike) -> bool:
     """Whether a file's header is that of a picture that `read` would try to decode."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
+        if not _is_file(path):
             return False
         with Image.open(path, formats=_FORMATS):
             return True
@@ -136,6 +138,11 @@ def is_picture(path: str | os.PathLike) -> bool:
         return True  # one that is too large, which `read` says
     except _DECODE_ERRORS:
         return False
+
+
+def _is_file(path: str | os.PathLike) -> bool:
+    """Whether `path` is a regular file: opening a pipe waits until somebody writes."""
+    return stat.S_ISREG(os.stat(path).st_mode)
 
 
 def _contents(path: Path) -> bytes:
