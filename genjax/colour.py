@@ -67,7 +67,9 @@ def _eight_bits(image: Image.Image, deep: bool, white: int) -> Image.Image:
     if not _is_wide(image):
         if white == WHITE or not deep:
             return image
-        scaled = [min(255, round(255 * i / max(1, white >> 8))) for i in range(256)]
+        if white < 256:
+            raise ValueError("its colours use 8 of 16 bits, the lower ones; save it as 8 bit")
+        scaled = [min(255, round(255 * i / (white >> 8))) for i in range(256)]
         return image.point(scaled * len(image.getbands()))
     values = np.asarray(image)
     low, high = values.min(), values.max()
@@ -87,11 +89,8 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         image = image.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
     elif image.mode == "P":
         image = image.convert("RGB")
-    if profile[16:20] != _SPACES.get(image.mode):
-        transform = None
-    else:
-        transform = _transform(profile, image.mode)
-    if transform:
+    fits = profile[16:20] == _SPACES.get(image.mode)
+    if fits and (transform := _transform(profile, image.mode)):
         image = transform.apply(image)
     if alpha:
         image = image.convert("RGB")
@@ -102,18 +101,19 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 @functools.lru_cache(maxsize=16)  # pictures of one set mostly share a profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile to sRGB; None where that changes nothing, or the profile is broken."""
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
+    bands = Image.getmodebands(mode)
+    colours = np.stack(np.meshgrid(*[levels] * bands), axis=-1).reshape(-1, 1, bands)
+    probe = Image.fromarray(colours[..., 0] if mode == "L" else colours, mode)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(source, srgb, mode, "RGB", _INTENT, _FLAGS)
+        moved = transform.apply(probe)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-    levels = np.arange(0, 256, 15, dtype=np.uint8)
-    colours = np.stack(np.meshgrid(*[levels] * Image.getmodebands(mode)), axis=-1)
-    colours = colours.reshape(-1, 1, Image.getmodebands(mode))
-    probe = Image.fromarray(colours[..., 0] if mode == "L" else colours, mode)
-    plain, moved = (np.asarray(x, np.int16) for x in (probe.convert("RGB"), transform.apply(probe)))
-    return transform if abs(moved - plain).max() > _SAME else None
+    difference = np.asarray(moved, np.int16) - np.asarray(probe.convert("RGB"), np.int16)
+    return transform if abs(difference).max() > _SAME else None
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """Colour profiles and bit depths, against profiles that are written here from their definitions."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -164,6 +165,33 @@ def test_transparency_palettes_and_orientation_with_a_profile(tmp_path):
     palette.putpalette(stored.tobytes())
     palette.save(tmp_path / "p.png", icc_profile=content)
     assert abs(images.read(tmp_path / "p.png").astype(int) - colours()).max() <= 2
+
+
+def save_deep(path, values):
+    """A PNG of 16-bit colours, u16[H, W, 3], which Pillow does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+
+
+def test_the_white_of_colours_of_sixteen_bits(tmp_path):
+    """Pillow keeps the upper 8 bits: of 12, 16 levels are left, of the lower 8, nothing."""
+    path = tmp_path / "a.png"
+    save_deep(path, np.array([[[0, 2048, 4095]]]))
+    assert images.largest_value(path) == 4095
+    assert images.read(path).ravel().tolist() == [0, 8, 15]
+    assert images.read(path, white=4095).ravel().tolist() == [0, 136, 255]
+    save_deep(path, np.array([[[0, 100, 255]]]))
+    assert images.largest_value(path) == 255
+    with pytest.raises(images.ImageError, match="save it as 8 bit"):
+        images.read(path, white=255)
 
 
 def test_the_white_of_sixteen_bits(tmp_path):

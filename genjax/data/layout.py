@@ -23,8 +23,10 @@ _PARTS = {
 }
 # With what is written around it, as in test_set, train-images, seg_train, val2017 and test1.
 _PART = re.compile(
-    rf"(?:seg[ _-])?({'|'.join(_PARTS)})(?:[ _-]?(?:set|data|images|split))?[ _-]?\d{{0,4}}"
+    rf"(?:seg[ _-])?({'|'.join(_PARTS)})(?:[ _-]?(?:set|data|dataset|images|split))?[ _-]?\d{{0,4}}"
 )
+# What looks like a split beside another, as in trainA and testA, and is none of the above.
+_TRAIN_LIKE, _HELD_LIKE = (re.compile(rf"(?i:{x})(?![a-z])") for x in ("train(ing)?", "test|val"))
 _SHOWN = 5  # names that a message lists
 
 
@@ -87,6 +89,7 @@ def find(name: str, root: str, classes: bool) -> Layout:
             inner = _from_parts(name, root, parts, classes)
             return inner._replace(notes=(notes[-1], *inner.notes))
     found, names, said = _classes(found, "", classes)
+    _check_no_splits(name, found.files)
     train = Part(root, found.files, found.sizes, _labels(found.files, names))
     return Layout(train, None, tuple(names), tuple(filter(None, [*notes, *said])))
 
@@ -268,6 +271,30 @@ def _labels(files: list[str], classes: list[str]) -> np.ndarray:
         return np.zeros(len(files), np.int32)
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number[listing.composed(file.split("/")[0])] for file in files], np.int32)
+
+
+def _check_no_splits(name: str, files: list[str]):
+    """Refuses splits that are not recognised: they would train on what is to be held out.
+
+    Raises:
+      UserError: folders are called like trainA and testA, or each class has splits of its own.
+    """
+    folders = _first_folders(files)
+    if any(map(_TRAIN_LIKE.match, folders)) and (held := list(filter(_HELD_LIKE.match, folders))):
+        raise UserError(
+            f"{name} has {_listed(held)}, which look like splits: call one folder train and one"
+            " test, or name the folder to train on"
+        )
+    second = {tuple(file.split("/")[:2]) for file in files if file.count("/") > 1}
+    parts = {}
+    for folder, inner in sorted(second):
+        parts.setdefault(folder, set()).add(_part(inner))
+    for folder, found in parts.items():
+        if "train" in found and found & {"test", "val"}:
+            raise UserError(
+                f"{name}: {_listed([folder])} has splits of its own: make folders train and test"
+                f" that hold the classes, or name {_listed([folder])} if it is all that is to train"
+            )
 
 
 def _check_classes(name: str, train: str, classes: list[str], folder: str, held: list[str]):

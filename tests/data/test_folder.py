@@ -148,6 +148,19 @@ def test_names_that_may_mean_two_things(tmp_path):
     refused(tmp_path / "vehicles", "data.labels=some must be folders or none", labels="some")
 
 
+def test_splits_that_are_not_recognised_are_refused(tmp_path):
+    """They would train on what is to be held out."""
+    fill(tmp_path / "cycle", *(f"{x}/1.png" for x in ("trainA", "trainB", "testA", "testB")))
+    refused(tmp_path / "cycle", "has testA, testB, which look like splits: call one folder train")
+    refused(tmp_path / "cycle", "has testA, testB", labels="none")
+    for category in ("bottle", "cable"):
+        fill(tmp_path / "set" / category, "train/good/1.png", "test/good/2.png", "test/bad/3.png")
+    refused(tmp_path / "set", "bottle has splits of its own: make folders train and test")
+    assert len(folder(tmp_path / "set" / "bottle", labels="none").train) == 1
+    two_classes(tmp_path / "words", of=("trainer", "valley", "testudo", "train-station"))
+    assert folder(tmp_path / "words").classes == 4
+
+
 def test_folders_around_the_classes_are_opened(tmp_path):
     two_classes(tmp_path / "archive" / "images")
     (tmp_path / "archive" / "notes").mkdir()
