@@ -210,7 +210,7 @@ def check(config: ConfigDict):
             if isinstance(number, float) and not math.isfinite(number):
                 raise UserError(f"{key}={value} has to be finite")
             for what, possible, names in _RANGES:
-                if key.rpartition(".")[2] in names.split() and not possible(number):
+                if {*key.split(".")} & {*names.split()} and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
             if isinstance(number, int) and abs(number) >= 2**32:
                 raise UserError(f"{key}={value} has to be less than 2**32")
