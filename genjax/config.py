@@ -347,9 +347,12 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
         try:
             values(argv)
             new = flatten(values.config)[key]
+            if isinstance(new, list) and old and isinstance(old[0], float):
+                new = [float(x) if type(x) is int else x for x in new]  # 1 is a number, as in 1,0.5
+                values.config.update_from_flattened_dict({key: tuple(new)})
             if isinstance(new, list) and not all(isinstance(x, type(old[0])) for x in new if old):
                 raise TypeError
-        except (flags.Error, TypeError, ValueError):
+        except (flags.Error, TypeError, ValueError, OverflowError):
             raise UserError(f"{what} {key}={text!r} is not {_KINDS[type(old)]}") from None
         config = values.config
     return config

@@ -165,7 +165,7 @@ def file(tmp_path):
         "from ml_collections import ConfigDict\n"
         "def get_config(arg='none'):\n"
         "    return ConfigDict({'arg': arg, 'a': {'rate': 0.5, 'flip': False, 'widths': (1, 2)},\n"
-        "                       'layers': ('x',), 'empty': ()})\n"
+        "                       'layers': ('x',), 'empty': (), 'weights': (0.5, 2.0)})\n"
     )
     return path
 
@@ -194,6 +194,9 @@ def test_read_passes_what_follows_the_colon(file, suffix, arg):
         ("layers", "relu1_1,relu2_1", ("relu1_1", "relu2_1")),
         ("layers", "('relu1_1', 'relu2_1')", ("relu1_1", "relu2_1")),
         ("empty", "x", ("x",)),
+        ("weights", "1,1", (1.0, 1.0)),
+        ("weights", "1", (1.0,)),
+        ("weights", "(1, 0.5, 1e2)", (1.0, 0.5, 100.0)),
     ],
 )
 def test_overrides_have_the_type_of_the_default(file, key, text, value):
@@ -202,6 +205,8 @@ def test_overrides_have_the_type_of_the_default(file, key, text, value):
         config = config[part]
     assert config == value
     assert type(config) is type(value)
+    if isinstance(value, tuple):
+        assert [*map(type, config)] == [*map(type, value)]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +215,9 @@ def test_overrides_have_the_type_of_the_default(file, key, text, value):
         ("a.rat", "1", "config key 'a.rat' is unknown; did you mean 'a.rate'?"),
         ("a", "1", "config key 'a' is a group: set a.rate, a.flip, a.widths"),
         ("a.widths", "1,x", "a.widths='1,x' is not a tuple such as"),
+        ("weights", "1,True", "weights='1,True' is not a tuple such as"),
+        ("weights", "1,x", "weights='1,x' is not a tuple such as"),
+        ("weights", f"1,{10**400}", "is not a tuple such as"),
         ("a.flip", "", "a.flip='' is not true or false"),
     ],
 )
@@ -242,12 +250,16 @@ def test_never_is_zero(config):
         ("seed", -1, "from 0 to 2**32 - 1"),
         ("sample.seed", 2**32, "from 0 to 2**32 - 1"),
         ("optimizer.learning_rate", 0.0, "more than 0"),
+        ("style_loss.scale.relu1_1", 0.0, "more than 0"),
         ("optimizer.b1", 1.0, "at least 0 and less than 1"),
         ("optimizer.learning_rate", float("nan"), "finite"),
         ("data.test_fraction", float("inf"), "finite"),
     ],
 )
 def test_numbers_that_make_no_sense(key, value, possible, config):
+    config = with_values(config)
+    with config.unlocked():
+        config.style_loss = {"scale": {"relu1_1": 1.0}}
     with pytest.raises(UserError, match=f"^{re.escape(key)}=.* has to be {re.escape(possible)}$"):
         config_lib.check(with_values(config, **{key: value}))
 
