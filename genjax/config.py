@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import itertools
 import json
 import math
 import re
@@ -69,6 +70,10 @@ _KINDS = {
     str: "a text",
     list: "a tuple such as '(1.0, 2.0)', of values like those that it has",
 }
+
+
+# Where configs put an argument whose name is not the key's.
+_KEY_OF_ARGUMENT = {"data": "data.name", "features": "features.name"}
 
 
 def base(task: str) -> ConfigDict:
@@ -178,7 +183,15 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise UserError(f"config file {path} defines no get_config")
-    config = module.get_config(*([arg] if colon else []))
+    try:
+        config = module.get_config(*([arg] if colon else []))
+    except UserError as error:
+        for key in flatten(module.get_config()):
+            if f"config argument {key!r} is unknown" in str(error):
+                raise UserError(
+                    f"config argument {key!r} is a key: set it with --config.{key}=VALUE"
+                ) from None
+        raise
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
@@ -226,6 +239,12 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
         another type.
     """
     pairs = [part.partition("=") for part in (arg or "").split(",") if part]
+    for (before, _, _), (key, equals, _) in itertools.pairwise(pairs):
+        if not equals and key not in defaults and isinstance(defaults.get(before), str):
+            raise UserError(
+                f"config argument {before!r} ends at the comma before {key!r}: give a value with"
+                f" a comma as --config.{_KEY_OF_ARGUMENT.get(before, before)}=VALUE"
+            )
     for key, equals, _ in pairs:
         if key in defaults and not equals:
             raise UserError(f"config argument {key!r} lacks a value: write {key}=VALUE")

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from genjax import config as config_lib
 from genjax.errors import UserError
 from tests import reading
-from tests.tiny import CONFIGS, VARIANTS, kinds_first, tiny
+from tests.tiny import CONFIGS, ROOT, VARIANTS, kinds_first, tiny
 
 
 @pytest.fixture
@@ -62,6 +62,24 @@ def test_parse_arg_of_nothing(arg):
 def test_parse_arg_refuses(arg, message):
     with pytest.raises(UserError, match=re.escape(message).replace(r"\$", "$")):
         config_lib.parse_arg(arg, size=1, flip=False, rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "value"),
+    [
+        ("dcgan.py:size=16,data", "data.name", "folder:/x/a,b"),
+        ("vae.py:data", "data.name", "npz:/x/a, b,c.npz"),
+        ("style.py:features", "features.name", "vgg19:/x/a,b.npz"),
+        ("style.py:content", "content", "a,b.jpg"),
+    ],
+)
+def test_a_comma_in_a_value_of_arg(config, key, value):
+    """What the message advises works."""
+    with pytest.raises(UserError, match=re.escape(f" --config.{key}=VALUE")):
+        config_lib.read(f"{ROOT}/configs/{config}={value}")
+    file = config.partition(":")[0]
+    read = config_lib.read(f"{ROOT}/configs/{file}", [f"--config.{key}={value}"])
+    assert config_lib.flatten(read)[key] == value
 
 
 def test_choose():
