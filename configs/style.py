@@ -8,11 +8,34 @@ the samples of a trained GAN or VAE. Several are written with commas between the
 
 from genjax import config as config_lib
 
-# The presets' weights are for networks trained on pixels from 0 to 255. The features of the weights
-# of torchvision's lineage, trained on pixels divided by a standard deviation of 0.226 (RGB's mean),
-# are smaller by this factor. It matters: the content loss grows with its square and the style loss
-# with its fourth power.
-_PIXEL_SCALE = 255 * 0.226
+# The presets' weights were published for the authors' network, trained in Caffe on pixels from 0 to
+# 255. That of torchvision's lineage was trained anew, and its features are smaller, by another
+# factor in each layer: {layer: (ratio of the features' root mean squares, of the square roots of
+# their Gram matrices' norms)}. Measured with the VGG16 of both lineages; medians over four
+# photographs and three paintings at 320 px (docs/results.md). The content loss grows with the
+# square of the first, the style loss with the fourth power of the second.
+_CAFFE_OVER_TORCHVISION = {
+    "relu1_1": (68.0, 70.0),
+    "relu1_2": (149.0, 202.0),
+    "relu2_1": (158.0, 196.0),
+    "relu2_2": (176.0, 196.0),
+    "relu3_1": (142.0, 164.0),
+    "relu3_2": (139.0, 168.0),
+    "relu3_3": (135.0, 161.0),
+    "relu3_4": (135.0, 161.0),  # VGG19 alone has fourth layers: not measured, as the third
+    "relu4_1": (94.0, 114.0),
+    "relu4_2": (69.0, 80.0),
+    "relu4_3": (47.0, 49.0),
+    "relu4_4": (47.0, 49.0),
+    "relu5_1": (27.0, 28.0),
+    "relu5_2": (16.0, 17.0),
+    "relu5_3": (9.0, 10.0),
+    "relu5_4": (9.0, 10.0),
+}
+
+# A small classifier's features have no published weights to agree with. They are about as large as
+# torchvision's, so one factor, of pixels from 0 to 255 for pixels over their deviation, serves all.
+_TRUNK_SCALE = {f"relu{block}_{i}": 255 * 0.226 for block in range(1, 9) for i in (1, 2)}
 
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -65,9 +88,12 @@ def get_config(arg: str = ""):
         "crop" cuts the later ones to the first one's.
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
-      features.pool: "max" or "average". features.scale: what all features are multiplied by
-        before the losses, 1 for a network trained on pixels from 0 to 255.
-      content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by.
+      features.pool: "max" or "average".
+      features.input: what the weights were trained on: "torchvision" (RGB, normalised) or "caffe"
+        (BGR from 0 to 255 less its mean), such as a file made from the authors' weights or Keras'.
+      content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by;
+        `scale.LAYER`, what a layer's features are multiplied by, brings those of torchvision's
+        lineage to the size of the authors' network. Features of input "caffe" have it already.
       tv_weight: of the total variation.
       optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
         between 0 and 1).
@@ -81,13 +107,16 @@ def get_config(arg: str = ""):
     config.style_scale = 1.0
     config.content_fit = "same"
     config.init_noise = 0.001 / 255
-    config.features = {"name": arg.features, "pool": "max", "scale": _PIXEL_SCALE}
+    config.features = {"name": arg.features, "pool": "max", "input": "torchvision"}
     config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
     config_lib.choose("preset", arg.preset, _PRESETS)(config)
+    config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
+    config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")
         config.style_loss.weights = config.style_loss.weights[:3]
+        config.content_loss.scale = config.style_loss.scale = _TRUNK_SCALE
     config.train.steps_per_call = 5
     config.log.every = 10
     config.sample.every = 50

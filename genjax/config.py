@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import itertools
 import json
 import math
 import re
@@ -51,6 +52,10 @@ _KINDS = {
     str: "a text",
     list: "a tuple such as '(1.0, 2.0)', of values like those that it has",
 }
+
+
+# Where configs put an argument whose name is not the key's.
+_KEY_OF_ARGUMENT = {"data": "data.name", "features": "features.name"}
 
 
 def base(task: str) -> ConfigDict:
@@ -171,7 +176,15 @@ def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise UserError(f"config file {path} defines no get_config")
-    config = module.get_config(*([arg] if colon else []))
+    try:
+        config = module.get_config(*([arg] if colon else []))
+    except UserError as error:
+        for key in flatten(module.get_config()):
+            if f"config argument {key!r} is unknown" in str(error):
+                raise UserError(
+                    f"config argument {key!r} is a key: set it with --config.{key}=VALUE"
+                ) from None
+        raise
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(f"config file {path}: get_config returns a {kind}, not a ConfigDict")
@@ -212,7 +225,7 @@ def check(config: ConfigDict):
             if isinstance(number, float) and not math.isfinite(number):
                 raise UserError(f"{key}={value} has to be finite")
             for what, possible, names in _RANGES:
-                if key.rpartition(".")[2] in names.split() and not possible(number):
+                if {*key.split(".")} & {*names.split()} and not possible(number):
                     raise UserError(f"{key}={value} has to be {what}")
             # Devices count in 32 bits with a sign; seeds, whose range is above, have none.
             if isinstance(number, int) and abs(number) >= 2**31 and not key.endswith("seed"):
@@ -232,6 +245,12 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
         another type.
     """
     pairs = [part.partition("=") for part in (arg or "").split(",") if part]
+    for (before, _, _), (key, equals, _) in itertools.pairwise(pairs):
+        if not equals and key not in defaults and isinstance(defaults.get(before), str):
+            raise UserError(
+                f"config argument {before!r} ends at the comma before {key!r}: give a value with"
+                f" a comma as --config.{_KEY_OF_ARGUMENT.get(before, before)}=VALUE"
+            )
     for key, equals, _ in pairs:
         if key in defaults and not equals:
             raise UserError(f"config argument {key!r} lacks a value: write {key}=VALUE")
@@ -304,9 +323,12 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
         try:
             values(argv)
             new = flatten(values.config)[key]
+            if isinstance(new, list) and old and isinstance(old[0], float):
+                new = [float(x) if type(x) is int else x for x in new]  # 1 is a number, as in 1,0.5
+                values.config.update_from_flattened_dict({key: tuple(new)})
             if isinstance(new, list) and not all(isinstance(x, type(old[0])) for x in new if old):
                 raise TypeError
-        except (flags.Error, TypeError, ValueError):
+        except (flags.Error, TypeError, ValueError, OverflowError):
             why = f"is not {_KINDS[type(old)]}"
             if key.rpartition(".")[2] == "size" and _HEIGHT_BY_WIDTH.fullmatch(text):
                 why = (

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from genjax import config as config_lib
 from genjax.errors import UserError
 from tests import reading
-from tests.tiny import CONFIGS, VARIANTS, kinds_first, tiny
+from tests.tiny import CONFIGS, ROOT, VARIANTS, kinds_first, tiny
 
 
 @pytest.fixture
@@ -62,6 +62,24 @@ def test_parse_arg_refuses(arg, message):
         config_lib.parse_arg(arg, size=1, flip=False, rate=0.1)
 
 
+@pytest.mark.parametrize(
+    ("config", "key", "value"),
+    [
+        ("dcgan.py:size=16,data", "data.name", "folder:/x/a,b"),
+        ("vae.py:data", "data.name", "npz:/x/a, b,c.npz"),
+        ("style.py:features", "features.name", "vgg19:/x/a,b.npz"),
+        ("style.py:content", "content", "a,b.jpg"),
+    ],
+)
+def test_a_comma_in_a_value_of_arg(config, key, value):
+    """What the message advises works."""
+    with pytest.raises(UserError, match=re.escape(f" --config.{key}=VALUE")):
+        config_lib.read(f"{ROOT}/configs/{config}={value}")
+    file = config.partition(":")[0]
+    read = config_lib.read(f"{ROOT}/configs/{file}", [f"--config.{key}={value}"])
+    assert config_lib.flatten(read)[key] == value
+
+
 def test_choose():
     assert config_lib.choose("loss", "a", {"a": 1, "b": 2}) == 1
     with pytest.raises(UserError, match="loss='hing' is unknown; did you mean 'hinge'"):
@@ -106,7 +124,7 @@ def file(tmp_path):
         "from ml_collections import ConfigDict\n"
         "def get_config(arg='none'):\n"
         "    return ConfigDict({'arg': arg, 'a': {'rate': 0.5, 'flip': False, 'widths': (1, 2)},\n"
-        "                       'layers': ('x',), 'empty': ()})\n"
+        "                       'layers': ('x',), 'empty': (), 'weights': (0.5, 2.0)})\n"
     )
     return path
 
@@ -135,6 +153,9 @@ def test_read_passes_what_follows_the_colon(file, suffix, arg):
         ("layers", "relu1_1,relu2_1", ("relu1_1", "relu2_1")),
         ("layers", "('relu1_1', 'relu2_1')", ("relu1_1", "relu2_1")),
         ("empty", "x", ("x",)),
+        ("weights", "1,1", (1.0, 1.0)),
+        ("weights", "1", (1.0,)),
+        ("weights", "(1, 0.5, 1e2)", (1.0, 0.5, 100.0)),
     ],
 )
 def test_overrides_have_the_type_of_the_default(file, key, text, value):
@@ -143,6 +164,8 @@ def test_overrides_have_the_type_of_the_default(file, key, text, value):
         config = config[part]
     assert config == value
     assert type(config) is type(value)
+    if isinstance(value, tuple):
+        assert [*map(type, config)] == [*map(type, value)]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +174,9 @@ def test_overrides_have_the_type_of_the_default(file, key, text, value):
         ("a.rat", "1", "config key 'a.rat' is unknown; did you mean 'a.rate'?"),
         ("a", "1", "config key 'a' is a group: set a.rate, a.flip, a.widths"),
         ("a.widths", "1,x", "a.widths='1,x' is not a tuple such as"),
+        ("weights", "1,True", "weights='1,True' is not a tuple such as"),
+        ("weights", "1,x", "weights='1,x' is not a tuple such as"),
+        ("weights", f"1,{10**400}", "is not a tuple such as"),
         ("a.flip", "", "a.flip='' is not true or false"),
     ],
 )
@@ -186,12 +212,16 @@ def test_never_is_zero(config):
         ("checkpoint.every", 2**31, "less than 2**31"),
         ("model.width", 2**30, "at most 2**16"),
         ("optimizer.learning_rate", 0.0, "more than 0"),
+        ("style_loss.scale.relu1_1", 0.0, "more than 0"),
         ("optimizer.b1", 1.0, "at least 0 and less than 1"),
         ("optimizer.learning_rate", float("nan"), "finite"),
         ("data.test_fraction", float("inf"), "finite"),
     ],
 )
 def test_numbers_that_make_no_sense(key, value, possible, config):
+    config = with_values(config)
+    with config.unlocked():
+        config.style_loss = {"scale": {"relu1_1": 1.0}}
     with pytest.raises(UserError, match=f"^{re.escape(key)}=.* has to be {re.escape(possible)}$"):
         config_lib.check(with_values(config, **{key: value}))
 

@@ -32,8 +32,8 @@ _STYLE = {
 # the epsilon beside that size, it takes none.
 _SMOOTH = {
     "optimizer.name": "adam",
-    "content_loss.weight": 1e-11,
-    "style_loss.weight": 1e-14,
+    "content_loss.weight": 1e-12,
+    "style_loss.weight": 1e-16,
     "tv_weight": 1e-7,
     "init": "noise",
     "init_noise": 0.2,

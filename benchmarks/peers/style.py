@@ -36,7 +36,7 @@ class Vgg(nn.Module):
         x, found, block = (x - self.mean) / self.std, {}, "1"
         for name, layer in self.layers.items():
             if name[4] != block:
-                x, block = F.max_pool2d(x, 2), name[4]
+                x, block = F.max_pool2d(x, 2, ceil_mode=True), name[4]
             x = F.relu(layer(x), inplace=True)
             if (tap := name.replace("conv", "relu")) in self.taps:
                 found[tap] = x
@@ -56,18 +56,21 @@ class Peer(base.Peer):
         super().__init__(config, variant, device)
         base.require(config, "features.name", ("vgg16",))
         base.require(config, "features.pool", ("max",))
+        base.require(config, "features.input", ("torchvision",))
         base.require(config, "style_loss.gram", ("hw",))
         base.require(config, "optimizer.name", ("adam", "lbfgs"))
         pictures = inputs.load(config, runs.read_picture)
         if len(pictures.contents) + len(pictures.styles) > 2:
             raise ValueError("several contents or styles have no peer")
         self._is_lbfgs = config.optimizer.name == "lbfgs"
-        content, style, scale = config.content_loss, config.style_loss, config.features.scale
+        content, style = config.content_loss, config.style_loss
         self._vgg = self.place(Vgg([*content.layers, *style.layers]))
-        # The scale of all features is squared in the content loss and again in the style loss.
-        self._content_weight = content.weight * scale**2
+        # A scale of features is squared in the content loss, and again in the style loss.
+        self._content_weights = {
+            layer: content.weight * content.scale[layer] ** 2 for layer in content.layers
+        }
         self._style_weights = {
-            layer: style.weight * weight * scale**4
+            layer: style.weight * weight * style.scale[layer] ** 4
             for layer, weight in zip(style.layers, style.weights, strict=True)
         }
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=variant.autocast)
@@ -88,8 +91,9 @@ class Peer(base.Peer):
         """The weighted sum of content, style and total variation."""
         found = self._vgg(image)
         grams = self._grams(found)
-        total = self._content_weight * sum(
-            _squared_error(found[layer], target) for layer, target in self._content_target.items()
+        total = sum(
+            self._content_weights[layer] * _squared_error(found[layer], target)
+            for layer, target in self._content_target.items()
         )
         for layer, weight in self._style_weights.items():
             total = total + weight * _squared_error(grams[layer], self._style_target[layer])

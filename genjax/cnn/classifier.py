@@ -10,7 +10,7 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 
-from genjax.nn import BatchNorm, Conv, max_pool
+from genjax.nn import BatchNorm, Conv, max_pool, to_even
 
 
 class Classifier(nn.Module):
@@ -18,7 +18,7 @@ class Classifier(nn.Module):
 
     With `taps`, the result is {name: f32[B, h, w, features]}, the outputs of the layers so named:
     `relu2_1` is the first convolution of the second block after its ReLU. No layer behind the last
-    tap runs.
+    tap runs. Such pictures are of any size: no pool leaves out a border of them.
 
     Attributes:
       width: features of the first block.
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         found = {}
         for block in range(self.blocks):
             if block:
-                x = max_pool(x)
+                x = max_pool(to_even(x) if taps else x)
             for i in (1, 2):
                 conv = Conv(self.width << block, 3, padding=1, use_bias=False, dtype=self.dtype)
                 x = nn.relu(norm()(conv(x), train))

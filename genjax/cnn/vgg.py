@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict
 
 from genjax.cnn.weights import package_file, read_npz, read_pickle
 from genjax.errors import UserError
-from genjax.nn import average_pool, max_pool
+from genjax.nn import average_pool, max_pool, to_even
 from genjax.nn.conv import conv
 
 # Convolutions in each block of configurations D and E, and their features.
@@ -26,6 +26,22 @@ POOLS = {"max": max_pool, "average": average_pool}
 # Of ImageNet's training images, RGB in [0, 1]; torchvision's networks were trained with these.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Of the same images, BGR from 0 to 255; the authors' networks, in Caffe, were trained with it.
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+def _torchvision_input(x):
+    mean, std = (jnp.array(values)[None, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (x - mean) / std
+
+
+def _caffe_input(x):
+    return 255 * x[..., ::-1] - jnp.array(CAFFE_MEAN)[None, None, None]
+
+
+# What the weights of a lineage were trained on, from RGB in [0, 1].
+INPUTS = {"torchvision": _torchvision_input, "caffe": _caffe_input}
 
 
 def layer_names(net: str) -> tuple[str, ...]:
@@ -76,6 +92,7 @@ def apply(
     taps: Sequence[str],
     pool: str = "max",
     dtype: jnp.dtype = jnp.float32,
+    lineage: str = "torchvision",
 ) -> dict[str, jax.Array]:
     """The features of images.
 
@@ -83,27 +100,19 @@ def apply(
       weights: the result of `load`.
       x: f32[B, H, W, 3], RGB in [0, 1].
       taps: names of layers after their ReLU, such as `relu3_1`.
-      pool: "max", as trained, or "average", as Gatys et al. prefer.
+      pool: "max", as trained, or "average", as Gatys et al. prefer. An odd last row or column is
+        pooled alone, so no border is left out.
       dtype: the type of the arithmetic.
+      lineage: of the weights, a key of `INPUTS`, which says what the network was trained on.
 
     Returns:
-      {tap: f[B, h, w, C]}, of type `dtype`.
-
-    Raises:
-      UserError: the images are so small or narrow that pooling would leave no pixel of them.
+      {tap: f[B, h, w, C]}, of type `dtype`; h and w are halved and rounded up at each pool.
     """
-    mean, std = (jnp.array(values)[None, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    x = ((x - mean) / std).astype(dtype)
-    height, width = x.shape[1:3]
+    x = INPUTS[lineage](x).astype(dtype)
     found, block = {}, "1"
     for name, layer in weights.items():
         if name[4] != block:
-            if min(x.shape[1:3]) < 2:
-                raise UserError(
-                    f"a picture of {width} x {height} px, halved {block} x, has nothing left for"
-                    f" {name}: make it larger, crop it, or choose earlier layers"
-                )
-            x, block = POOLS[pool](x), name[4]
+            x, block = POOLS[pool](to_even(x)), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
         x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias[None, None, None])
         tap = name.replace("conv", "relu")

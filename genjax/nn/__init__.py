@@ -1,6 +1,14 @@
 """Layers that several families share, built on convolutions that are fast on every backend."""
 
-from genjax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, average_pool, max_pool
+from genjax.nn.layers import (
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    average_pool,
+    max_pool,
+    to_even,
+)
 from genjax.nn.precision import compute_type
 from genjax.nn.spectral_norm import SpectralNorm
 from genjax.nn.training import apply, check_lasts, descend, with_params
@@ -17,5 +25,6 @@ __all__ = [
     "compute_type",
     "descend",
     "max_pool",
+    "to_even",
     "with_params",
 ]

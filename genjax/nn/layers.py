@@ -222,6 +222,20 @@ def _max_pool_backward(saved, g):
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+def to_even(x):
+    """Repeats the last row of f[B, H, W, C] where H is odd, and the last column where W is.
+
+    Before a pool, so that its windows leave out no border: the maximum of a window that stands over
+    the border is that of the pixels inside, and so is the mean, in values and gradients. That is
+    pooling with PyTorch's `ceil_mode=True` and, for means, `count_include_pad=False`.
+    """
+    if x.shape[1] % 2:
+        x = jnp.concatenate([x, x[:, -1:]], axis=1)
+    if x.shape[2] % 2:
+        x = jnp.concatenate([x, x[:, :, -1:]], axis=2)
+    return x
+
+
 def average_pool(x):
     """Mean over windows of 2 x 2 pixels, f[B, H, W, C] -> f[B, H // 2, W // 2, C]."""
     b, h, w, c = x.shape

@@ -47,33 +47,36 @@ def make(config, net: FeatureNet) -> Objective:
             f"{len(layer_weights)} numbers: give as many"
         )
     taps = tuple(dict.fromkeys(content_layers + style_layers))
-    norm, scale = config.style_loss.gram, config.features.scale
+    norm = config.style_loss.gram
     choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
-
-    def features(weights, x, layers):
-        found = net.apply(weights, x, layers)
-        return {layer: scale * found[layer] for layer in layers}
+    # Features times s make the content loss times s^2, and the style loss times s^4.
+    content_weights = [scale**2 for scale in _scales(config, "content_loss")]
+    style_weights = [
+        weight * scale**4
+        for weight, scale in zip(layer_weights, _scales(config, "style_loss"), strict=True)
+    ]
 
     def grams(found):
         return {layer: losses.gram(found[layer], norm) for layer in style_layers}
 
     def content_target(weights, contents):
-        return features(weights, contents, content_layers)
+        return net.apply(weights, contents, content_layers)
 
     def style_target(weights, styles):
-        each = [grams(features(weights, style, style_layers)) for style in styles]
+        each = [grams(net.apply(weights, style, style_layers)) for style in styles]
         return jax.tree.map(lambda *targets: jnp.concatenate(targets), *each)
 
     def pieces(weights, pictures, content, style):
-        found = features(weights, pictures, taps)
+        found = net.apply(weights, pictures, taps)
         content_loss = sum(
-            losses.mean_squared_error(found[layer], content[layer]) for layer in content_layers
+            weight * losses.mean_squared_error(found[layer], content[layer])
+            for layer, weight in zip(content_layers, content_weights, strict=True)
         )
         found_grams = grams(found)
         mix = shares(config.style_weights, len(style[style_layers[0]]))
         style_loss = sum(
             weight * share * losses.mean_squared_error(found_grams[layer], target[None])
-            for layer, weight in zip(style_layers, layer_weights, strict=True)
+            for layer, weight in zip(style_layers, style_weights, strict=True)
             for share, target in zip(mix, style[layer], strict=True)
         )
         values = {
@@ -84,3 +87,16 @@ def make(config, net: FeatureNet) -> Objective:
         return values | {"total": sum(values.values())}
 
     return Objective(content_target, style_target, pieces)
+
+
+def _scales(config, loss: str) -> list[float]:
+    """What the features of each layer of a loss are multiplied by: 1 where the network has the
+    lineage that the losses' weights were published for.
+
+    Raises:
+      UserError: the config has no scale for a layer.
+    """
+    layers, known = config[loss].layers, dict(config[loss].scale.items())
+    if config.features.input == "caffe":
+        return [1.0] * len(layers)
+    return [choose(f"{loss}.scale of layer", layer, known) for layer in layers]

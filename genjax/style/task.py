@@ -49,7 +49,11 @@ def build(config, inputs: Inputs) -> Task:
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
     layers = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
     net = features.load(
-        config.features.name, layers, config.features.pool, compute_type(config.precision)
+        config.features.name,
+        layers,
+        config.features.pool,
+        compute_type(config.precision),
+        config.features.input,
     )
     objective = style_objective.make(config, net)
     pictures = style_inputs.load(config, inputs.read_picture)

@@ -7,7 +7,7 @@ from etils import epath
 from configs import cnn as cnn_config
 from configs import dcgan as dcgan_config
 from genjax import config as config_lib
-from genjax.cnn import features
+from genjax.cnn import features, vgg
 from genjax.cnn.classifier import Classifier
 from genjax.cnn.task import CnnState
 from genjax.errors import UserError
@@ -58,6 +58,31 @@ def test_vgg16_says_whose_weights_it_has():
 def test_errors_are_one_line(name, taps, line):
     with pytest.raises(UserError, match=line):
         features.load(name, taps)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "cnn:no/such"])
+def test_the_authors_lineage_needs_a_file(name):
+    with pytest.raises(UserError, match=r"features\.name=vgg16:PATH\.npz, or leave it out"):
+        features.load(name, (), lineage="caffe")
+    with pytest.raises(UserError, match=r"features\.input='cafe' is unknown; did you mean 'caffe'"):
+        features.load(name, (), lineage="cafe")
+
+
+def test_a_file_of_the_authors_lineage(tmp_path):
+    arrays = {}
+    channels = 3
+    for name in vgg.layer_names("vgg16"):
+        width = vgg.FEATURES[int(name[4]) - 1]
+        arrays[f"{name}/kernel"] = np.broadcast_to(np.float32(0), (3, 3, channels, width))
+        arrays[f"{name}/bias"] = np.zeros(width, np.float32)
+        channels = width
+    picks_blue = np.zeros((3, 3, 3, 64), np.float32)
+    picks_blue[1, 1, 0] = 1
+    np.savez_compressed(tmp_path / "caffe.npz", **arrays | {"conv1_1/kernel": picks_blue})
+    net = features.load(f"vgg16:{tmp_path}/caffe.npz", ("relu1_1",), lineage="caffe")
+    assert "caffe lineage" in net.name
+    found = net.apply(net.weights, jnp.ones((1, 1, 1, 3)), ("relu1_1",))["relu1_1"]
+    np.testing.assert_allclose(found, 255 - 103.939, rtol=1e-5)
 
 
 def test_a_run_of_another_family_is_refused(tmp_path):

@@ -59,8 +59,65 @@ def test_pools_differ_and_odd_sizes_work(weights):
             jax.jit(lambda w, x, p=p: vgg.apply(w, x, ("relu2_1",), pool=p))(weights, x)["relu2_1"]
             for p in vgg.POOLS
         )
-    assert largest.shape == mean.shape == (1, 16, 17, 128)
+    assert largest.shape == mean.shape == (1, 17, 18, 128)
     assert not np.allclose(largest, mean)
+
+
+def test_input_of_caffe_by_hand():
+    """BGR from 0 to 255 less its mean, at the middle of kernels that pick one channel each."""
+    kernel = np.zeros((3, 3, 3, 3), np.float32)
+    kernel[1, 1] = np.eye(3)
+    weights = {"conv1_1": {"kernel": kernel, "bias": np.zeros(3, np.float32)}}
+    x = jnp.array([1.0, 0.5, 0.25]).reshape(1, 1, 1, 3)
+    found = vgg.apply(weights, x, ("relu1_1",), lineage="caffe")["relu1_1"]
+    blue_green_red = [0.0, 127.5 - 116.779, 255 - 123.68]  # 63.75 - 103.939 is below 0
+    np.testing.assert_allclose(found.ravel(), blue_green_red, rtol=1e-5)
+
+
+def test_input_of_caffe_with_weights_made_for_it(weights):
+    """The same network, its first layer rewritten for the other input, gives the same features.
+
+    But at the border: the zeros around it are another grey.
+    """
+    first = weights["conv1_1"]
+    per_level = first["kernel"] / (255 * np.array(vgg.IMAGENET_STD))[:, None]
+    # What the two means differ by, in levels of RGB.
+    shift = np.array(vgg.CAFFE_MEAN[::-1]) - 255 * np.array(vgg.IMAGENET_MEAN)
+    bias = first["bias"] + np.einsum("hwio,i->o", per_level, shift)
+    theirs = weights | {"conv1_1": {"kernel": np.float32(per_level[:, :, ::-1]), "bias": bias}}
+    with backend.native():
+        ours, theirs = (
+            jax.jit(lambda w, x, kind=kind: vgg.apply(w, x, ("relu2_1",), lineage=kind))(w, _ramp())
+            for w, kind in ((weights, "torchvision"), (theirs, "caffe"))
+        )
+    inside = (slice(None), slice(3, -3), slice(3, -3))
+    ours, theirs = ours["relu2_1"][inside], theirs["relu2_1"][inside]
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * float(ours.max()))
+
+
+@pytest.mark.parametrize("pool", vgg.POOLS)
+@pytest.mark.parametrize(("height", "width"), [(111, 111), (127, 127), (97, 65)])
+def test_no_border_is_left_out(pool, height, width):
+    """The gradient at the last row and column is as large as at those beside them."""
+    random, channels, weights = np.random.default_rng(0), 3, {}
+    for name in vgg.layer_names("vgg16")[:11]:
+        kernel = random.normal(size=(3, 3, channels, 4), scale=np.sqrt(2 / 9 / channels))
+        weights[name] = {"kernel": np.float32(kernel), "bias": np.zeros(4, np.float32)}
+        channels = 4
+    x = jnp.asarray(random.uniform(size=(1, height, width, 3)), jnp.float32)
+    taps = tuple(f"relu{block}_1" for block in (2, 3, 4, 5))  # behind one pool to behind four
+
+    @jax.jit
+    @backend.native()
+    def slopes(x):
+        found, pull = jax.vjp(lambda x: vgg.apply(weights, x, taps, pool=pool), x)
+        zeros = jax.tree.map(jnp.zeros_like, found)
+        return {tap: pull(zeros | {tap: found[tap]})[0] for tap in taps}
+
+    for tap, slope in slopes(x).items():
+        rows, columns = (np.sqrt(np.mean(np.square(slope), axis=a)) for a in ((0, 2, 3), (0, 1, 3)))
+        for size in (rows, columns):
+            assert size[-1] > 0.3 * size[-9:-1].mean(), (tap, size[-9:])
 
 
 def test_vgg19_has_the_published_count():

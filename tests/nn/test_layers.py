@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.nn import BatchNorm, Conv, ConvTranspose, average_pool, layers, max_pool, sums
+from genjax.nn import BatchNorm, Conv, ConvTranspose, average_pool, layers, max_pool, sums, to_even
 
 
 def _normal(*shape):
@@ -163,3 +163,20 @@ def test_max_pool_passes_second_derivatives_on():
 def test_average_pool_by_hand():
     x = jnp.arange(8.0).reshape(1, 2, 4, 1)
     np.testing.assert_array_equal(average_pool(x).ravel(), [2.5, 4.5])
+
+
+POOLS = (max_pool, average_pool)
+
+
+def test_to_even_makes_pools_cover_everything():
+    """Alone in its window, a pixel is its maximum and its mean; even sides stay as they are."""
+    x = jnp.arange(15.0).reshape(1, 3, 5, 1)
+    np.testing.assert_array_equal(max_pool(to_even(x))[0, :, :, 0], [[6, 8, 9], [11, 13, 14]])
+    means = [[3, 5, 6.5], [10.5, 12.5, 14]]
+    np.testing.assert_array_equal(average_pool(to_even(x))[0, :, :, 0], means)
+    largest, mean = (jax.grad(lambda x, p=p: p(to_even(x)).sum())(x)[0, :, :, 0] for p in POOLS)
+    np.testing.assert_array_equal(largest, [[0, 0, 0, 0, 0], [0, 1, 0, 1, 1], [0, 1, 0, 1, 1]])
+    quarter, half = [0.25] * 4 + [0.5], [0.5] * 4 + [1]
+    np.testing.assert_array_equal(mean, [quarter, quarter, half])
+    even = x[:, :2, :4]
+    assert to_even(even) is even

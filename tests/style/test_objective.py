@@ -37,13 +37,16 @@ def _pieces(config, net, styles=("coffee",), picture="cat"):
     return run(net.weights, contents, [_photograph(s) for s in styles], picture)
 
 
-def _by_hand(net, gram_divides_by_channels, scale):
-    """The unweighted losses with numpy: {layer: mean squared Gram error}, content error."""
+def _by_hand(net, gram_divides_by_channels):
+    """The losses with numpy, of features as large as those of the authors' network: the mean
+    squared Gram error of each style layer, the content error."""
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu4_2")
     cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
     run = jax.jit(backend.native()(lambda w, x: vgg.apply(w, x, layers)))
+    # Measured on both networks: Gram matrices' ratios, then relu4_2's root mean square's.
+    scales = dict(zip(layers, (70, 196, 164, 114, 28, 69), strict=True))
     found = [
-        {k: scale * np.float64(v[0]) for k, v in run(net.weights, x).items()}
+        {k: scales[k] * np.float64(v[0]) for k, v in run(net.weights, x).items()}
         for x in (cat, _photograph("coffee"), _photograph("astronaut"))
     ]
 
@@ -58,7 +61,7 @@ def _by_hand(net, gram_divides_by_channels, scale):
 
 def test_gatys(net):
     pieces = _pieces(style_config.get_config("preset=gatys"), net)
-    style, content = _by_hand(net, False, 255 * 0.226)
+    style, content = _by_hand(net, False)
     weighted = sum(s * 1e3 / n**2 for s, n in zip(style, (64, 128, 256, 512, 512), strict=True))
     np.testing.assert_allclose(pieces["style"], [weighted], rtol=1e-3)
     np.testing.assert_allclose(pieces["content"], [content], rtol=1e-3)
@@ -68,12 +71,37 @@ def test_gatys(net):
 
 def test_neural_style(net):
     pieces = _pieces(style_config.get_config("preset=neural-style"), net)
-    style, content = _by_hand(net, True, 255 * 0.226)
+    style, content = _by_hand(net, True)
     np.testing.assert_allclose(pieces["style"], [100 * sum(style)], rtol=1e-3)
     np.testing.assert_allclose(pieces["content"], [5 * content], rtol=1e-3)
     cat = np.float64(images.resize(images.load("cat"), 32, 32))  # from 0 to 255, as there
     squares = np.square(np.diff(cat, axis=0)).sum() + np.square(np.diff(cat, axis=1)).sum()
     np.testing.assert_allclose(pieces["tv"], [1e-3 * 0.5 * squares], rtol=1e-4)
+
+
+def test_features_of_the_authors_own_network_are_not_scaled(net):
+    config = style_config.get_config()
+    config.content_loss.layers = ("relu1_1",)
+    config.style_loss.layers, config.style_loss.weights = ("relu2_1",), (1.0,)
+    scaled = _pieces(config, net)
+    config.features.input = "caffe"  # of which the objective knows no more than this word
+    alone = _pieces(config, net)
+    np.testing.assert_allclose(scaled["content"], 68.0**2 * alone["content"], rtol=1e-5)
+    np.testing.assert_allclose(scaled["style"], 196.0**4 * alone["style"], rtol=1e-5)
+
+
+def test_every_layer_of_vgg_has_a_scale():
+    config = style_config.get_config()
+    for names in map(vgg.layer_names, vgg.DEPTHS):
+        layers = [name.replace("conv", "relu") for name in names]
+        assert {*layers} <= {*config.content_loss.scale} & {*config.style_loss.scale}
+
+
+def test_a_layer_without_a_scale(net):
+    config = style_config.get_config("features=cnn:x")
+    config.content_loss.layers = ("relu9_1",)
+    with pytest.raises(UserError, match=r"content_loss\.scale of layer='relu9_1' is unknown"):
+        style_objective.make(config, net)
 
 
 def test_layers_and_weights_have_to_match(net):
