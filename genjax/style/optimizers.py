@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import optax
 
 
+_FAILURES = 2  # line searches in a row, after which a picture is at its minimum, to rounding
+
+
 @flax.struct.dataclass
 class Iterate:
     """A picture under optimisation, and the state of its optimiser.
@@ -18,7 +21,8 @@ class Iterate:
       value, gradient: f32[] and f32[H, W, 3], of the objective at `image`.
       optimizer: the optax state.
       evaluations: i32[], how often objective and gradient were computed.
-      failures: i32[], line searches that found no better point.
+      failures: i32[], line searches that found no better point; failures_in_a_row: i32[], how many
+        of them since the last that did.
     """
 
     image: jax.Array
@@ -27,6 +31,16 @@ class Iterate:
     optimizer: Any
     evaluations: jax.Array
     failures: jax.Array
+    failures_in_a_row: jax.Array
+
+    @property
+    def ended(self) -> jax.Array:
+        """bool[], whether the picture stays as it is from now on.
+
+        A search that fails after one from the plain gradient has failed as well will not succeed
+        later: nothing that it depends on changes.
+        """
+        return self.failures_in_a_row >= _FAILURES
 
 
 class PictureOptimizer(NamedTuple):
@@ -42,7 +56,8 @@ class PictureOptimizer(NamedTuple):
 def _start(optimizer):
     def init(objective, image):
         value, gradient = jax.value_and_grad(objective)(image)
-        return Iterate(image, value, gradient, optimizer.init(image), jnp.int32(1), jnp.int32(0))
+        counts = jnp.int32(1), jnp.int32(0), jnp.int32(0)
+        return Iterate(image, value, gradient, optimizer.init(image), *counts)
 
     return init
 
@@ -52,7 +67,7 @@ def lbfgs(config) -> PictureOptimizer:
 
     Near a minimum, rounding in float32 can make a line search find no better point. The picture
     then stays as it is, the history that gave the search direction is dropped, and the failure is
-    counted. In a line search, points where the objective is not finite count as too far away. Where
+    counted; two in a row end the optimisation, and further steps evaluate nothing. In a line search, points where the objective is not finite count as too far away. Where
     it is not finite at the picture itself, neither are the value and gradient that are returned.
 
     Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
@@ -89,6 +104,7 @@ def lbfgs(config) -> PictureOptimizer:
                 optimizer.init(at.image),
                 evaluations + lost,
                 at.failures + 1,
+                at.failures_in_a_row + 1,
             )
 
         return jax.lax.cond(
@@ -100,11 +116,15 @@ def lbfgs(config) -> PictureOptimizer:
                 state,
                 evaluations,
                 at.failures,
+                jnp.int32(0),
             ),
             restart,
         )
 
-    return PictureOptimizer(_start(optimizer), step)
+    def step_if_not_ended(objective, at: Iterate) -> Iterate:
+        return jax.lax.cond(at.ended, lambda: at, lambda: step(objective, at))
+
+    return PictureOptimizer(_start(optimizer), step_if_not_ended)
 
 
 def adam(config) -> PictureOptimizer:

@@ -7,18 +7,18 @@ from genjax.cnn.classifier import Classifier, layer_names
 
 def test_shapes_and_taps():
     net = Classifier(classes=7, width=2, blocks=3)
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 12, 10, 3)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 12, 12, 3)), jnp.float32)
     variables = jax.jit(lambda: net.init(jax.random.key(0), x, train=True))()
     logits = jax.jit(lambda: net.apply(variables, x, train=False))()
     assert logits.shape == (2, 7)
     taps = jax.jit(lambda: net.apply(variables, x, train=False, taps=layer_names(3)))()
     assert {name: tap.shape for name, tap in taps.items()} == {
-        "relu1_1": (2, 12, 10, 2),
-        "relu1_2": (2, 12, 10, 2),
-        "relu2_1": (2, 6, 5, 4),
-        "relu2_2": (2, 6, 5, 4),
-        "relu3_1": (2, 3, 2, 8),
-        "relu3_2": (2, 3, 2, 8),
+        "relu1_1": (2, 12, 12, 2),
+        "relu1_2": (2, 12, 12, 2),
+        "relu2_1": (2, 6, 6, 4),
+        "relu2_2": (2, 6, 6, 4),
+        "relu3_1": (2, 3, 3, 8),
+        "relu3_2": (2, 3, 3, 8),
     }
     # The classifier reads the last layer and nothing else.
     dense = variables["params"]["Dense_0"]

@@ -6,12 +6,11 @@ from etils import epath
 
 from configs import cnn as cnn_config
 from configs import dcgan as dcgan_config
-from genjax import config as config_lib
 from genjax.cnn import features, vgg
 from genjax.cnn.classifier import Classifier
 from genjax.cnn.task import CnnState
 from genjax.errors import UserError
-from genjax.workdir import Checkpoints
+from genjax.workdir import Checkpoints, config_file
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def workdir(tmp_path_factory):
     workdir = epath.Path(tmp_path_factory.mktemp("cnn"))
     config = cnn_config.get_config()
     config.model = {"width": 2, "blocks": 2}
-    config_lib.save(config, workdir)
+    config_file.save(config, workdir)
     net = Classifier(10, 2, 2)
     network = jax.jit(lambda: net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=True))()
     with Checkpoints(workdir) as kept:
@@ -86,6 +85,6 @@ def test_a_file_of_the_authors_lineage(tmp_path):
 
 
 def test_a_run_of_another_family_is_refused(tmp_path):
-    config_lib.save(dcgan_config.get_config(), epath.Path(tmp_path))
+    config_file.save(dcgan_config.get_config(), epath.Path(tmp_path))
     with pytest.raises(UserError, match="task='gan', not of 'cnn'"):
         features.load(f"cnn:{tmp_path}", ())
