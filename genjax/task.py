@@ -41,6 +41,7 @@ class Task(NamedTuple):
         replicated on every device, and every batch holds them besides its images.
       networks: the names of the state's fields that are networks' variables, with which another run
         can start (`init_from`).
+      remarks: `(state) -> [line, ...]`, what people should know of the final state, a host's copy.
       notes: {name: fact} for the run's report, such as whose weights were used.
     """
 
@@ -54,6 +55,7 @@ class Task(NamedTuple):
     state_is_batch: bool = False
     constants: Mapping[str, Any] = {}
     networks: tuple[str, ...] = ()
+    remarks: Callable[..., list[str]] | None = None
     notes: Mapping[str, str] = {}
 
 

@@ -158,7 +158,8 @@ class _Loop:
             if self.feed:
                 self.feed.close()
         self.checkpoints.wait()
-        _write_outputs(self.run, self.devices.to_global(self.state), self.workdir)
+        for line in _write_outputs(self.run, self.devices.to_global(self.state), self.workdir):
+            self.report.message(line)
         if self.step < self.total:
             status = (
                 f"interrupted at step {self.step:,} of {self.total:,}: "
@@ -343,12 +344,15 @@ class _Loop:
             write_page(self.workdir, title=self.workdir.name, status=status, facts=self.facts)
 
 
-def _write_outputs(run: runs.Run, state, workdir: epath.Path):
-    if run.task.outputs:
-        state = run.devices.to_host(state)
-        if processes.is_first():
-            for name, picture in run.task.outputs(state).items():
-                images.write(workdir / name, np.asarray(picture))
+def _write_outputs(run: runs.Run, state, workdir: epath.Path) -> list[str]:
+    """Writes the pictures that are the run's results; returns what is to be said of them."""
+    if not run.task.outputs:
+        return []
+    state = run.devices.to_host(state)
+    if processes.is_first():
+        for name, picture in run.task.outputs(state).items():
+            images.write(workdir / name, np.asarray(picture))
+    return run.task.remarks(state) if run.task.remarks else []
 
 
 def _advice(config: ConfigDict) -> str:

@@ -34,7 +34,7 @@ _SECONDS = 0.2  # for each side; a process' threads take about half of it to spr
 def model_flop(run: runs.Run) -> float:
     """FLOP of one training step of a run, all devices together; the step is traced, not executed.
 
-    Of a `lax.cond` the cheapest branch counts, and of a `while` loop a single pass. An L-BFGS
+    Of a `lax.cond` the cheapest branch that computes anything counts, and of a `while` loop a single pass. An L-BFGS
     iteration therefore counts as one whose line search succeeds at its first point.
     """
     state, batch, key = runs.step_shapes(run)
@@ -92,7 +92,10 @@ def _flop(program: Jaxpr) -> int:
         elif name == "conv_general_dilated":
             total += _conv_flop(equation)
         else:
-            inner = [_flop(each) for each in jaxprs_in_params(params)]
+            parts = list(jaxprs_in_params(params))
+            if name == "cond":  # of two branches, one may be there to skip the other
+                parts = [each for each in parts if each.eqns]
+            inner = [_flop(each) for each in parts]
             times = params.get("length", 1) if name == "scan" else 1
             if name == "shard_map":  # the inner program is that of one device
                 times = params["mesh"].size

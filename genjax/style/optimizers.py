@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-
 _FAILURES = 2  # line searches in a row, after which a picture is at its minimum, to rounding
 
 

@@ -139,6 +139,13 @@ def build(config, inputs: Inputs) -> Task:
         single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
         return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})
 
+    def remarks(state):
+        """Which pictures were at their minimum, to rounding, before the last step."""
+        ended = np.flatnonzero(state.at.ended) + 1
+        which = "" if alone else f" {', '.join(map(str, ended))}"
+        line = f"picture{which}: two searches in a row found no better one, so it was left there"
+        return [line] if len(ended) else []
+
     return Task(
         init,
         step,
@@ -149,4 +156,5 @@ def build(config, inputs: Inputs) -> Task:
         state_is_batch=True,
         constants=constants,
         notes={"features": net.name},
+        remarks=remarks,
     )

@@ -94,6 +94,7 @@ def _control(kind):
     return {
         "scan": lambda x: jax.lax.scan(lambda c, _: (product(c), None), x, length=7)[0],
         "cond": chosen,
+        "skip": lambda x: jax.lax.cond(x[0, 0] > 0, lambda x: x, product, x),
         "while": lambda x: jax.lax.while_loop(lambda c: (c @ c)[0, 0] < 1, product, x),
         "jit": jax.jit(product),
         "remat": jax.checkpoint(product),
@@ -113,6 +114,7 @@ def _control(kind):
     [
         ("scan", 7),
         ("cond", 1),
+        ("skip", 1),
         ("while", 2),
         ("jit", 1),
         ("remat", 1),

@@ -52,6 +52,28 @@ def test_a_failed_line_search_is_counted_and_harmless():
     assert jnp.isfinite(at.value)
 
 
+def _root(x):
+    """Flatter than a parabola: its searches fail later."""
+    return jnp.sum(jnp.abs(x - 0.3) ** 1.5)
+
+
+@pytest.mark.parametrize("objective", [lambda x: _parabola(x), _root], ids=["parabola", "root"])
+def test_two_failed_searches_in_a_row_end_a_picture(objective):
+    """Further steps evaluate nothing and change nothing; one failure alone is no end."""
+    optimizer = OPTIMIZERS["lbfgs"](OPTIONS)
+    step = jax.jit(lambda at: optimizer.step(objective, at))
+    at, counts = jax.jit(lambda: optimizer.init(objective, IMAGE))(), []
+    while not at.ended and len(counts) < 200:
+        before, at = at, step(at)
+        failed = at.failures > before.failures
+        assert at.failures_in_a_row == (before.failures_in_a_row + 1 if failed else 0)
+        counts.append(int(at.evaluations))
+    assert at.ended and at.failures_in_a_row == 2
+    again = step(at)
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), again, at))
+    np.testing.assert_allclose(at.image, jnp.full_like(IMAGE, 0.3), atol=1e-3)
+
+
 def _broken(x):
     """Finite itself, with a gradient that is not: that of the root of 0 is infinite."""
     return _parabola(x) + 0 * jnp.sum(jnp.sqrt(0 * x))
