@@ -34,8 +34,9 @@ _SECONDS = 0.2  # for each side; a process' threads take about half of it to spr
 def model_flop(run: runs.Run) -> float:
     """FLOP of one training step of a run, all devices together; the step is traced, not executed.
 
-    Of a `lax.cond` the cheapest branch that computes anything counts, and of a `while` loop a single pass. An L-BFGS
-    iteration therefore counts as one whose line search succeeds at its first point.
+    Of a `lax.cond` the cheapest branch that computes anything counts, and of a `while` loop a
+    single pass. An L-BFGS iteration therefore counts as one whose line search succeeds at its first
+    point.
     """
     state, batch, key = runs.step_shapes(run)
 

@@ -66,8 +66,9 @@ def lbfgs(config) -> PictureOptimizer:
 
     Near a minimum, rounding in float32 can make a line search find no better point. The picture
     then stays as it is, the history that gave the search direction is dropped, and the failure is
-    counted; two in a row end the optimisation, and further steps evaluate nothing. In a line search, points where the objective is not finite count as too far away. Where
-    it is not finite at the picture itself, neither are the value and gradient that are returned.
+    counted; two in a row end the optimisation, and further steps evaluate nothing. In a line
+    search, points where the objective is not finite count as too far away. Where it is not finite
+    at the picture itself, neither are the value and gradient that are returned.
 
     Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
     """
