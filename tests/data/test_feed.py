@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import jax
@@ -274,3 +275,18 @@ def test_worker_processes_end_with_a_killed_run(root, tmp_path):
     while any(map(_is_alive, workers)):
         assert time.monotonic() < deadline, "a worker outlives its run"
         time.sleep(0.1)
+
+
+def test_shared_memory_that_is_too_small_is_said_before_workers_start(root, monkeypatch):
+    """A batch takes 27 bytes a picture; each worker may hold four."""
+    small = types.SimpleNamespace(f_bavail=1, f_frsize=4 * 2 * BATCH * 27 - 1)
+    monkeypatch.setattr(feed_lib.os, "statvfs", lambda place: small)
+    options = config(root, placement="stream", workers=2)
+    split = open_dataset(options).train
+    with pytest.raises(UserError, match=r"/dev/shm, which has 0 MB free .* set data\.workers=0"):
+        open_feed(split, options, BATCH, ROWS, SEED, print)
+    options.workers = 0  # what it advises
+    open_feed(split, options, BATCH, ROWS, SEED, print).close()
+    small.f_frsize += 1
+    options.workers = 2
+    open_feed(split, options, BATCH, ROWS, SEED, print).close()
