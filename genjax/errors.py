@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 # What helps where a network or its pictures do not fit into memory.
-LESS_MEMORY = "make train.batch_size, the picture size or the network smaller"
+LESS_MEMORY = "lower train.batch_size, data.size (of a style run: size) or the network's width"
 
 
 class UserError(Exception):
