@@ -97,6 +97,8 @@ def _scales(config, loss: str) -> list[float]:
       UserError: the config has no scale for a layer.
     """
     layers, known = config[loss].layers, dict(config[loss].scale.items())
+    if config.features.name.startswith("cnn:"):
+        return [config.features.trunk_scale] * len(layers)
     if config.features.input == "caffe":
         return [1.0] * len(layers)
     return [choose(f"{loss}.scale of layer", layer, known) for layer in layers]
