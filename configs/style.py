@@ -3,7 +3,9 @@
     python main.py --config=configs/style.py --config.content=PHOTO --config.style=PAINTING
 
 A picture is a path, the name of a built-in photograph (astronaut, coffee, cat, …) or `run:WORKDIR`,
-the samples of a trained GAN or VAE. Several are written with commas between them.
+the samples of a trained GAN or VAE. A folder (`frames/`, without its sub-folders) or a glob in
+quotes (`"frames/*.png"`; `**` for folders of any depth) stands for the pictures there, img2 before
+img10. Several are written with commas between them.
 """
 
 from genjax import config as config_lib
@@ -35,7 +37,7 @@ _CAFFE_OVER_TORCHVISION = {
 
 # A small classifier's features have no published weights to agree with. They are about as large as
 # torchvision's, so one factor, of pixels from 0 to 255 for pixels over their deviation, serves all.
-_TRUNK_SCALE = {f"relu{block}_{i}": 255 * 0.226 for block in range(1, 9) for i in (1, 2)}
+_TRUNK_SCALE = 255 * 0.226
 
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -83,17 +85,20 @@ def get_config(arg: str = ""):
 
     Keys:
       content, style: the pictures. style_weights: one number a style, or () for equal shares.
-      size: px on the contents' longer side; style_scale: the styles', in multiples of it.
+      size: px on the contents' longer side; 0 for their own, which has to be one shape for all.
+      style_scale: px on the styles' longer side, in multiples of the (first) content's.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
       features.pool: "max" or "average".
+      features.trunk_scale: what the features of a `cnn:WORKDIR` are multiplied by, of all layers.
       features.input: what the weights were trained on: "torchvision" (RGB, normalised) or "caffe"
         (BGR from 0 to 255 less its mean), such as a file made from the authors' weights or Keras'.
       content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by;
         `scale.LAYER`, what a layer's features are multiplied by, brings those of torchvision's
-        lineage to the size of the authors' network. Features of input "caffe" have it already.
+        lineage to the size of the authors' network. Features of input "caffe" have it already, and
+        those of a `cnn:WORKDIR` have features.trunk_scale instead.
       tv_weight: of the total variation.
       optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
         between 0 and 1).
@@ -107,7 +112,12 @@ def get_config(arg: str = ""):
     config.style_scale = 1.0
     config.content_fit = "same"
     config.init_noise = 0.001 / 255
-    config.features = {"name": arg.features, "pool": "max", "input": "torchvision"}
+    config.features = {
+        "name": arg.features,
+        "pool": "max",
+        "input": "torchvision",
+        "trunk_scale": _TRUNK_SCALE,
+    }
     config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
     config_lib.choose("preset", arg.preset, _PRESETS)(config)
     config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
@@ -116,7 +126,6 @@ def get_config(arg: str = ""):
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")
         config.style_loss.weights = config.style_loss.weights[:3]
-        config.content_loss.scale = config.style_loss.scale = _TRUNK_SCALE
     config.train.steps_per_call = 5
     config.log.every = 10
     config.sample.every = 50

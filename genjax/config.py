@@ -37,7 +37,7 @@ _RANGES = (
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
     ("at most 2**16", lambda x: x <= 2**16, "width"),  # layers double it, and count in 32 bits
-    ("more than 0", lambda x: x > 0, "learning_rate scale style_scale"),
+    ("more than 0", lambda x: x > 0, "learning_rate scale style_scale trunk_scale"),
     ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
 )
 

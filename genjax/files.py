@@ -7,6 +7,7 @@ once and complete, and can be neither appended to nor renamed cheaply.
 import contextlib
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -35,6 +36,18 @@ def expanded(name: str) -> str:
         user = name.partition("/")[0]
         raise UserError(f"{name}: {user} is nobody's home folder; a file of that name is ./{name}")
     return full
+
+
+def natural_order(path: epath.PathLike) -> tuple:
+    """A sort key of paths: folder by folder, numbers as numbers (img2 before img10).
+
+    A name comes before the same name with more behind it, whatever its suffix: img.png, img2.png.
+    """
+    text = os.fspath(path)
+    stem, suffix = os.path.splitext(text)
+    # Every second piece is digits, so that numbers are only ever compared to numbers.
+    pieces = [re.split(r"(\d+)", part) for part in (*stem.split("/"), suffix)]
+    return [[int(x) if i % 2 else x for i, x in enumerate(part)] for part in pieces], text
 
 
 def place(name: str) -> epath.Path:

@@ -21,7 +21,7 @@ from genjax import data, images, rng
 from genjax.devices import host, parallel, processes
 from genjax.errors import UserError
 from genjax.files import expanded
-from genjax.task import Inputs, Task
+from genjax.task import RUN_PREFIX, Inputs, Task
 from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, known_data
 
 # The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
@@ -35,7 +35,6 @@ FAMILIES = {
 # The libraries besides JAX that compute, or that decode pictures.
 _LIBRARIES = ("jaxlib", "flax", "optax", "numpy", "pillow")
 
-RUN_PREFIX = "run:"
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
 _TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer

@@ -7,6 +7,8 @@ import jax
 
 from genjax.data import Dataset
 
+RUN_PREFIX = "run:"  # before a workdir, where a picture is asked for: the samples of that run
+
 State = Any  # the family's flax.struct dataclass, with everything that a resume needs
 Batch = Mapping[str, jax.Array]  # "image" u8[B, H, W, C], "label" i32[B], "index" i32[B]
 Metrics = Mapping[str, jax.Array]

@@ -170,3 +170,12 @@ def test_an_object_is_uploaded_as_a_whole_now_and_then(tmp_path, monkeypatch):
     path.unlink()
     log.flush()  # nothing new, nothing to upload
     assert not path.exists()
+
+
+def test_natural_order():
+    ordered = [
+        *("a/img.png", "a/img2.png", "a/img10.jpg", "a/img10.png", "a/img10b.png"),
+        *("a b/1.png", "frames2/9.png", "frames10/1.png", "result_9.png", "result_10.png"),
+        *("x01", "x1", "²/x1.png"),  # the same number twice; a digit that is no number
+    ]
+    assert sorted(reversed(ordered), key=files.natural_order) == ordered

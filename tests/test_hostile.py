@@ -293,7 +293,6 @@ def test_folders_that_are_none():
     [
         ({"size": 10**6}, "size=1000000 has to be from 1 to 16384 px"),
         ({"size": 10**400}, "has to be from 1 to 16384 px"),
-        ({"size": 0}, "size=0 has to be"),
         ({"size": -3}, "size=-3 has to be"),
         ({"style_scale": 1e9}, "style_scale=1000000000.0 makes styles of 1.6e.10 px"),
         ({"style_scale": 1e308}, "makes styles of"),

@@ -160,7 +160,7 @@ def _beside(name: str, root: str, parts: dict[str, list[str]]) -> list[str]:
             f" {_listed(parts['train'][:1])} if it is a class, or move the others away if it is"
             " all that is to train"
         )
-    stray = [entry.name for entry in files if listing.is_picture(entry)]
+    stray = [entry.name for entry in files if listing.is_picture(entry.path)]
     notes = []
     if others:
         notes.append(f"left out: {_listed(others)}, beside {_listed([*parts['train'], *held])}")

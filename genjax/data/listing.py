@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from genjax import images
@@ -76,7 +76,7 @@ def pictures(name: str, root: str) -> Listing:
         folders, files = entries(name, folder)
         ahead += [(f"{prefix}{entry.name}/", entry.path) for entry in reversed(folders)]
         for entry in files:
-            if is_picture(entry):
+            if is_picture(entry.path):
                 found.append((composed(prefix + entry.name), prefix + entry.name, _size(entry)))
             else:
                 left_out[os.path.splitext(entry.name)[1].lower()] += 1
@@ -86,6 +86,15 @@ def pictures(name: str, root: str) -> Listing:
 
 def holds_pictures(name: str, root: str) -> bool:
     """Whether any picture lies below `root`; stops at the first."""
+    return any(is_picture(entry.path) for _, files in walk(name, root) for entry in files)
+
+
+def walk(name: str, root: str) -> Iterator[tuple[str, list[os.DirEntry]]]:
+    """Yields (folder, its files) for `root` and each folder below it, once each (`pictures`).
+
+    Raises:
+      UserError: a folder may not be listed.
+    """
     ahead, known = [root], set()
     while ahead:
         folder = ahead.pop()
@@ -94,10 +103,8 @@ def holds_pictures(name: str, root: str) -> bool:
             continue
         known.add((status.st_dev, status.st_ino))
         folders, files = entries(name, folder)
-        if any(map(is_picture, files)):
-            return True
-        ahead += [entry.path for entry in folders]
-    return False
+        yield folder, files
+        ahead += [entry.path for entry in reversed(folders)]
 
 
 def entries(name: str, folder: str) -> tuple[list[os.DirEntry], list[os.DirEntry]]:
@@ -124,12 +131,12 @@ def entries(name: str, folder: str) -> tuple[list[os.DirEntry], list[os.DirEntry
     )
 
 
-def is_picture(entry: os.DirEntry) -> bool:
+def is_picture(path: str) -> bool:
     """Whether a file is a picture by its suffix or, without a known suffix, by its header."""
-    suffix = os.path.splitext(entry.name)[1].lower()
+    suffix = os.path.splitext(path)[1].lower()
     if suffix in images.SUFFIXES:
         return True
-    return suffix not in _RAW and images.is_picture(entry.path)
+    return suffix not in _RAW and images.is_picture(path)
 
 
 def describe_left_out(left_out: Counter[str]) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from etils import epath
 from PIL import Image, UnidentifiedImageError
 
+from genjax.files import natural_order
 from genjax.images import grid
 from genjax.report.report import find_pictures
 
@@ -41,7 +41,8 @@ def pictures(
 
     A picture that repeats another result or newest sample is left out (`_without_repeats`).
     """
-    results = {path.name: _read(path) for path in sorted(workdir.glob("result*.png"), key=_order)}
+    files = sorted(workdir.glob("result*.png"), key=natural_order)
+    results = {path.name: _read(path) for path in files}
     by_name: dict[str, list[tuple[int, epath.Path]]] = {}
     for name, step, path in find_pictures(workdir):
         by_name.setdefault(name, []).append((step, path))
@@ -65,11 +66,6 @@ def pictures(
         [picture for x, picture in encoded.items() if x in newest],
         history,
     )
-
-
-def _order(path: epath.Path) -> list[str | int]:
-    """A sort key: by name, with `result_10` after `result_9`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
 
 
 def _read(path: epath.Path) -> Image.Image | None:

@@ -1,6 +1,5 @@
 """The pictures of a style config: contents of one shape, styles, and starting points."""
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,8 +10,10 @@ from genjax import config as config_lib
 from genjax import images, rng
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.errors import UserError
+from genjax.style.sources import names
 
 FITS = ("same", "crop")
+_SHAPES_SHOWN = 4
 
 
 class Pictures(NamedTuple):
@@ -29,40 +30,51 @@ class Pictures(NamedTuple):
     start: np.ndarray
 
 
-def names(text: str) -> list[str]:
-    """The pictures that a config value names: one, or several with commas between them."""
-    if os.path.exists(text):  # a file's name may have a comma
-        return [text]
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def load(config, read_picture: Callable[[str], list]) -> Pictures:
     """Reads, resizes and checks the pictures of a style config.
 
-    Contents have `size` px on their longer side and styles `style_scale` times that.
+    Contents have `size` px on their longer side, or their own size with 0. Styles have
+    `style_scale` times that of the first content.
 
     Raises:
       UserError: a picture is missing or unreadable, a size is impossible, or contents differ in
         shape.
     """
-    if not 1 <= config.size <= config_lib.LARGEST_SIDE:
-        raise UserError(f"size={config.size} has to be from 1 to {config_lib.LARGEST_SIDE} px")
-    if not 1 <= config.size * config.style_scale <= config_lib.LARGEST_SIDE:
+    limit = config_lib.LARGEST_SIDE
+    if not 0 <= config.size <= limit:
         raise UserError(
-            f"style_scale={config.style_scale} makes styles of {config.size * config.style_scale:g}"
-            f" px: it has to be from 1 to {config_lib.LARGEST_SIDE}"
+            f"size={config.size} has to be from 1 to {limit} px, or 0 for the content's own size"
         )
+    if config.size:  # before anything is read
+        style_side = _style_side(config, config.size)
 
-    def read_all(key: str, size: float) -> list[np.ndarray]:
-        text = config[key]
-        if not names(text):
+    def read_all(key: str, size: int) -> list[np.ndarray]:
+        found = names(config[key])
+        if not found:
             raise UserError(f"{key} is not set: give a path or a built-in name, --config.{key}=…")
-        return [images.fit(p, round(size)) for name in names(text) for p in read_picture(name)]
+        read = (picture for name in found for picture in read_picture(name))
+        return [images.fit(picture, size) if size else picture for picture in read]
 
     contents = _same_shape(read_all("content", config.size), config.content_fit)
-    styles = read_all("style", config.size * config.style_scale)
+    if not config.size:
+        height, width = contents.shape[1:3]
+        if max(height, width) > limit:
+            raise UserError(f"size=0 keeps {width} x {height} px: set a size, at most {limit}")
+        style_side = _style_side(config, max(height, width))
+    styles = read_all("style", style_side)
     start = _start(config, contents, read_picture)
     return Pictures(contents, [style[None] for style in styles], start)
+
+
+def _style_side(config, content_side: int) -> int:
+    """The longer side of the styles, in px, of contents with that longer side."""
+    side = content_side * config.style_scale
+    if not 1 <= side <= config_lib.LARGEST_SIDE:
+        raise UserError(
+            f"style_scale={config.style_scale} makes styles of {side:g} px: it has to be from 1 to"
+            f" {config_lib.LARGEST_SIDE}"
+        )
+    return round(side)
 
 
 def shares(weights, n: int) -> np.ndarray:
@@ -91,8 +103,10 @@ def _same_shape(contents: list[np.ndarray], fit: str) -> np.ndarray:
     height, width = contents[0].shape[:2]
     shapes = sorted({f"{c.shape[1]}x{c.shape[0]}" for c in contents})
     if len(shapes) > 1 and fit == "same":
+        more = f" and {len(shapes) - _SHAPES_SHOWN} others" if len(shapes) > _SHAPES_SHOWN else ""
         raise UserError(
-            f"contents of one run need one shape, but these are {', '.join(shapes)}: "
+            "contents of one run need one shape, but these are"
+            f" {', '.join(shapes[:_SHAPES_SHOWN])}{more}: "
             "use --config.content_fit=crop, or a run each"
         )
     return np.stack([_cover(c, height, width) for c in contents])

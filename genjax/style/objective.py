@@ -91,12 +91,15 @@ def make(config, net: FeatureNet) -> Objective:
 
 def _scales(config, loss: str) -> list[float]:
     """What the features of each layer of a loss are multiplied by: 1 where the network has the
-    lineage that the losses' weights were published for.
+    lineage that the losses' weights were published for, and one factor for a classifier's trunk.
 
     Raises:
       UserError: the config has no scale for a layer.
     """
     layers, known = config[loss].layers, dict(config[loss].scale.items())
+    kind, trunk_scale = config.features.name.partition(":")[0], config.features.trunk_scale
+    if kind == "cnn":
+        return [trunk_scale] * len(layers)
     if config.features.input == "caffe":
         return [1.0] * len(layers)
     return [choose(f"{loss}.scale of layer", layer, known) for layer in layers]

@@ -155,6 +155,9 @@ def build(config, inputs: Inputs) -> Task:
         outputs=outputs,
         state_is_batch=True,
         constants=constants,
-        notes={"features": net.name},
+        notes={
+            "features": net.name,
+            "pictures": f"content: {len(pictures.contents)}, style: {len(pictures.styles)}",
+        },
         remarks=remarks,
     )

@@ -26,12 +26,43 @@ def test_sizes_and_start():
     np.testing.assert_allclose(pictures.start, pictures.contents / 255.0, atol=1e-6)
 
 
-def test_names_with_and_without_commas(tmp_path, monkeypatch):
-    assert inputs.names("a, b ,c.png") == ["a", "b", "c.png"]
-    assert inputs.names("") == []
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a,b.png").touch()
-    assert inputs.names("a,b.png") == ["a,b.png"]
+def test_size_0_keeps_the_contents_own():
+    wide = np.arange(12 * 18 * 3, dtype=np.uint8).reshape(12, 18, 3)
+
+    def read(name):
+        return [wide if name == "wide" else images.load(name)]
+
+    config = _config(content="wide", style="coffee", size=0, style_scale=1.5)
+    pictures = inputs.load(config, read)
+    np.testing.assert_array_equal(pictures.contents, wide[None])
+    assert max(pictures.styles[0].shape) == 27  # 1.5 * 18
+    np.testing.assert_allclose(pictures.start[0], wide / 255.0, atol=1e-6)
+    config.content = "wide,coffee"
+    with pytest.raises(UserError, match=r"are 18x12, 600x400: use --config\.content_fit=crop"):
+        inputs.load(config, read)
+    config.content_fit = "crop"
+    pictures = inputs.load(config, read)
+    assert pictures.contents.shape == (2, 12, 18, 3) and max(pictures.styles[0].shape) == 27
+
+
+def test_size_0_of_pictures_that_are_too_large_for_it():
+    def read(name):
+        return [np.zeros((1, 20_000 if name == "long" else 4, 3), np.uint8)]
+
+    with pytest.raises(UserError, match="size=0 keeps 20000 x 1 px: set a size, at most 16384"):
+        inputs.load(_config(content="long", size=0), read)
+    config = _config(content="short", style="long", size=0, style_scale=5000.0)
+    with pytest.raises(UserError, match=r"style_scale=5000\.0 makes styles of 20000 px"):
+        inputs.load(config, read)
+
+
+def test_a_folder_of_frames(tmp_path):
+    for i in (10, 2):
+        images.write(tmp_path / f"img{i}.png", np.full((4, 6, 3), i, np.uint8))
+    config = _config(content=f"{tmp_path}", style=f"coffee,{tmp_path}/*0.png", size=0)
+    pictures = inputs.load(config, _read)
+    assert pictures.contents[:, 0, 0, 0].tolist() == [2, 10]
+    assert [max(style.shape) for style in pictures.styles] == [6, 6]
 
 
 def test_noise_depends_on_the_seed_and_the_picture():
@@ -58,6 +89,12 @@ def test_contents_of_different_shapes():
         inputs.load(config, _read)
     config.content_fit = "crop"
     assert inputs.load(config, _read).contents.shape == (2, 16, 16, 3)
+
+
+def test_many_shapes_are_told_in_one_line():
+    config = _config(content=",".join(f"{n}" for n in range(1, 8)))
+    with pytest.raises(UserError, match=r"and 3 others: use --config\.content_fit=crop"):
+        inputs.load(config, lambda n: [np.zeros((4 * int(n), 60, 3), np.uint8)])
 
 
 def test_a_source_of_several_pictures():

@@ -98,10 +98,26 @@ def test_every_layer_of_vgg_has_a_scale():
 
 
 def test_a_layer_without_a_scale(net):
-    config = style_config.get_config("features=cnn:x")
+    config = style_config.get_config()
     config.content_loss.layers = ("relu9_1",)
     with pytest.raises(UserError, match=r"content_loss\.scale of layer='relu9_1' is unknown"):
         style_objective.make(config, net)
+
+
+def test_a_trunk_has_its_own_scale_wherever_it_is_named(net):
+    layers = {"content_loss.layers": ("relu1_1",), "style_loss.layers": ("relu2_1",)}
+    found = []
+    for arg, name in (("features=cnn:x", "cnn:x"), ("", "cnn:x"), ("features=cnn:x", "vgg16")):
+        config = style_config.get_config(arg)
+        config.update_from_flattened_dict(
+            {**layers, "style_loss.weights": (1.0,), "features.name": name}
+        )
+        found.append(_pieces(config, net))
+    in_arg, as_override, back = found
+    assert in_arg["content"] == as_override["content"] and in_arg["style"] == as_override["style"]
+    # 255 * 0.226 for every layer; VGG has 68 for relu1_1 and, in the Gram matrix, 196 for relu2_1.
+    np.testing.assert_allclose(back["content"] / in_arg["content"], (68 / 57.63) ** 2, rtol=1e-4)
+    np.testing.assert_allclose(back["style"] / in_arg["style"], (196 / 57.63) ** 4, rtol=1e-4)
 
 
 def test_layers_and_weights_have_to_match(net):
