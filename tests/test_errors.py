@@ -50,7 +50,7 @@ def test_lines_begin_with_error_except_for_a_request_that_was_honoured():
 @pytest.mark.parametrize("error", [MemoryError(), *map(RuntimeError, XLA_MESSAGES)])
 def test_out_of_memory_says_what_to_make_smaller(error):
     line = one_line(error)
-    assert line.startswith("error: out of memory; make train.batch_size")
+    assert line.startswith("error: out of memory; lower train.batch_size")
     assert "\n" not in line
 
 
