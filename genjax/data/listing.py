@@ -55,10 +55,7 @@ def pictures(name: str, root: str) -> Listing:
     """Lists the pictures below `root`.
 
     A file with the suffix of a picture counts as one, so that a damaged one is missed; of any other
-    file the header decides. Hidden files and what systems leave behind are passed over. Links to
-    folders are followed; a folder that several links lead to is read once, under the first of its
-    paths in sorted order: links to each other's folders would otherwise make more paths than can
-    ever be walked.
+    file the header decides. Folders are those of `walk`.
 
     Args:
       name: what messages call the data set.
@@ -66,15 +63,8 @@ def pictures(name: str, root: str) -> Listing:
     Raises:
       UserError: a folder may not be listed.
     """
-    found, left_out, ahead, known = [], Counter(), [("", root)], set()
-    while ahead:
-        prefix, folder = ahead.pop()
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in known:
-            continue
-        known.add((status.st_dev, status.st_ino))
-        folders, files = entries(name, folder)
-        ahead += [(f"{prefix}{entry.name}/", entry.path) for entry in reversed(folders)]
+    found, left_out = [], Counter()
+    for prefix, files in walk(name, root):
         for entry in files:
             if is_picture(entry.path):
                 found.append((composed(prefix + entry.name), prefix + entry.name, _size(entry)))
@@ -90,21 +80,28 @@ def holds_pictures(name: str, root: str) -> bool:
 
 
 def walk(name: str, root: str) -> Iterator[tuple[str, list[os.DirEntry]]]:
-    """Yields (folder, its files) for `root` and each folder below it, once each (`pictures`).
+    """Yields (path, files) of `root` and all folders below it; a path is "" or "folder/folder/".
+
+    Hidden files and what systems leave behind are passed over. Links to folders are followed; a
+    folder that several links lead to is read once, under the first of its paths in sorted order:
+    links to each other's folders would otherwise make more paths than can ever be walked.
+
+    Args:
+      name: what messages call the folder.
 
     Raises:
       UserError: a folder may not be listed.
     """
-    ahead, known = [root], set()
+    ahead, known = [("", root)], set()
     while ahead:
-        folder = ahead.pop()
+        prefix, folder = ahead.pop()
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in known:
             continue
         known.add((status.st_dev, status.st_ino))
         folders, files = entries(name, folder)
-        yield folder, files
-        ahead += [entry.path for entry in reversed(folders)]
+        yield prefix, files
+        ahead += [(f"{prefix}{entry.name}/", entry.path) for entry in reversed(folders)]
 
 
 def entries(name: str, folder: str) -> tuple[list[os.DirEntry], list[os.DirEntry]]:

@@ -103,7 +103,7 @@ def _expand(pattern: str) -> Iterator[str]:
     before, after = deep.groups()
     for top in filter(os.path.isdir, glob.iglob(before)):
         for folder, _ in listing.walk(images.shown(pattern), top):
-            yield from _expand(os.path.join(glob.escape(folder), after or "*"))
+            yield from _expand(os.path.join(glob.escape(os.path.join(top, folder)), after or "*"))
 
 
 def _fixed(pattern: str) -> str:
