@@ -37,7 +37,8 @@ def _sources(text: str) -> list[str]:
     while parts:
         first = expanded(parts[0].lstrip())
         joined, taken = first, 1
-        for n in range(2, len(parts) + 1):
+        any_with_comma = glob.glob(f"{glob.escape(first)},*")  # or thousands of names take minutes
+        for n in range(2, len(parts) + 1 if any_with_comma else 0):
             longer = ",".join([first, *parts[1:n]])
             if len(longer) > _LONGEST_PATH:
                 break
