@@ -253,6 +253,7 @@ class _Loop:
             try:
                 scores = self.evaluator(state)
             except UserError:  # held-out data cannot be read
+                self._write_line(step, values)
                 self._save_early(None)
                 raise
             if self.config.checkpoint.best:
