@@ -80,7 +80,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     if trained.run.dataset and not len(trained.run.dataset.test):
         raise UserError("nothing is held out to score: data.test_fraction=0")
     if dataset := trained.run.dataset:
-        for line in (dataset.describe(), *dataset.notes):
+        for line in dataset.lines():
             runs.warn(f"data: {line}")
     evaluator = Evaluator(trained.run)
     scores = evaluator(trained.state)

@@ -99,7 +99,7 @@ class _Loop:
 
         # The data, as far as people have to know.
         if run.dataset:
-            for line in (run.dataset.describe(), *run.dataset.notes):
+            for line in run.dataset.lines():
                 report.message(f"data: {line}")
             if task.evaluate or task.pictures:
                 data.look_at(run.dataset.test)
@@ -332,7 +332,7 @@ class _Loop:
         for name, fact in facts.items():
             self.report.message(f"{name}: {fact}")
         if self.run.dataset:  # printed already, before anything was read
-            facts["data"] = "; ".join([self.run.dataset.describe(), *self.run.dataset.notes])
+            facts["data"] = "; ".join(self.run.dataset.lines())
         if self.step:
             self.report.message(f"going on from step {self.step:,} of {self.total:,}")
         elif self.config.init_from:

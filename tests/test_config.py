@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from genjax import config as config_lib
 from genjax.errors import UserError
 from tests import reading
-from tests.tiny import CONFIGS, ROOT, VARIANTS, kinds_first, tiny
+from tests.tiny import CONFIGS, ROOT, VARIANTS, kinds_first, tiny, with_values
 
 
 @pytest.fixture
@@ -20,12 +20,6 @@ def config():
     values.model = {"latent": 4, "hidden": (8, 4), "width": 4}
     values.train.batch_size = 8
     return values.lock()
-
-
-def with_values(config, **values):
-    config = config.copy_and_resolve_references()
-    config.update_from_flattened_dict(values)
-    return config
 
 
 def test_parse_arg_takes_the_type_of_each_default():

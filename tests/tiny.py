@@ -92,6 +92,13 @@ def tiny(name: str, **overrides) -> ConfigDict:
     return config
 
 
+def with_values(config: ConfigDict, **values) -> ConfigDict:
+    """A copy of a config with other values of its dotted keys."""
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(values)
+    return config
+
+
 def command_line(name: str, workdir, **overrides) -> list[str]:
     """The arguments of `main.py` for the same run."""
     config_file, values = arguments(name, overrides)

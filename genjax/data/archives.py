@@ -39,7 +39,7 @@ def read_npz(path: str, what: str) -> dict[str, np.ndarray]:
     """{name: array} of a `.npz` file.
 
     Args:
-      path: the file; `~` is the home directory.
+      path: the file.
       what: what error messages call the file, such as "weights file PATH".
 
     Raises:
@@ -48,7 +48,7 @@ def read_npz(path: str, what: str) -> dict[str, np.ndarray]:
         this machine.
     """
     try:
-        file = epath.Path(os.path.expanduser(path))
+        file = epath.Path(path)
         if not file.is_file():
             raise UserError(f"{what} does not exist{nearest_files(Path(file))}")
         with file.open("rb") as opened:

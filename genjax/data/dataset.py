@@ -166,6 +166,10 @@ class Dataset(NamedTuple):
             f"{held}{self._of_each(self.test)}"
         )
 
+    def lines(self) -> tuple[str, ...]:
+        """What a run says of its data: `describe()` and the notes."""
+        return (self.describe(), *self.notes)
+
     def _of_each(self, split: Split) -> str:
         """ " (1 of each)" or " (1 to 3 of each)"; nothing where it is not known."""
         if not self.classes or not len(split) or split.labels is None:

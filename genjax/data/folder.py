@@ -53,7 +53,7 @@ def folder(path: str, config_data) -> Dataset:
       UserError: no such folder, no images in it, `data.size` is not set, a class of the held-out
         images is not among those to train on, or sub-folders may mean two things.
     """
-    name, root = f"folder:{images.shown(path)}", Path(os.path.expanduser(path))
+    name, root = f"folder:{images.shown(path)}", Path(path)
     if not config_data.size:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
     if not os.path.isdir(root):

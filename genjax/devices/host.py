@@ -1,4 +1,4 @@
-"""The processor of this host, on which compiled programs and their rounding depend."""
+"""This host: its processor, on which compiled programs and their rounding depend; its memory."""
 
 import math
 import os
@@ -18,10 +18,7 @@ def cores() -> int:
 
 def cpuinfo() -> list[str]:
     """The lines of /proc/cpuinfo; none on systems without that file."""
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
+    return _lines("/proc/cpuinfo")
 
 
 def free_memory() -> float:
@@ -34,7 +31,7 @@ def free_memory() -> float:
 
 
 def _free_on_machine() -> float:
-    fields = _fields("/proc/meminfo")
+    fields = _fields(_lines("/proc/meminfo"))
     if "MemAvailable" not in fields:
         return math.inf
     kilobytes = (fields[x].split()[0] for x in ("MemAvailable", "SwapFree"))
@@ -49,7 +46,8 @@ def _left_of_limit() -> float:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return math.inf
-    return limit - 1024 * int(_fields("/proc/self/status").get("VmSize", "0").split()[0])
+    used = _fields(_lines("/proc/self/status")).get("VmSize", "0").split()[0]
+    return limit - 1024 * int(used)
 
 
 def _left_in_container() -> float:
@@ -68,12 +66,16 @@ def _left_in_container() -> float:
     return int(limit) - used + int(statistics.get("inactive_file", 0))
 
 
-def _fields(path: str) -> dict[str, str]:
-    """{name: value} of a file of lines `name: value`; empty where there is no such file."""
+def _lines(path: str) -> list[str]:
+    """The lines of a file; none where there is no such file."""
     try:
-        lines = Path(path).read_text().splitlines()
+        return Path(path).read_text().splitlines()
     except OSError:
-        return {}
+        return []
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    """{name: value} of lines `name: value`; of equal names the last one counts."""
     return {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
 
 
@@ -100,5 +102,4 @@ def description() -> str:
 
 def _last_core() -> dict[str, str]:
     """{field of /proc/cpuinfo: value} of the last core, which is like the others."""
-    fields = (line.partition(":") for line in cpuinfo())
-    return {key.strip(): value.strip() for key, _, value in fields}
+    return _fields(cpuinfo())

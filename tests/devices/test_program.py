@@ -54,7 +54,7 @@ def test_free_memory_follows_the_limit_of_the_process():
     free = host.free_memory()
     assert 0 < free < np.inf
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = 1024 * int(host._fields("/proc/self/status")["VmSize"].split()[0])
+    used = 1024 * int(host._fields(host._lines("/proc/self/status"))["VmSize"].split()[0])
     try:
         resource.setrlimit(resource.RLIMIT_AS, (used + 10**8, hard))
         assert host.free_memory() <= 1.1e8

@@ -10,6 +10,7 @@ from genjax import config as config_lib
 from genjax.config import flatten
 from genjax.errors import UserError
 from genjax.workdir import config_file
+from tests.tiny import with_values
 
 
 @pytest.fixture
@@ -25,12 +26,6 @@ def config():
     values.model = {"latent": 4, "hidden": (8, 4)}
     values.train.batch_size = 8
     return values.lock()
-
-
-def with_values(config, **values):
-    config = config.copy_and_resolve_references()
-    config.update_from_flattened_dict(values)
-    return config
 
 
 def test_what_is_saved_is_loaded(config, workdir):
