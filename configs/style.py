@@ -45,7 +45,7 @@ _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 def _gatys(config):
     """Gatys, Ecker and Bethge 2016, with the settings of the authors' code.
 
-    Theirs are 500 iterations at 512 px; 200 at 256 px show the style in a minute on two cores.
+    Theirs are 500 iterations at 512 px; 200 at 256 px show the style in two minutes on two cores.
     """
     config.content_loss = {"layers": ("relu4_2",), "weight": 1.0}
     config.style_loss = {
