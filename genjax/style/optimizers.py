@@ -1,12 +1,15 @@
 """Optimisers of one picture. An iteration and its line search are one compiled program."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+
+from genjax.style import line_search
 
 _FAILURES = 2  # line searches in a row, after which a picture is at its minimum, to rounding
 
@@ -61,8 +64,25 @@ def _start(optimizer):
     return init
 
 
+class _Line(NamedTuple):
+    """A search along a line, and the gradients f32[H, W, 3] that its points have.
+
+    Attributes:
+      newest, safe: of the search's points of these names.
+      lost: bool[], whether the objective is to be evaluated at the picture itself; value, gradient:
+        those there.
+    """
+
+    search: line_search.Search
+    newest: jax.Array
+    safe: jax.Array
+    lost: jax.Array
+    value: jax.Array
+    gradient: jax.Array
+
+
 def lbfgs(config) -> PictureOptimizer:
-    """L-BFGS with a zoom line search: Nocedal and Wright 2006, algorithms 7.5, 3.5 and 3.6.
+    """L-BFGS (Nocedal and Wright 2006, algorithm 7.5) with a line search (`line_search`).
 
     Near a minimum, rounding in float32 can make a line search find no better point. The picture
     then stays as it is, the history that gave the search direction is dropped, and the failure is
@@ -72,54 +92,61 @@ def lbfgs(config) -> PictureOptimizer:
 
     Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
     """
-    optimizer = optax.lbfgs(memory_size=config.memory)
+    optimizer = optax.chain(optax.scale_by_lbfgs(config.memory), optax.scale(-1.0))
+
+    def searched(objective, at: Iterate, direction) -> _Line:
+        """The ended search along `direction` f32[H, W, 3]."""
+
+        def evaluate(line: _Line) -> _Line:
+            step = line_search.next_step(line.search)
+            # Not with a step of 0: a useless direction has entries that are not finite.
+            image = jnp.where(line.lost, at.image, at.image + step * direction)
+            value, gradient = jax.value_and_grad(objective)(image)
+            new = line_search.Point(step, value, jnp.vdot(gradient, direction))
+            search = line_search.take(line.search, new)
+            is_safe = search.safe.step == step
+            on_the_way = _Line(
+                search,
+                gradient,
+                jnp.where(is_safe, gradient, line.safe),
+                # Its direction was useless, or the objective is not finite at the picture either.
+                # Evaluating it there tells: without that, a broken objective would count as a
+                # failed search, and never be seen.
+                search.is_lost,
+                at.value,
+                at.gradient,
+            )
+            back = line._replace(lost=jnp.bool_(False), value=value, gradient=gradient)
+            return jax.tree.map(partial(jnp.where, line.lost), back, on_the_way)
+
+        search = line_search.begin(at.value, jnp.vdot(at.gradient, direction))
+        given = (at.gradient, at.gradient, jnp.bool_(False), at.value, at.gradient)
+        return jax.lax.while_loop(
+            lambda line: ~line.search.ended | line.lost, evaluate, _Line(search, *given)
+        )
 
     def step(objective, at: Iterate) -> Iterate:
-        updates, state = optimizer.update(
-            at.gradient,
-            at.optimizer,
-            at.image,
-            value=at.value,
-            grad=at.gradient,
-            value_fn=objective,
+        direction, state = optimizer.update(at.gradient, at.optimizer, at.image)
+        line = searched(objective, at, direction)
+        search, safe = line.search, line.search.takes_safe
+        found = jax.tree.map(partial(jnp.where, safe), search.safe, search.newest)
+        better = found.value < at.value
+        moved = at.replace(
+            image=at.image + found.step * direction,
+            value=found.value,
+            gradient=jnp.where(safe, line.safe, line.newest),
+            optimizer=state,
+            failures_in_a_row=jnp.int32(0),
         )
-        # The line search has computed value and gradient at its last point already.
-        value, gradient, info = (optax.tree.get(state, name) for name in ("value", "grad", "info"))
-        evaluations = at.evaluations + info.num_linesearch_steps
-
-        def restart():
-            # A search that ends at a non-finite value had a useless direction, or the objective is
-            # not finite at the picture either. Evaluating it there tells: without that, a broken
-            # objective would count as a failed search, and the NaN would never be seen.
-            lost = ~jnp.isfinite(info.decrease_error)
-            value, gradient = jax.lax.cond(
-                lost,
-                lambda: jax.value_and_grad(objective)(at.image),
-                lambda: (at.value, at.gradient),
-            )
-            return Iterate(
-                at.image,
-                value,
-                gradient,
-                optimizer.init(at.image),
-                evaluations + lost,
-                at.failures + 1,
-                at.failures_in_a_row + 1,
-            )
-
-        return jax.lax.cond(
-            value < at.value,
-            lambda: Iterate(
-                optax.apply_updates(at.image, updates),
-                value,
-                gradient,
-                state,
-                evaluations,
-                at.failures,
-                jnp.int32(0),
-            ),
-            restart,
+        stayed = at.replace(
+            value=line.value,
+            gradient=line.gradient,
+            optimizer=optimizer.init(at.image),
+            failures=at.failures + 1,
+            failures_in_a_row=at.failures_in_a_row + 1,
         )
+        after = jax.tree.map(partial(jnp.where, better), moved, stayed)
+        return after.replace(evaluations=at.evaluations + search.evaluations + search.is_lost)
 
     def step_if_not_ended(objective, at: Iterate) -> Iterate:
         return jax.lax.cond(at.ended, lambda: at, lambda: step(objective, at))
