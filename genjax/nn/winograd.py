@@ -14,9 +14,14 @@ The matrices come from polynomial interpolation at the points below and at infin
 multiply less and round more: the error was measured as twice that of a direct sum for m = 2 and
 seven times for m = 4, and `tests/nn/test_winograd.py` bounds it.
 
-Each of the n² transformed arrays reads many pixels of its input. The optimisation barriers make XLA
+A transformed array is a list over the rows p of a window of arrays f[n, ...] over its columns q.
+One array for all n² would be written in n² streams at once, which is slow, and n² arrays would be
+as many operations to trace, compile and load. Along q, and for kernels, a transform is a product
+with a matrix or one fused operation.
+
+Each transformed array reads many pixels of its input. The optimisation barriers make XLA
 materialise that input. It would otherwise fuse the input's computation, with all elementwise
-operations before it, into each of the n² arrays and repeat it (see `genjax.devices.parallel`).
+operations before it, into each of the arrays and repeat it (see `genjax.devices.program`).
 """
 
 import functools
@@ -85,14 +90,13 @@ def matrices(m: int, r: int) -> Matrices:
 def correlate(x, kernel, m: int):
     """`correlation.correlate` with tiles of m x m outputs."""
     r, channels = kernel.shape[0], kernel.shape[-1]
-    n, (h, w) = m + r - 1, (x.shape[1] - r + 1, x.shape[2] - r + 1)
+    h, w = x.shape[1] - r + 1, x.shape[2] - r + 1
     tiled = (x.shape[0], -(-h // m), -(-w // m), channels)
     windows, kernels = _windows(x, m, r), _kernels(kernel, m)
-    products = [
-        [(windows[p][q] @ kernels[p][q]).reshape(tiled) for q in range(n)] for p in range(n)
-    ]
-    outputs = _transform(matrices(m, r).output, products)
-    y = jnp.stack([jnp.stack(row, axis=3) for row in outputs], axis=2)
+    products = [_multiply(*each, (2, 1)) for each in zip(windows, kernels, strict=True)]
+    rows = _combine_both(matrices(m, r).output, products)
+    y = jnp.stack([row.reshape(m, *tiled) for row in rows])  # i, j, B, th, tw, C
+    y = y.transpose(2, 3, 0, 4, 1, 5)
     return y.reshape(len(x), tiled[1] * m, tiled[2] * m, channels)[:, :h, :w]
 
 
@@ -103,13 +107,10 @@ def correlate_adjoint(g, kernel, m: int):
     n, (h, w) = m + r - 1, g.shape[1:3]
     tiled = (g.shape[0], -(-h // m), -(-w // m), channels)
     tiles, kernels = _tiles(g, m, r), _kernels(kernel, m)
-    products = [
-        [(tiles[p][q] @ kernels[p][q].T).reshape(tiled) for q in range(n)] for p in range(n)
-    ]
-    back = matrices(m, r).window.T
-    columns = [_overlap(_combine(back, each), m, r, 2) for each in products]
-    x = _overlap(_combine(back, columns), m, r, 1)
-    return x[:, : h + r - 1, : w + r - 1]
+    products = [_multiply(*each, (2, 2)) for each in zip(tiles, kernels, strict=True)]
+    rows = _combine_both(matrices(m, r).window.T, products)
+    rows = [_overlap(list(row.reshape(n, *tiled)), m, r, 2) for row in rows]
+    return _overlap(rows, m, r, 1)[:, : h + r - 1, : w + r - 1]
 
 
 @_traced_once
@@ -117,49 +118,68 @@ def kernel_gradient(x, g, m: int):
     """`correlation.kernel_gradient` of a kernel of 2 x 2 or 3 x 3, with tiles of m x m outputs."""
     r = x.shape[1] - g.shape[1] + 1
     windows, tiles = _windows(x, m, r), _tiles(g, m, r)
-    products = [
-        [window.T @ tile for window, tile in zip(*rows, strict=True)]
-        for rows in zip(windows, tiles, strict=True)
-    ]
-    taps = _transform(matrices(m, r).kernel.T, products)
-    return jnp.stack([jnp.stack(row) for row in taps])
+    products = [_multiply(*each, (1, 1)) for each in zip(windows, tiles, strict=True)]
+    taps = jnp.stack(_combine_both(matrices(m, r).kernel.T, products))
+    return taps.reshape(r, r, x.shape[-1], g.shape[-1])
 
 
-def _windows(x, m: int, r: int) -> list[list]:
-    """Bᵀ d B of the windows of all th x tw tiles: n x n arrays f[B th tw, C]."""
-    n, (h, w) = m + r - 1, (x.shape[1] - r + 1, x.shape[2] - r + 1)
-    th, tw = -(-h // m), -(-w // m)
+def _windows(x, m: int, r: int) -> list:
+    """Bᵀ d B of the windows of all th x tw tiles: for each p, f[n, B th tw, C]."""
+    h, w = x.shape[1] - r + 1, x.shape[2] - r + 1
+    return _transformed(x, matrices(m, r).window, m, -(-h // m), -(-w // m))
+
+
+def _tiles(g, m: int, r: int) -> list:
+    """A g Aᵀ of all th x tw tiles: for each p, f[n, B th tw, C]."""
+    return _transformed(g, matrices(m, r).output.T, m, -(-g.shape[1] // m), -(-g.shape[2] // m))
+
+
+def _transformed(x, matrix: np.ndarray, m: int, th: int, tw: int) -> list:
+    """matrix @ d @ matrix.T of the pixels d below th x tw tiles, one every m pixels.
+
+    Args:
+      x: f[B, H, W, C].
+      matrix: [n, k], for pieces d of k x k pixels. Those beyond the edges of `x` are 0.
+
+    Returns:
+      For each p, f[n, B th tw, C].
+    """
+    k = matrix.shape[1]
+    height, width = ((t - 1) * m + k for t in (th, tw))
     x = jax.lax.optimization_barrier(x)
-    x = jnp.pad(x, ((0, 0), (0, th * m - h), (0, tw * m - w), (0, 0)))
-    rows = [x[:, i : i + (th - 1) * m + 1 : m] for i in range(n)]
-    matrix, found = matrices(m, r).window, []
+    x = jnp.pad(x, ((0, 0), (0, height - x.shape[1]), (0, width - x.shape[2]), (0, 0)))
+    rows, found = [x[:, i : i + (th - 1) * m + 1 : m] for i in range(k)], []
     for row in _combine(matrix, rows):
         row = jax.lax.optimization_barrier(row)
-        columns = [row[:, :, j : j + (tw - 1) * m + 1 : m] for j in range(n)]
-        found.append([each.reshape(-1, x.shape[-1]) for each in _combine(matrix, columns)])
+        columns = [row[:, :, j : j + (tw - 1) * m + 1 : m] for j in range(k)]
+        found.append(jnp.stack(_combine(matrix, columns)).reshape(len(matrix), -1, x.shape[-1]))
     return found
 
 
-def _tiles(g, m: int, r: int) -> list[list]:
-    """A g Aᵀ of all th x tw tiles: n x n arrays f[B th tw, C]."""
-    h, w = g.shape[1:3]
-    g = jax.lax.optimization_barrier(g)
-    g = jnp.pad(g, ((0, 0), (0, -h % m), (0, -w % m), (0, 0)))
-    pixels = [[g[:, i::m, j::m].reshape(-1, g.shape[-1]) for j in range(m)] for i in range(m)]
-    return _transform(matrices(m, r).output.T, pixels)
+def _kernels(kernel, m: int) -> list:
+    """G k Gᵀ: for each p, f[n, Cin, Cout]."""
+    r, _, *channels = kernel.shape
+    matrix, flat = matrices(m, r).kernel, kernel.reshape(r * r, -1)
+    return [
+        (np.kron(row, matrix).astype(flat.dtype) @ flat).reshape(-1, *channels) for row in matrix
+    ]
 
 
-def _kernels(kernel, m: int) -> list[list]:
-    """G k Gᵀ: n x n arrays f[Cin, Cout]."""
-    r = kernel.shape[0]
-    return _transform(matrices(m, r).kernel, [[kernel[i, j] for j in range(r)] for i in range(r)])
+def _multiply(a, b, contracted: tuple[int, int]):
+    """Products of the matrices in a and b f[n, ...], along the axes `contracted` of each."""
+    axes = tuple((axis,) for axis in contracted)
+    return jax.lax.dot_general(a, b, (axes, ((0,), (0,))))
 
 
-def _transform(matrix: np.ndarray, blocks: Sequence[Sequence]) -> list[list]:
-    """matrix @ blocks @ matrix.T, where each entry of the square `blocks` is an array."""
-    half = [_combine(matrix, column) for column in zip(*blocks, strict=True)]
-    half = jax.lax.optimization_barrier(half)
-    return [_combine(matrix, row) for row in zip(*half, strict=True)]
+def _combine_both(matrix: np.ndarray, products: Sequence) -> list:
+    """matrix @ products @ matrix.T: for each row i, f[k, S].
+
+    Args:
+      matrix: [k, n].
+      products: for each p, f[n, ...], S entries for each q.
+    """
+    halves = jax.lax.optimization_barrier(_combine(matrix, products))
+    return [matrix.astype(half.dtype) @ half.reshape(len(half), -1) for half in halves]
 
 
 def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
