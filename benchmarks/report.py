@@ -109,7 +109,7 @@ def markdown(results: Mapping, notes: Mapping, elsewhere: Sequence[Mapping], rat
         ratios=ratios,
         curves=curves,
         groups=_groups(results),
-        judged={row["name"]: found for row in results["rows"] if (found := texts.judge(row))},
+        judged={k: found for row in results["rows"] for k, found in texts.judge(row).items()},
         goals=texts,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
