@@ -41,28 +41,28 @@ def measure(config: str, arguments: list[str], place: str, peer: str, rounds: in
     Yields:
       Of a row as docs/benchmarks.md describes it: `sides` and `ratios`.
     """
-    ours = ["main.py", f"--config={config}", *arguments]
     sides = {EMPTY: {"rounds": []}, WARM: {"rounds": []}}
+    ours = ["main.py", f"--config={config}", *arguments]
+    commands = {EMPTY: ours, WARM: ours}
     if peer == "torch":
-        sides[PEER] = {"rounds": []}
         try:
             settings = _settings(config, arguments, place, folder)
-            sides[PEER]["variant"] = json.loads(settings.read_text())["variant"]
+            commands[PEER] = ["-m", "benchmarks.torch_main", settings]
+            variant = json.loads(settings.read_text())["variant"]
+            sides[PEER] = {"variant": variant, "rounds": []}
         except (SideError, UserError) as error:
             sides[PEER] = {"error": str(error)}
     for i in range(rounds):
         cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / f"cache-{i}")}
-        for name, side in sides.items():
+        for name in [name for name, side in sides.items() if "error" not in side]:
             workdir = folder / f"{name.replace(' ', '-')}-{i}"
-            command, variables = [*ours, f"--workdir={workdir}"], cache
-            if name == PEER:
-                command, variables = ["-m", "benchmarks.torch_main", settings, workdir], {}
-            if "error" not in side:
-                try:
-                    side["rounds"].append(timed(command, variables, workdir.with_suffix(".txt")))
-                    side["scores"] = last_scores(workdir)
-                except SideError as error:
-                    sides[name] = {"error": str(error)}
+            place_of = workdir if name == PEER else f"--workdir={workdir}"
+            command, log = [*commands[name], place_of], workdir.with_suffix(".txt")
+            try:
+                sides[name]["rounds"].append(timed(command, cache, log))
+                sides[name]["scores"] = last_scores(workdir)
+            except SideError as error:
+                sides[name] = {"error": str(error)}
         yield {"sides": {k: _summed(side) for k, side in sides.items()}, "ratios": _ratios(sides)}
 
 
@@ -165,7 +165,7 @@ def _summed(side: dict) -> dict:
         "seconds": timing.spread(_values(side, "seconds")),
         "memory_bytes": timing.spread(_values(side, "peak_memory_bytes")),
     }
-    return side | spreads
+    return side | spreads | {"rounds": [*side["rounds"]]}
 
 
 def _ratios(sides: dict[str, dict]) -> dict[str, dict]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import input as inputs
 from benchmarks import commands, scaling, texts, timing, workloads
+from benchmarks import input as inputs
 from benchmarks.children import Side, SideError, nursery
 from benchmarks.workloads import COMMAND, INPUT, LOOP, SAMPLE, TRAIN, Setting, Workload
 from genjax import config as config_lib
