@@ -5,13 +5,11 @@ is `benchmarks.torch_main`, with the faster of its eager variants. A side's proc
 ours beside it, and everything in its files: what it printed, and its workdir.
 """
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from genjax import images
 from genjax.cnn import vgg
 from genjax.errors import UserError
 
+_CLOCK = Path(__file__).with_name("clock.py")
 EMPTY, WARM, PEER = "empty cache", "warm cache", "PyTorch"
 # Of the choice of PyTorch's variant, by its bare steps.
 _EAGER = ("eager", "eager channels_last")
@@ -77,28 +76,25 @@ def timed(command: list, variables: dict[str, str], log: Path) -> dict:
       SideError: it ended with another code than 0; the message has its last words.
     """
     with open(log, "wb") as file:
-        started = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, *map(str, command)],
+            [sys.executable, "-I", _CLOCK, sys.executable, *map(str, command)],
             stdin=subprocess.DEVNULL,
-            stdout=file,
+            stdout=subprocess.PIPE,
             stderr=file,
             env=os.environ | variables,
             start_new_session=True,  # Ctrl-C is for the parent, which then ends it
         )
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.monotonic() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
+            answer, _ = process.communicate()
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if process.returncode:
-        raise SideError(last_words(log.read_bytes(), process.returncode))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {"seconds": seconds, "peak_memory_bytes": unit * usage.ru_maxrss}
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+    # The clock itself may have been killed, for memory.
+    measured = json.loads(answer) if answer else {"code": process.returncode}
+    if code := measured.pop("code"):
+        raise SideError(last_words(log.read_bytes(), code))
+    return measured
 
 
 def last_scores(workdir: Path) -> dict[str, float]:

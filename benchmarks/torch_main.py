@@ -42,6 +42,7 @@ class Run:
     def __init__(self, settings: Settings, workdir: Path):
         self.config = config = settings.config
         self.workdir, self.test = workdir, None
+        torch.manual_seed(config.seed)
         variant = peers.variants(settings.device, config.precision)[settings.variant]
         if config.task == "style":
             given = files.pictures(config, settings.paths)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, relu
+from benchmarks.peers.layers import Conv, Float, lecun, relu
 
 
 class Classifier(nn.Module):
@@ -41,7 +41,7 @@ class Peer(base.Peer):
         super().__init__(config, variant, device)
         shape, model = self.hold(examples, config.train.batch_size), config.model
         network = Classifier(shape[2], examples.classes, model.width, model.blocks)
-        self.networks = {"network": self.place(network)}
+        self.networks = {"network": self.place(lecun(network))}
         self.optimizers = {"network": self.adam("network")}
         self._rounds = 0
         self._loss = self.compiled(self._cross_entropy)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
+from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, radford, relu, up
 
 # What each logit costs (the discriminator of a real image, of a generated one, the generator):
 # `genjax.gan.losses`.
@@ -34,7 +34,8 @@ def _dcgan(model, shape) -> tuple[nn.Module, nn.Module]:
     for inputs in features[:0:-1]:
         discriminator += [Conv(inputs, 2 * inputs, 4, 2, 1), nn.BatchNorm2d(2 * inputs), relu(0.2)]
     discriminator += [Conv(width << levels, 1, 4), Float(), nn.Flatten(0)]
-    return nn.Sequential(*generator, Float(), nn.Tanh()), nn.Sequential(*discriminator)
+    generator = nn.Sequential(*generator, Float(), nn.Tanh())
+    return radford(generator), radford(nn.Sequential(*discriminator))
 
 
 def _sngan(model, shape, doubles_early: bool = False) -> tuple[nn.Module, nn.Module]:

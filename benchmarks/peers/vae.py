@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
+from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, lecun, relu, up
 
 
 def _mlp(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
@@ -56,7 +56,8 @@ class Peer(base.Peer):
         base.require(config, "likelihood", ("bernoulli", "gaussian"))
         base.require(config, "binarize", ("grey", "dynamic"))
         model, shape = config.model, self.hold(examples, config.train.batch_size)
-        self.encoder, self.decoder = map(self.place, NETWORKS[model.name](model, shape))
+        networks = map(lecun, NETWORKS[model.name](model, shape))
+        self.encoder, self.decoder = map(self.place, networks)
         self.is_gaussian = config.likelihood == "gaussian"
         own = {"log_sigma": nn.Parameter(torch.tensor(0.0))} if self.is_gaussian else {}
         self.likelihood = self.place(nn.ParameterDict(own))
