@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 
 import genjax.report
 from benchmarks import plots, texts
+from benchmarks.workloads import KINDS
 from genjax.errors import UserError, run_program
 from genjax.files import write_atomically
 
@@ -40,7 +41,7 @@ _NAMES = {"rows": ("name",), "parity": ("workload",), "scaling": ("workload", "a
 
 
 def read(folder: Path) -> dict:
-    """The results in a folder.
+    """The results in a folder, without rows of kinds that are measured no more.
 
     Raises:
       UserError: there are none, or they are not JSON of this schema.
@@ -52,6 +53,7 @@ def read(folder: Path) -> dict:
         results = json.loads(path.read_text())
         if results["schema"] != SCHEMA:
             raise ValueError(f"its schema is {results['schema']}, not {SCHEMA}")
+        results["rows"] = [row for row in results["rows"] if row["kind"] in KINDS]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no benchmark result ({error}): measure again") from None
     return results

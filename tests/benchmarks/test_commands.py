@@ -1,6 +1,9 @@
 """Whole commands: sides in turn, with programs that only pretend, and what is kept of them."""
 
 import json
+import os
+import signal
+import time
 
 import pytest
 
@@ -106,6 +109,23 @@ def test_a_process_is_timed_to_its_end_with_its_memory(tmp_path):
     assert (tmp_path / "log.txt").read_text() == "hello\n"
     with pytest.raises(SideError, match=r"the process ended with 3: oh"):
         commands.timed(["-c", "print('oh'); raise SystemExit(3)"], {}, tmp_path / "log.txt")
+
+
+def test_ctrl_c_ends_the_process_that_is_timed(tmp_path):
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.7)
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            commands.timed(["-c", code], {}, tmp_path / "log.txt")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    time.sleep(0.1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "log.txt").read_text()), 0)
 
 
 def test_settings_have_every_value_of_the_config_and_the_files_that_it_lacks(tmp_path):

@@ -234,6 +234,12 @@ def test_parts_are_joined_by_name(write, tmp_path):
     assert "measured in pieces" in text and "b: commit 0123456789ab, later" in text
 
 
+def test_rows_of_a_kind_that_is_measured_no_more_are_left_out(write, tmp_path):
+    old = _row("start-dcgan", kind="start")
+    assert report.main(["report", write("whole", _results(_row("a"), old))]) == 0
+    assert [row["name"] for row in report.read(tmp_path / "whole")["rows"]] == ["a"]
+
+
 def test_parts_of_two_devices_are_not(write, capsys):
     other = _results()
     other["environment"]["cores"] = 4
