@@ -126,6 +126,14 @@ def first_peer_step(row: Mapping) -> float | None:
     return min(filter(None, found), default=None)
 
 
+def scores(row: Mapping, name: str) -> str:
+    """The scores of a command's side that all of its sides have: `accuracy 0.98, loss 0.064`."""
+    found = [side["scores"] for side in row["sides"].values() if _ok(side)]
+    common = sorted(set.intersection(*map(set, found))) if found else []
+    own = row["sides"][name].get("scores", {})
+    return ", ".join(f"{key.partition('/')[2]} {own[key]:.5g}" for key in common if key in own)
+
+
 def _ok(side: Mapping) -> bool:
     return "error" not in side
 

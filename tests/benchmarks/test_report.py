@@ -130,6 +130,7 @@ def _command_row(**others) -> dict:
 
     sides = {"empty cache": side(50.0, 8e8), "warm cache": side(30.0, 7e8)}
     sides["PyTorch"] = side(45.0, 5e8) | {"variant": "eager"}
+    sides["warm cache"]["scores"] = {"eval/loss": 0.25, "eval/tv": 0.0}  # of ours alone
     row = _row("command-cnn, float32", kind="command", goal=None, unit="runs", sides=sides)
     return row | {
         "ratios": {"empty cache": _spread(0.9), "warm cache": _spread(1.5)},
@@ -150,7 +151,7 @@ def test_a_whole_command():
 
 
 def _megabytes(n: int) -> list[str]:
-    return [f"{n} MB ({n} MB–{n} MB)", "", "eval/loss 0.25"]  # noqa: RUF001
+    return [f"{n} MB ({n} MB–{n} MB)", "", "loss 0.25"]  # noqa: RUF001
 
 
 def test_a_whole_command_without_pytorch_or_with_an_error():
