@@ -3,7 +3,7 @@
     python -m benchmarks [--suite=quick|full|smoke] [--only=NAME,...] [--peer=torch|none]
                          [--out=DIR]
 
-Suites: quick takes minutes, full about an hour on two cores, smoke is for tests. A report goes to
+Suites: quick takes minutes, full some hours on two cores, smoke is for tests. A report goes to
 benchmarks/reports/DEVICE/, or with --only to runs/benchmarks/DEVICE/. Ctrl-C keeps what was
 measured. docs/benchmarks.md says what is measured, and how to read it.
 """

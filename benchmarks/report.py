@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 
 import genjax.report
 from benchmarks import plots, texts
+from benchmarks.workloads import KINDS
 from genjax.errors import UserError, run_program
 from genjax.files import write_atomically
 
@@ -40,7 +41,7 @@ _NAMES = {"rows": ("name",), "parity": ("workload",), "scaling": ("workload", "a
 
 
 def read(folder: Path) -> dict:
-    """The results in a folder.
+    """The results in a folder, without rows of kinds that are measured no more.
 
     Raises:
       UserError: there are none, or they are not JSON of this schema.
@@ -52,6 +53,7 @@ def read(folder: Path) -> dict:
         results = json.loads(path.read_text())
         if results["schema"] != SCHEMA:
             raise ValueError(f"its schema is {results['schema']}, not {SCHEMA}")
+        results["rows"] = [row for row in results["rows"] if row["kind"] in KINDS]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no benchmark result ({error}): measure again") from None
     return results
@@ -109,7 +111,7 @@ def markdown(results: Mapping, notes: Mapping, elsewhere: Sequence[Mapping], rat
         ratios=ratios,
         curves=curves,
         groups=_groups(results),
-        judged={row["name"]: found for row in results["rows"] if (found := texts.judge(row))},
+        judged={k: found for row in results["rows"] for k, found in texts.judge(row).items()},
         goals=texts,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import commands, scaling, texts, timing, workloads
 from benchmarks import input as inputs
-from benchmarks import scaling, start, texts, timing, workloads
 from benchmarks.children import Side, SideError, nursery
-from benchmarks.workloads import INPUT, LOOP, SAMPLE, START, TRAIN, Setting, Workload
+from benchmarks.workloads import COMMAND, INPUT, LOOP, SAMPLE, TRAIN, Setting, Workload
 from genjax import config as config_lib
 
 OURS = "genjax"
@@ -30,13 +30,14 @@ class Care(NamedTuple):
     seconds: float  # that a round takes at least
     most_seconds: float  # that all rounds of a side may take; but there are LEAST_ROUNDS
     variants: tuple[str, ...] | None  # of a peer; None for all
+    commands: int  # rounds of whole commands
     warm_starts: bool  # whether training is also started with a warm compilation cache
 
 
 CARE = {
-    "smoke": Care(3, 0.02, 1.0, ("eager",), False),
-    "quick": Care(3, 0.5, 5.0, ("eager", "eager channels_last"), False),
-    "full": Care(9, 0.5, 45.0, None, True),
+    "smoke": Care(3, 0.02, 1.0, ("eager",), 1, False),
+    "quick": Care(3, 0.5, 5.0, ("eager", "eager channels_last"), 3, False),
+    "full": Care(9, 0.5, 45.0, None, 5, True),
 }
 LEAST_ROUNDS = 3
 # Reading ahead goes on between rounds, and a resumed loop counts whole lines of metrics only.
@@ -84,10 +85,11 @@ def run(chosen: list[Workload], results: dict, say: Callable[[str], None]) -> It
             yield
         for setting in workload.settings(place):
             say(workloads.row_name(workload, setting))
-            row = measure(plan, workload, setting)
-            results["rows"].append(row | stamp)
+            already = len(results["rows"])
+            for row in _growing(plan, workload, setting):
+                results["rows"][already:] = [row | stamp]
+                yield
             say(f"    {summary(row)}")
-            yield
     for series in scaling.SERIES[results["suite"]]:
         if series.workload in {x.name for x in chosen} and getattr(series, place):
             say(f"{series.workload} against {series.axis}")
@@ -98,13 +100,46 @@ def run(chosen: list[Workload], results: dict, say: Callable[[str], None]) -> It
 def summary(row: dict) -> str:
     """A row in one line, for the terminal."""
     parts = [f"{name} {texts.speed(side)}" for name, side in row["sides"].items()]
-    return "; ".join([*parts, f"ratio {texts.ratio(row['ratio'])}"])
+    ratios = {"ratio": row["ratio"]} | {f"ratio, {k}": x for k, x in row.get("ratios", {}).items()}
+    return "; ".join([*parts, *(f"{k} {texts.ratio(x)}" for k, x in ratios.items() if x)])
+
+
+def _growing(plan: Plan, workload: Workload, setting: Setting) -> Iterator[dict]:
+    """A row; of a whole command, which takes minutes, as it is after each round."""
+    if workload.kind != COMMAND:
+        yield measure(plan, workload, setting)
+        return
+    config, arguments = workloads.arguments(workload, setting)
+    goals = {commands.EMPTY: workload.empty_goal, commands.WARM: setting.goal}
+    row = _begun(workload, setting) | {"goal": None, "goals": goals if plan.place == "cpu" else {}}
+    with tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder:
+        request = (config, arguments, plan.place, plan.peer, plan.care.commands, Path(folder))
+        for found in commands.measure(*request):
+            yield row | found
 
 
 def measure(plan: Plan, workload: Workload, setting: Setting) -> dict:
     """A row, whatever happens: what goes wrong with a side is said in its place."""
     config, arguments = workloads.arguments(workload, setting)
-    row = {
+    row = _begun(workload, setting)
+    with tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder:
+        if any("PATH" in argument for argument in arguments):
+            inputs.write_folder(Path(folder))
+            arguments = [argument.replace("PATH", folder) for argument in arguments]
+        request = {"config": config, "arguments": arguments}
+        sides = _sides(plan, workload.kind, setting.precision)
+        requests = {name: request | side for name, side in sides.items()}
+        ratios = _take_turns(plan, workload, requests, row)
+    row["fastest"] = timing.fastest({name: _rates(row["sides"][name]) for name in ratios})
+    row["ratio"] = ratios.get(row["fastest"])
+    _utilise(row, plan.matmul)
+    return row
+
+
+def _begun(workload: Workload, setting: Setting) -> dict:
+    """A row of which nothing is measured yet."""
+    config, arguments = workloads.arguments(workload, setting)
+    return {
         "name": workloads.row_name(workload, setting),
         "workload": workload.name,
         "kind": workload.kind,
@@ -117,21 +152,6 @@ def measure(plan: Plan, workload: Workload, setting: Setting) -> dict:
         "fastest": None,
         "ratio": None,
     }
-    with tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder:
-        if workload.kind == START:
-            command = [f"--config={config}", *arguments]
-            return row | {"sides": start.measure(command, Path(folder))}
-        if any("PATH" in argument for argument in arguments):
-            inputs.write_folder(Path(folder))
-            arguments = [argument.replace("PATH", folder) for argument in arguments]
-        request = {"config": config, "arguments": arguments}
-        sides = _sides(plan, workload.kind, setting.precision)
-        requests = {name: request | side for name, side in sides.items()}
-        ratios = _take_turns(plan, workload, requests, row)
-    row["fastest"] = timing.fastest({name: _rates(row["sides"][name]) for name in ratios})
-    row["ratio"] = ratios.get(row["fastest"])
-    _utilise(row, plan.matmul)
-    return row
 
 
 def _sides(plan: Plan, kind: str, precision: str) -> dict[str, dict]:

@@ -8,9 +8,12 @@ from jinja2 import is_undefined
 from genjax.speed.collectives import size_text
 
 PARITY_GOAL = 1e-4
-# What a loop may cost over the bare step, by the step's length; and a warm start in seconds.
+# What a loop may cost over the bare step, by the step's length.
 LOOP_COST, SHORT_LOOP_COST, SHORT_STEP_SECONDS = 0.02, 0.05, 0.01
-WARM_START_SECONDS = 15.0
+# What ours may take in multiples of PyTorch's: of the fastest variant's peak memory; and, by the
+# state of the compilation cache, of the time until the first step is done, of that which is first.
+MEMORY_GOAL, FIRST_STEP_GOALS = 1.5, {"empty cache": 2.0, "warm cache": 1.2}
+_WITH_MEMORY = ("train", "sample", "command")  # a DataLoader's is that of several processes
 
 DASH = "\N{EN DASH}"  # for what there is not, and in ranges
 GOOD, BELOW = " \N{CHECK MARK}", " \N{BALLOT X}"  # behind a text
@@ -25,21 +28,24 @@ def _ranged(text: Callable) -> Callable:
     return _or_dash(lambda x: f"{text(x['median'])} ({text(x['low'])}{DASH}{text(x['high'])})")
 
 
-# Filters of the template: the first two of {median, low, high}, the others of a number.
+# Filters of the template: the first four of {median, low, high}, the others of a number.
 rate = _ranged(lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
 ratio = _ranged("{:.2f}".format)
+duration = _ranged(lambda x: f"{x:.1f} s" if x < 100 else f"{x:.0f} s")
+sizes = _ranged(size_text)
 seconds = _or_dash(lambda x: f"{x:.1f} s" if x < 100 else f"{x:.0f} s")
 percent = _or_dash(lambda x: f"{100 * x:.0f} %" if x > 0.1 else f"{100 * x:.1f} %")
 gigaflop = _or_dash(lambda x: f"{x / 1e9:,.1f}")
 flop_rate = _or_dash(lambda x: f"{x / 1e12:.3g} TFLOP/s" if x >= 1e12 else f"{x / 1e9:.3g} GFLOP/s")
 size = _or_dash(lambda x: size_text(x) if x else DASH)
+times = _or_dash("{:.2f}".format)
 
 
 def speed(side: Mapping) -> str:
-    """Images a second, of a start its seconds, or what went wrong."""
+    """Images a second, of a whole command its seconds, or what went wrong."""
     if "error" in side:
         return f"failed: {side['error']}{BELOW}".replace("|", "\\|")
-    return rate(side["rate"]) if "rate" in side else seconds(side["first_step_seconds"])
+    return rate(side["rate"]) if "rate" in side else duration(side["seconds"])
 
 
 def failures(row: Mapping) -> str:
@@ -59,18 +65,81 @@ class Judgement(NamedTuple):
         return GOOD if self.reached else BELOW
 
 
-def judge(row: Mapping) -> Judgement | None:
-    """None where there is no goal, or nothing to compare with."""
-    if row["kind"] == "start":
-        warm, limit = row["sides"]["warm cache"].get("first_step_seconds"), WARM_START_SECONDS
-        return warm and Judgement(warm <= limit, seconds(warm), f"at most {seconds(limit)}")
-    if not row["ratio"]:
-        return None
-    if row["kind"] == "loop":
+def judge(row: Mapping) -> dict[str, Judgement]:
+    """{the row's name, or with what of it is judged behind a colon: judgement}.
+
+    Nothing is judged without a goal, or without something to compare with.
+    """
+    found = {"": _speed_judged(row)}
+    for side, reached in row.get("ratios", {}).items():
+        found[f": {side}"] = _at_least(reached, row["goals"].get(side))
+    found[": memory"] = _at_most(memory_ratio(row), MEMORY_GOAL)
+    for side, limit in FIRST_STEP_GOALS.items():
+        found[f": first step, {side}"] = _at_most(first_step_ratio(row, side), limit)
+    return {row["name"] + what: judged for what, judged in found.items() if judged}
+
+
+def _speed_judged(row: Mapping) -> Judgement | None:
+    if row["ratio"] and row["kind"] == "loop":
         cost, limit = 1 / row["ratio"]["median"] - 1, loop_limit(row)
         return Judgement(cost <= limit, percent(cost), f"at most {percent(limit)}")
-    median, goal = row["ratio"]["median"], row["goal"]
-    return goal and Judgement(median >= goal, ratio(row["ratio"]), f"{goal:g}")
+    return _at_least(row["ratio"], row["goal"])
+
+
+def _at_least(reached: Mapping | None, goal: float | None) -> Judgement | None:
+    if not reached or goal is None:
+        return None
+    return Judgement(reached["median"] >= goal, ratio(reached), f"{goal:g}")
+
+
+def _at_most(reached: float | None, limit: float) -> Judgement | None:
+    if reached is None:
+        return None
+    return Judgement(reached <= limit, times(reached), f"at most {limit:g}")
+
+
+def memory_ratio(row: Mapping) -> float | None:
+    """Our peak memory over the fastest PyTorch variant's; None where one is not known. Of a whole
+    command medians, ours that of the cache's state which needs more."""
+    if row["kind"] not in _WITH_MEMORY:
+        return None
+    if row["kind"] == "command":
+        peaks = {k: side["memory_bytes"]["median"] for k, side in row["sides"].items() if _ok(side)}
+        theirs = peaks.pop("PyTorch", None)
+        return max(peaks.values()) / theirs if peaks and theirs else None
+    ours, theirs = (_known(row, name, "peak_memory_bytes") for name in ("genjax", row["fastest"]))
+    return ours / theirs if ours and theirs else None
+
+
+def first_step_ratio(row: Mapping, side: str) -> float | None:
+    """How long our training takes from the start of the process until its first step is done, over
+    `first_peer_step`; from an "empty cache" or a "warm cache"."""
+    key = {"empty cache": "first_step_seconds", "warm cache": "warm_start_seconds"}[side]
+    ours, theirs = _known(row, "genjax", key), first_peer_step(row)
+    return ours / theirs if row["kind"] == "train" and ours and theirs else None
+
+
+def first_peer_step(row: Mapping) -> float | None:
+    """The seconds until a first step in PyTorch is done, of the variant that takes least: compiling
+    can make another one the fastest."""
+    found = (_known(row, name, "first_step_seconds") for name in row["sides"] if name != "genjax")
+    return min(filter(None, found), default=None)
+
+
+def scores(row: Mapping, name: str) -> str:
+    """The scores of a command's side that all of its sides have: `accuracy 0.98, loss 0.064`."""
+    found = [side["scores"] for side in row["sides"].values() if _ok(side)]
+    common = sorted(set.intersection(*map(set, found))) if found else []
+    own = row["sides"][name].get("scores", {})
+    return ", ".join(f"{key.partition('/')[2]} {own[key]:.5g}" for key in common if key in own)
+
+
+def _ok(side: Mapping) -> bool:
+    return "error" not in side
+
+
+def _known(row: Mapping, side: str | None, key: str) -> float | None:
+    return row["sides"].get(side, {}).get(key)
 
 
 def quoted(rows: Sequence[Mapping], workload: str) -> str:

@@ -10,7 +10,7 @@ import importlib
 
 from benchmarks.peers.base import EAGER, Peer, Variant
 
-__all__ = ["EAGER", "Peer", "Variant", "make", "variants"]
+__all__ = ["EAGER", "Peer", "Variant", "build", "make", "variants"]
 
 
 def variants(device: str, precision: str) -> dict[str, Variant]:
@@ -31,8 +31,19 @@ def variants(device: str, precision: str) -> dict[str, Variant]:
 
 
 def make(config, variant: Variant, device: str) -> Peer:
-    """The peer of a complete genjax config, on "cpu" or "gpu"."""
-    return importlib.import_module(f"benchmarks.peers.{config.task}").Peer(config, variant, device)
+    """The peer of a complete genjax config, on "cpu" or "gpu", with what genjax reads for it."""
+    opened = importlib.import_module("benchmarks.peers.opened")  # it imports JAX
+    return build(config, variant, device, opened.given(config))
+
+
+def build(config, variant: Variant, device: str, given) -> Peer:
+    """The peer of a config, of which values are asked by attribute, on "cpu" or "gpu".
+
+    Args:
+      given: what is read from files, `base.Examples` to train on or `style.Pictures`.
+    """
+    peer = importlib.import_module(f"benchmarks.peers.{config.task}").Peer
+    return peer(config, variant, device, given)
 
 
 def names(device: str, precision: str) -> list[str]:

@@ -1,15 +1,23 @@
 """What every peer has: resident data, a loop, memory, and how a variant is applied."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from benchmarks import machine
 from benchmarks.peers import weights
-from genjax import data
+
+
+class Examples(NamedTuple):
+    """A split, whoever has read it."""
+
+    image: np.ndarray  # u8[N, H, W, C]
+    label: np.ndarray  # i32[N]
+    classes: int  # how many there are
 
 
 @dataclass(frozen=True)
@@ -25,14 +33,18 @@ class Variant:
 
 
 EAGER = Variant("eager")
+COLUMNS = 8  # of the pictures that `Peer.shown` makes
 
 
 class Peer:
     """A workload in PyTorch, from drawing a batch to the optimisers' updates.
 
-    A family opens its data, fills `networks`, as genjax's state names them, and `optimizers`, and
-    gives `_noise`, `_train` and, if it draws pictures, `_pictures`. Style, which has neither
-    networks nor batches, replaces what uses them.
+    A family holds its data, fills `networks`, as genjax's state names them, and `optimizers`, and
+    gives `_noise`, `_train`, `scores` and, if it draws pictures, `_pictures` and `shown`. Style,
+    which has neither networks nor batches, replaces what uses them.
+
+    Neither this class nor a family's imports JAX: `benchmarks.torch_main` is a program of PyTorch
+    alone. What is read from files is given to them.
 
     Attributes:
       low: the least value of a picture as the networks know it: 0, or -1.
@@ -53,21 +65,55 @@ class Peer:
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.networks, self.optimizers = {}, {}
 
-    def open_data(self, batch_size: int) -> data.Dataset:
-        """The config's data, of which from now on a step gets `batch_size` examples."""
+    def hold(self, examples: Examples, batch_size: int) -> tuple[int, int, int]:
+        """Trains on these from now on, `batch_size` in a step; returns their shape (H, W, C)."""
         require(self.config, "data.flip", (False,))
-        dataset = data.open_dataset(self.config.data)
-        self.images_per_step, self.data = batch_size, Data(self, dataset, batch_size)
-        return dataset
+        self.images_per_step, self.data = batch_size, Data(self, examples, batch_size)
+        return examples.image.shape[1:]
 
     def run(self, steps: int) -> None:
         """Trains so many steps, each on a batch and noise of its own; waits for the last."""
         for _ in range(steps):
-            if self.variant.compile == "reduce-overhead":
-                torch.compiler.cudagraph_mark_step_begin()
-            image, label = self.data.draw()
-            self._train(image, label, self._noise(image))
+            self._advance()
         self._synchronize()
+
+    def train(self, steps: int) -> dict[str, float]:
+        """As `run`; returns the means of the steps' losses, {name: mean}."""
+        losses = [{k: x.detach() for k, x in self._advance().items()} for _ in range(steps)]
+        return {k: torch.stack([step[k] for step in losses]).mean().item() for k in losses[0]}
+
+    def _advance(self) -> dict[str, torch.Tensor]:
+        """One step; its losses."""
+        if self.variant.compile == "reduce-overhead":
+            torch.compiler.cudagraph_mark_step_begin()
+        image, label = self.data.draw()
+        return self._train(image, label, self._noise(image))
+
+    def scores(self, image: torch.Tensor, label: torch.Tensor) -> dict[str, torch.Tensor]:
+        """{name: f[]}: means over a held-out batch u8[B, C, H, W] and i64[B], as genjax's."""
+        raise NotImplementedError
+
+    def shown(self, image: torch.Tensor, label: torch.Tensor) -> dict[str, np.ndarray]:
+        """{name: u8[rows, columns, H, W, C]}: pictures of a held-out batch, as genjax's."""
+        return {}
+
+    def everything(self) -> dict:
+        """What a checkpoint has: of each network and each optimiser its `state_dict`."""
+        kinds = {"networks": self.networks, "optimizers": self.optimizers}
+        return {
+            kind: {name: each.state_dict() for name, each in parts.items()}
+            for kind, parts in kinds.items()
+        }
+
+    @contextlib.contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Within it, noise comes from a generator of its own, and that of training stays."""
+        kept = self.generator
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        try:
+            yield
+        finally:
+            self.generator = kept
 
     def draw(self, steps: int) -> None:
         """Samples so many times as many pictures as a training step consumes."""
@@ -84,6 +130,8 @@ class Peer:
         process has held resident."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
+        from benchmarks import machine
+
         return machine.resident_peak_bytes()
 
     def step(self, batch: dict, noise: dict) -> dict[str, float]:
@@ -188,19 +236,17 @@ class Peer:
 
 
 class Data:
-    """A config's training split, resident as uint8, and its batches: each epoch a permutation.
+    """A training split, resident as uint8, and its batches: each epoch a permutation.
 
     Images lie in the variant's memory format, so that a batch needs no conversion.
     """
 
-    def __init__(self, peer: Peer, dataset: data.Dataset, batch_size: int):
-        rows = np.arange(batch_size)
-        arrays = data.Resident(dataset.train, batch_size, rows, peer.config.seed).arrays
+    def __init__(self, peer: Peer, examples: Examples, batch_size: int):
         self._peer, self._batch_size = peer, batch_size
         # The rows of a gather are whole examples as they lie in memory: NHWC, or NCHW.
-        image = peer.tensor(arrays["image"])
+        image = peer.tensor(examples.image)
         self._image = image.permute(0, 2, 3, 1) if peer.variant.channels_last else image
-        self._label = peer.tensor(arrays["label"]).long()
+        self._label = peer.tensor(examples.label).long()
         self._random = {"generator": peer.generator, "device": peer.device}
         self._order = torch.empty(0, dtype=torch.long, device=peer.device)
 
@@ -246,3 +292,9 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
     """A tensor as a numpy array of its own, pictures [B, C, H, W] as [B, H, W, C]."""
     x = x.detach().permute(0, 2, 3, 1) if x.ndim == 4 else x.detach()
     return x.cpu().numpy().copy()  # a view would change with the next step
+
+
+def in_rows(pictures: np.ndarray) -> np.ndarray:
+    """u8[rows, COLUMNS, H, W, C] of as many of u8[N, H, W, C] as fill whole rows."""
+    rows = len(pictures) // COLUMNS
+    return pictures[: rows * COLUMNS].reshape(rows, COLUMNS, *pictures.shape[1:])

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, relu
+from benchmarks.peers.layers import Conv, Float, lecun, relu
 
 
 class Classifier(nn.Module):
@@ -37,11 +37,11 @@ class Peer(base.Peer):
 
     low = -1
 
-    def __init__(self, config, variant, device):
+    def __init__(self, config, variant, device, examples: base.Examples):
         super().__init__(config, variant, device)
-        dataset, model = self.open_data(config.train.batch_size), config.model
-        network = Classifier(dataset.shape[2], dataset.classes, model.width, model.blocks)
-        self.networks = {"network": self.place(network)}
+        shape, model = self.hold(examples, config.train.batch_size), config.model
+        network = Classifier(shape[2], examples.classes, model.width, model.blocks)
+        self.networks = {"network": self.place(lecun(network))}
         self.optimizers = {"network": self.adam("network")}
         self._rounds = 0
         self._loss = self.compiled(self._cross_entropy)
@@ -61,3 +61,19 @@ class Peer(base.Peer):
         self.descend("network", 0.5 * (1 + math.cos(math.pi * done)))
         self._rounds += 1
         return {"loss": loss}
+
+    def scores(self, image, label):
+        self.networks["network"].eval()
+        with torch.no_grad():
+            loss, accuracy = self._loss(image, label)
+        self.networks["network"].train()
+        return {"loss": loss, "accuracy": accuracy}
+
+    def shown(self, image, label):
+        """The images that the network gets most wrong, hardest first."""
+        network = self.networks["network"].eval()
+        with torch.no_grad():
+            losses = F.cross_entropy(network(self.to_float(image)), label, reduction="none")
+        network.train()
+        order = losses.argsort(descending=True)
+        return {"hardest": base.in_rows(base.to_numpy(image[order]))}

@@ -1,8 +1,10 @@
 """The GANs in PyTorch: the layers of `genjax.gan.dcgan` and `sngan`, and the round of both."""
 
+import contextlib
 import copy
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
+from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, radford, relu, up
 
 # What each logit costs (the discriminator of a real image, of a generated one, the generator):
 # `genjax.gan.losses`.
@@ -32,7 +34,8 @@ def _dcgan(model, shape) -> tuple[nn.Module, nn.Module]:
     for inputs in features[:0:-1]:
         discriminator += [Conv(inputs, 2 * inputs, 4, 2, 1), nn.BatchNorm2d(2 * inputs), relu(0.2)]
     discriminator += [Conv(width << levels, 1, 4), Float(), nn.Flatten(0)]
-    return nn.Sequential(*generator, Float(), nn.Tanh()), nn.Sequential(*discriminator)
+    generator = nn.Sequential(*generator, Float(), nn.Tanh())
+    return radford(generator), radford(nn.Sequential(*discriminator))
 
 
 def _sngan(model, shape, doubles_early: bool = False) -> tuple[nn.Module, nn.Module]:
@@ -67,12 +70,12 @@ class Peer(base.Peer):
 
     low = -1
 
-    def __init__(self, config, variant, device):
+    def __init__(self, config, variant, device, examples: base.Examples):
         super().__init__(config, variant, device)
         base.require(config, "model.name", NETWORKS)
         base.require(config, "loss", LOSSES)
         base.require(config, "regularizer.name", ("none", "gradient_penalty", "r1"))
-        model, shape = config.model, self.open_data(config.n_dis * config.train.batch_size).shape
+        model, shape = config.model, self.hold(examples, config.n_dis * config.train.batch_size)
         generator, self.discriminator = map(self.place, NETWORKS[model.name](model, shape))
         self.networks = {"generator": generator, "discriminator": self.discriminator}
         self.optimizers = {name: self.adam(name) for name in self.networks}
@@ -173,13 +176,8 @@ class Peer(base.Peer):
 
     def _throwaway(self, z):
         """Images for an earlier update: no gradient, and no trace in the running statistics."""
-        for module in self._norms:
-            module.track_running_stats = False
-        with torch.no_grad():
-            fake = self._generate(z)
-        for module in self._norms:
-            module.track_running_stats = True
-        return fake
+        with torch.no_grad(), _untracked(self._norms):
+            return self._generate(z)
 
     def _update_discriminator(self, i: int, image, fake, noise):
         """The i-th update of a round, on every n_dis-th image from the i-th on; its losses."""
@@ -205,6 +203,33 @@ class Peer(base.Peer):
 
     def _pictures(self, n: int):
         return self._sample(self.random(torch.randn, n, self.config.model.latent))
+
+    def scores(self, image, label):
+        """Losses, and the shares of logits above 0, of held-out images and as many samples.
+
+        As in training, a batch is judged by its own statistics, which leave no trace.
+        """
+        norms = [m for m in self.discriminator if isinstance(m, nn.BatchNorm2d)]
+        with torch.no_grad(), _untracked(norms):
+            fake = self._pictures(len(image))
+            on_real, on_fake = self.discriminator(self.to_float(image)), self.discriminator(fake)
+        of_real, of_fake, of_generator = LOSSES[self.config.loss]
+        return {
+            "d_loss": (of_real(on_real) + of_fake(on_fake)).mean(),
+            "g_loss": of_generator(on_fake).mean(),
+            "d_real": (on_real > 0).float().mean(),
+            "d_fake": (on_fake > 0).float().mean(),
+        }
+
+
+@contextlib.contextmanager
+def _untracked(norms: Iterable[nn.BatchNorm2d]) -> Iterator[None]:
+    """Within it, the running statistics of these stay as they are."""
+    for module in norms:
+        module.track_running_stats = False
+    yield
+    for module in norms:
+        module.track_running_stats = True
 
 
 def ema_decay(step: int, batch_size: int, half_life: float, ramp: float) -> float:

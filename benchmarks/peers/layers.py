@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
+_CUT_DEVIATION = 0.8796  # of a normal distribution that is cut off at two of its deviations
+
 
 class SpectralNorm(nn.Module):
     """A weight divided by its largest singular value: `genjax.nn.spectral_norm`.
@@ -76,6 +78,34 @@ class ToPicture(nn.Module):
         bias = None if self.bias is None else _as_it_lies(self.bias).flatten()
         picture = F.linear(x, weight.flatten(1).T, bias).unflatten(1, weight.shape[1:])
         return picture if self.weight.is_contiguous() else picture.permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def lecun(network: nn.Module) -> nn.Module:
+    """The network, begun as Linen's layers begin: kernels from a normal distribution, cut off at
+    two deviations, with variance 1 / inputs; biases 0. What PyTorch begins with is smaller, and a
+    VAE that starts there still has another divergence after 3,000 steps."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | ToPicture):
+            from_first = isinstance(module, nn.ConvTranspose2d | ToPicture)  # its axis of inputs
+            weight = module.weight.transpose(0, 1) if from_first else module.weight
+            inputs = len(module.weight) if isinstance(module, ToPicture) else weight[0].numel()
+            deviation = inputs**-0.5 / _CUT_DEVIATION
+            nn.init.trunc_normal_(module.weight, 0, deviation, -2 * deviation, 2 * deviation)
+            if module.bias is not None:
+                module.bias.zero_()
+    return network
+
+
+@torch.no_grad()
+def radford(network: nn.Module) -> nn.Module:
+    """The network, begun as DCGAN's authors do: kernels from N(0, 0.02²), scales N(1, 0.02²)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.weight.normal_(0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.weight.normal_(1, 0.02)
+    return network
 
 
 class Float(nn.Module):

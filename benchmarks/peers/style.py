@@ -2,33 +2,45 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base, weights
 from benchmarks.peers.layers import Conv, full
-from genjax import runs
-from genjax.cnn import vgg
-from genjax.style import inputs
+
+# Of ImageNet's training images, RGB in [0, 1].
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _LONGEST_SEARCH = 26  # evaluations that PyTorch's line search makes at most
+
+
+class Pictures(NamedTuple):
+    """What a peer is given, whoever has read it."""
+
+    content: np.ndarray  # u8[1, H, W, 3]
+    style: np.ndarray  # u8[1, h, w, 3]
+    start: np.ndarray  # f32[1, H, W, 3] in [0, 1], where the optimisation starts
+    weights: Mapping  # VGG16's: {"conv1_1": {"kernel": f32[3, 3, C, D], "bias": f32[D]}, …}
 
 
 class Vgg(nn.Module):
     """Pictures f[B, 3, H, W] in [0, 1] -> {tap: features}: VGG16 up to the deepest tap, frozen."""
 
-    def __init__(self, taps):
+    def __init__(self, taps, arrays: Mapping):
         super().__init__()
-        self.taps, arrays = frozenset(taps), vgg.load("vgg16")
+        self.taps = frozenset(taps)
         names = list(arrays)
         depth = 1 + max(names.index(tap.replace("relu", "conv")) for tap in taps)
         self.layers = nn.ModuleDict(
             {k: Conv(*arrays[k]["kernel"].shape[2:], 3, 1, 1, bias=True) for k in names[:depth]}
         )
         weights.load(self, {f"Conv_{i}": arrays[name] for i, name in enumerate(self.layers)})
-        for name, values in (("mean", vgg.IMAGENET_MEAN), ("std", vgg.IMAGENET_STD)):
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values)[None, :, None, None])
         self.requires_grad_(False)
 
@@ -52,19 +64,16 @@ class Peer(base.Peer):
 
     images_per_step = 1
 
-    def __init__(self, config, variant, device):
+    def __init__(self, config, variant, device, pictures: Pictures):
         super().__init__(config, variant, device)
         base.require(config, "features.name", ("vgg16",))
         base.require(config, "features.pool", ("max",))
         base.require(config, "features.input", ("torchvision",))
         base.require(config, "style_loss.gram", ("hw",))
         base.require(config, "optimizer.name", ("adam", "lbfgs"))
-        pictures = inputs.load(config, runs.read_picture)
-        if len(pictures.contents) + len(pictures.styles) > 2:
-            raise ValueError("several contents or styles have no peer")
         self._is_lbfgs = config.optimizer.name == "lbfgs"
         content, style = config.content_loss, config.style_loss
-        self._vgg = self.place(Vgg([*content.layers, *style.layers]))
+        self._vgg = self.place(Vgg([*content.layers, *style.layers], pictures.weights))
         # A scale of features is squared in the content loss, and again in the style loss.
         self._content_weights = {
             layer: content.weight * content.scale[layer] ** 2 for layer in content.layers
@@ -75,9 +84,9 @@ class Peer(base.Peer):
         }
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=variant.autocast)
         with torch.no_grad(), autocast:
-            found = self._vgg(self.to_float(self.tensor(pictures.contents)))
+            found = self._vgg(self.to_float(self.tensor(pictures.content)))
             self._content_target = {layer: found[layer] for layer in content.layers}
-            found = self._vgg(self.to_float(self.tensor(pictures.styles[0])))
+            found = self._vgg(self.to_float(self.tensor(pictures.style)))
             self._style_target = self._grams(found)
         self._total = self.compiled(self._objective)
         self._begin(self.tensor(pictures.start))
@@ -89,19 +98,27 @@ class Peer(base.Peer):
 
     def _objective(self, image):
         """The weighted sum of content, style and total variation."""
+        return sum(self._pieces(image).values())
+
+    def _pieces(self, image):
+        """{name: f[]}: the objective's weighted terms, without those whose weight is 0."""
         found = self._vgg(image)
         grams = self._grams(found)
-        total = sum(
-            self._content_weights[layer] * _squared_error(found[layer], target)
-            for layer, target in self._content_target.items()
-        )
-        for layer, weight in self._style_weights.items():
-            total = total + weight * _squared_error(grams[layer], self._style_target[layer])
+        pieces = {
+            "content": sum(
+                self._content_weights[layer] * _squared_error(found[layer], target)
+                for layer, target in self._content_target.items()
+            ),
+            "style": sum(
+                weight * _squared_error(grams[layer], self._style_target[layer])
+                for layer, weight in self._style_weights.items()
+            ),
+        }
         if self.config.tv_weight:
             down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
             right = (image[..., 1:] - image[..., :-1]).square().sum()
-            total = total + self.config.tv_weight * 0.5 * (down + right)
-        return total
+            pieces["tv"] = self.config.tv_weight * 0.5 * (down + right)
+        return pieces
 
     def _begin(self, start):
         """A fresh optimiser at the picture `start` [1, 3, H, W]."""
@@ -118,7 +135,7 @@ class Peer(base.Peer):
             )
         else:
             self._optimizer = torch.optim.Adam([self._image], lr=options.learning_rate, fused=True)
-            self._evaluate()
+        self._value = self._known()
 
     def _evaluate(self) -> torch.Tensor:
         """The objective's value; its gradient becomes the picture's."""
@@ -136,12 +153,17 @@ class Peer(base.Peer):
         if self._is_lbfgs:
             self._optimizer.param_groups[0] |= {"max_iter": steps, "max_eval": math.inf}
             self._optimizer.step(self._known)
+            self._value = self._known()  # of the last point of its line search
         else:
             for _ in range(steps):
                 # As genjax's: the objective is known at the picture that a step leaves behind.
                 self._optimizer.step()
-                self._evaluate()
+                self._value = self._evaluate()
         self._synchronize()
+
+    def train(self, steps):
+        self.run(steps)
+        return {"loss": self.loss(), "evaluations": float(self.evaluations)}
 
     def _known(self) -> torch.Tensor:
         """`_evaluate`, but not again where the last line search was: a call of `step` begins at the
@@ -165,12 +187,24 @@ class Peer(base.Peer):
 
     def loss(self) -> float:
         """The objective at the picture as it is."""
-        return self._evaluate().item()
+        return self._value.item()
+
+    def scores(self, image, label):
+        """The objective and its terms at the picture as it is, whatever the arguments."""
+        with torch.no_grad():
+            pieces = self._pieces(self._image)
+        return pieces | {"total": sum(pieces.values())}
+
+    def sample(self, n):
+        """u8[1, H, W, 3], the picture as it is, whatever `n`: there are no others to draw."""
+        return self.to_uint8(self._image.detach())
+
+    def everything(self):
+        return {"image": self._image.detach(), "optimizer": self._optimizer.state_dict()}
 
     def load(self, state) -> None:
         """Takes the picture of a `StyleState`, with a fresh optimiser."""
         self._begin(self.tensor(state.at.image))
-        self._evaluate()
         self._first_gradient = base.to_numpy(self._image.grad)
 
     def gradients(self):

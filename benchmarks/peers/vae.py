@@ -1,15 +1,17 @@
 """The VAEs in PyTorch: the layers of `genjax.vae.mlp` and `conv`, and the negative ELBO."""
 
+import contextlib
 import itertools
 import math
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
 from benchmarks.peers import base
-from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, relu, up
-from genjax.vae.optimizer import rate_share
+from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, lecun, relu, up
 
 
 def _mlp(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
@@ -39,6 +41,8 @@ def _conv(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*encoder, Float()), nn.Sequential(*decoder, Float())
 
 
+FULL_RATE_INPUTS = 784  # up to which a dense layer has the full rate: `genjax.vae.optimizer`
+
 # Each makes (encoder, decoder) for images of a shape (H, W, C).
 NETWORKS = {"mlp": _mlp, "conv": _conv}
 
@@ -46,13 +50,14 @@ NETWORKS = {"mlp": _mlp, "conv": _conv}
 class Peer(base.Peer):
     """The negative ELBO of both networks, minimised by one Adam."""
 
-    def __init__(self, config, variant, device):
+    def __init__(self, config, variant, device, examples: base.Examples):
         super().__init__(config, variant, device)
         base.require(config, "model.name", NETWORKS)
         base.require(config, "likelihood", ("bernoulli", "gaussian"))
         base.require(config, "binarize", ("grey", "dynamic"))
-        model, shape = config.model, self.open_data(config.train.batch_size).shape
-        self.encoder, self.decoder = map(self.place, NETWORKS[model.name](model, shape))
+        model, shape = config.model, self.hold(examples, config.train.batch_size)
+        networks = map(lecun, NETWORKS[model.name](model, shape))
+        self.encoder, self.decoder = map(self.place, networks)
         self.is_gaussian = config.likelihood == "gaussian"
         own = {"log_sigma": nn.Parameter(torch.tensor(0.0))} if self.is_gaussian else {}
         self.likelihood = self.place(nn.ParameterDict(own))
@@ -70,16 +75,19 @@ class Peer(base.Peer):
         }
         layers = [module for x in (self.encoder, self.decoder) for module in x.modules()]
         return {
-            layer.weight: rate_share((inputs[type(layer)](layer.weight), 1))
+            layer.weight: min(1.0, FULL_RATE_INPUTS / inputs[type(layer)](layer.weight))
             for layer in layers
             if type(layer) in inputs
         }
 
+    def _prepared(self, image, noise):
+        """The pixels that are modelled: grey levels, or 0 and 1 that are drawn of them."""
+        x = self.to_float(image)
+        return (noise["uniform"] < x).to(x.dtype) if self.config.binarize == "dynamic" else x
+
     def _negative_elbo(self, image, noise):
         """The negative ELBO and its two terms, means over the batch in nats."""
-        x = self.to_float(image)
-        if self.config.binarize == "dynamic":
-            x = (noise["uniform"] < x).to(x.dtype)
+        x = self._prepared(image, noise)
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         answer = self.decoder(mean + torch.exp(0.5 * log_variance) * noise["z"])
         if self.is_gaussian:
@@ -113,7 +121,35 @@ class Peer(base.Peer):
         return answer if self.is_gaussian else torch.sigmoid(answer)
 
     def _pictures(self, n: int):
-        self.decoder.eval()
-        pictures = self._decode(self.random(torch.randn, n, self.config.model.latent))
-        self.decoder.train()
-        return pictures
+        with self._at_rest():
+            return self._decode(self.random(torch.randn, n, self.config.model.latent))
+
+    def scores(self, image, label):
+        with torch.no_grad(), self._at_rest():
+            return self._loss(image, self._noise(image))
+
+    def shown(self, image, label):
+        """Rows of images, each above its reconstructions; and walks between pairs of latents."""
+        columns = base.COLUMNS
+        with torch.no_grad(), self._at_rest():
+            x = self._prepared(image, self._noise(image))
+            z = self.encoder(x).chunk(2, dim=1)[0]
+            walked = min(columns, len(z) // 2)
+            ends = z[:: len(z) // (2 * walked)][: 2 * walked].unflatten(0, (2, walked, 1))
+            share = torch.linspace(0, 1, columns, device=z.device)[:, None]
+            walks = ((1 - share) * ends[0] + share * ends[1]).flatten(0, 1)
+            seen, decoded, between = map(self.to_uint8, (x, self._means(z), self._means(walks)))
+        pairs = np.stack([base.in_rows(seen), base.in_rows(decoded)], axis=1)
+        return {
+            "reconstructions": pairs.reshape(-1, columns, *seen.shape[1:]),
+            "interpolations": base.in_rows(between),
+        }
+
+    @contextlib.contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Within it, both networks use their running statistics."""
+        for network in (self.encoder, self.decoder):
+            network.eval()
+        yield
+        for network in (self.encoder, self.decoder):
+            network.train()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from flax.traverse_util import flatten_dict
 from torch import nn
 
 from benchmarks.peers.layers import Conv, FromPicture, SpectralNorm, ToPicture
@@ -38,7 +37,7 @@ def load(network: nn.Module, variables: Mapping) -> None:
       ValueError: the layers are not the same.
     """
     variables = variables if "params" in variables else {"params": variables}
-    arrays = flatten_dict(dict(variables), sep="/")
+    arrays = dict(_leaves(variables))
     for tensor, axes, path, shape in _pairs(network):
         array = np.array(arrays.pop(path))
         if array.shape != shape:
@@ -57,6 +56,15 @@ def read(network: nn.Module, value: Callable) -> dict[str, np.ndarray]:
             array = value(tensor).detach().permute(axes).reshape(shape).cpu().numpy()
             found[path.removeprefix("params/")] = array.copy()  # a view would change with it
     return found
+
+
+def _leaves(variables: Mapping, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """(`params/Conv_0/kernel`, array) of nested mappings."""
+    for name, value in variables.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[torch.Tensor, tuple, str, tuple]]:

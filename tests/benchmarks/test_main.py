@@ -34,14 +34,18 @@ def test_the_whole_command(tmp_path):
     assert [row["name"] for row in results["rows"]] == [
         "tiny-dcgan, batch 8, float32",
         "tiny-style, float32",
+        "tiny-command, float32",
     ]
-    for row in results["rows"]:
+    for row in results["rows"][:2]:
         ours = row["sides"]["genjax"]
         assert len(ours["rounds"]) == suite.CARE["smoke"].rounds
         assert ours["rate"]["low"] <= ours["rate"]["median"] <= ours["rate"]["high"]
         assert ours["mfu"] > 0
         assert 0 < ours["compile_seconds"] < ours["first_step_seconds"]
         assert ours["peak_memory_bytes"] > 10**7
+    sides = results["rows"][2]["sides"]
+    assert [*sides] == ["empty cache", "warm cache"]
+    assert sides["warm cache"]["scores"] == sides["empty cache"]["scores"] != {}
     (series,) = results["scaling"]
     assert [point["value"] for point in series["points"]] == [4, 8]
     assert all("rate" in point for point in series["points"]), series

@@ -7,11 +7,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks import peers  # noqa: E402  (it imports torch)
-from benchmarks.peers import weights  # noqa: E402
+from benchmarks.peers import opened, weights  # noqa: E402
 from benchmarks.peers.base import Data, to_numpy  # noqa: E402
 from benchmarks.peers.gan import ema_decay  # noqa: E402
 from benchmarks.peers.layers import SpectralNorm  # noqa: E402
-from genjax import data  # noqa: E402
 from genjax.nn import ema  # noqa: E402
 from tests.tiny import tiny  # noqa: E402
 
@@ -110,7 +109,7 @@ def test_a_round_of_a_gan():
 def test_every_epoch_visits_each_example_once():
     config = tiny("vae", **{"train.batch_size": 2250})
     peer = _make(config)
-    batches = Data(peer, data.open_dataset(config.data), 2250)
+    batches = Data(peer, opened.given(config), 2250)
     epoch = torch.cat([batches.draw()[1] for _ in range(2)])
     assert epoch.bincount().tolist() == [450] * 10
 

@@ -87,6 +87,7 @@ def test_a_summary_line():
         "1.25 (1.15–1.35) ✓",  # noqa: RUF001
         "1.2",
         "42 %",
+        "1.00 ✓",
         "not measured",
     ]
 
@@ -104,7 +105,63 @@ def test_rows_below_their_goal_are_listed_with_the_reason():
         ["vae, float32", "1.10 (1.00–1.20) ✗", "1.2", "the profile shows dots"],  # noqa: RUF001
         ["a", "0.90 (0.80–1.00) ✗", "1.2", "no reason is known yet"],  # noqa: RUF001
     ]
-    assert "- goals reached: **1 of 3**" in report.markdown(results, {}, [])
+    # Of each also the memory, and the first step from an empty cache.
+    assert "- goals reached: **7 of 9**" in report.markdown(results, {}, [])
+
+
+def test_memory_and_first_steps_have_goals_of_their_own():
+    row = _row("a", ratio=1.3)
+    row["sides"]["genjax"] |= {"peak_memory_bytes": 16 * 10**8, "warm_start_seconds": 10.0}
+    row["sides"]["genjax"]["first_step_seconds"] = 19.0
+    lines = _section("Below the goal", _results(row), {"a: memory": "XLA keeps buffers"})
+    assert lines == [
+        ["a: memory", "1.60 ✗", "at most 1.5", "XLA keeps buffers"],
+        ["a: first step, empty cache", "2.11 ✗", "at most 2", "no reason is known yet"],
+    ]
+    (line,) = _section("Start-up", _results(row))
+    assert line == ["a", "4.0 s", "19.0 s", "10.0 s", "9.0 s", "2.11 ✗", "1.11 ✓"]
+
+
+def _command_row(**others) -> dict:
+    def side(seconds: float, memory: float) -> dict:
+        rounds = [{"seconds": seconds, "peak_memory_bytes": memory}]
+        spreads = {"seconds": _spread(seconds), "memory_bytes": _spread(memory)}
+        return {"rounds": rounds, "scores": {"eval/loss": 0.25}} | spreads
+
+    sides = {"empty cache": side(50.0, 8e8), "warm cache": side(30.0, 7e8)}
+    sides["PyTorch"] = side(45.0, 5e8) | {"variant": "eager"}
+    sides["warm cache"]["scores"] = {"eval/loss": 0.25, "eval/tv": 0.0}  # of ours alone
+    row = _row("command-cnn, float32", kind="command", goal=None, unit="runs", sides=sides)
+    return row | {
+        "ratios": {"empty cache": _spread(0.9), "warm cache": _spread(1.5)},
+        "goals": {"empty cache": None, "warm cache": 1.2},
+    } | others  # fmt: skip
+
+
+def test_a_whole_command():
+    lines = _section("Whole commands", _results(_command_row()))
+    assert lines == [
+        ["**command-cnn, float32**", "", "", "", "", "1.60 ✗", ""],
+        ["empty cache", "50.0 s (50.0 s–50.0 s)", "0.90 (0.90–0.90)", "–", *_megabytes(800)],  # noqa: RUF001
+        ["warm cache", "30.0 s (30.0 s–30.0 s)", "1.50 (1.50–1.50) ✓", "1.2", *_megabytes(700)],  # noqa: RUF001
+        ["PyTorch (eager)", "45.0 s (45.0 s–45.0 s)", "–", "–", *_megabytes(500)],  # noqa: RUF001
+    ]
+    text = report.markdown(_results(_command_row()), {}, [])
+    assert "- whole commands, warm cache, PyTorch's time over ours: **1.50 to 1.50**" in text
+
+
+def _megabytes(n: int) -> list[str]:
+    return [f"{n} MB ({n} MB–{n} MB)", "", "loss 0.25"]  # noqa: RUF001
+
+
+def test_a_whole_command_without_pytorch_or_with_an_error():
+    row = _command_row(ratios={})
+    row["sides"]["PyTorch"] = {"error": "no memory"}
+    lines = _section("Whole commands", _results(row))
+    assert [line[1] for line in lines[1:]][-1] == "failed: no memory ✗"
+    assert [line[2] for line in lines[1:]] == ["–"] * 3  # noqa: RUF001
+    del row["sides"]["PyTorch"]
+    assert len(_section("Whole commands", _results(row))) == 3
 
 
 def test_a_failed_variant_is_not_missing():
@@ -176,6 +233,12 @@ def test_parts_are_joined_by_name(write, tmp_path):
     ]
     text = (tmp_path / "whole" / "report.md").read_text()
     assert "measured in pieces" in text and "b: commit 0123456789ab, later" in text
+
+
+def test_rows_of_a_kind_that_is_measured_no_more_are_left_out(write, tmp_path):
+    old = _row("start-dcgan", kind="start")
+    assert report.main(["report", write("whole", _results(_row("a"), old))]) == 0
+    assert [row["name"] for row in report.read(tmp_path / "whole")["rows"]] == ["a"]
 
 
 def test_parts_of_two_devices_are_not(write, capsys):

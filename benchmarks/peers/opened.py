@@ -1,0 +1,28 @@
+"""What a peer is given where genjax opens it: the same pixels and weights as its own side."""
+
+import numpy as np
+
+from benchmarks.peers import base, style
+from genjax import data, runs
+from genjax.cnn import vgg
+from genjax.style import inputs
+
+
+def given(config) -> base.Examples | style.Pictures:
+    """What `benchmarks.peers.build` takes: the training split, or pictures and VGG16's weights.
+
+    Raises:
+      UserError: the data, a picture or the weights cannot be read.
+    """
+    if config.task == "style":
+        return _pictures(config)
+    dataset, size = data.open_dataset(config.data), config.train.batch_size
+    arrays = data.Resident(dataset.train, size, np.arange(size), config.seed).arrays
+    return base.Examples(arrays["image"], arrays["label"], dataset.classes)
+
+
+def _pictures(config) -> style.Pictures:
+    pictures = inputs.load(config, runs.read_picture)
+    if len(pictures.contents) + len(pictures.styles) > 2:
+        raise ValueError("several contents or styles have no peer")
+    return style.Pictures(pictures.contents, pictures.styles[0], pictures.start, vgg.load("vgg16"))
