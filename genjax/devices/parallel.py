@@ -239,7 +239,9 @@ class Jit:
         else:
             program = partial(_loop, step_function, capacity, None)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        return jit(program, donate_argnums=0, out_shardings=(shardings, self.replicated))
+        return jit(
+            program, often=True, donate_argnums=0, out_shardings=(shardings, self.replicated)
+        )
 
     def to_global(self, state):
         """A state of `chunk` in the form that checkpoints, evaluation and sampling use."""
