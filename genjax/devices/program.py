@@ -25,10 +25,12 @@ _SOONER = {"xla_backend_optimization_level": 1}
 def jit(function: Callable, *, often: bool = False, **options) -> "Program":
     """`jax.jit` with compiler options for this backend; for every program that runs a network.
 
-    A program that runs `often`, a training step, is compiled to run fast; any other, soon.
-
     `pmap` accepts no such options, so on CPUs its programs are slower. Nor are they weighed: its
     first call would compile them once more.
+
+    Args:
+      often: whether it runs so often, as a training step does, that it is compiled to run fast.
+        Any other is compiled sooner.
     """
     if jax.default_backend() == "cpu":
         options["compiler_options"] = _CPU_OPTIONS if often else _CPU_OPTIONS | _SOONER

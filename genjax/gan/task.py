@@ -126,7 +126,6 @@ def build(config, inputs: Inputs) -> Task:
             "d_fake": (realness(on_fake) > 0).astype(jnp.float32),
         }
 
-    @backend.native()
     def sample(state, key, index):
         label = index % max(1, inputs.dataset.classes)  # classes in turn
         return to_pictures(config, generate(state, key, index, label))

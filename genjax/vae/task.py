@@ -122,7 +122,6 @@ def build(config, inputs: Inputs) -> Task:
         decoded = make()[1].apply(state.decoder, z, train=False)
         return images.to_uint8(likelihood.mean(decoded), low=0)
 
-    @backend.native()
     def sample(state, key, index):
         return picture(state, rng.normal(key, index, (model.latent,)))
 
