@@ -18,6 +18,8 @@ class Task(NamedTuple):
     """Pure functions over pytrees: no I/O and no globals.
 
     Pictures leave a task as uint8, so that files, reports and scores are of the same pictures.
+    `init`, `evaluate` and `pictures` run once or seldom, so families trace them with native
+    operations, which compile sooner (`genjax.nn.backend`).
 
     Attributes:
       init: `(key, constants) -> state`.

@@ -8,7 +8,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
 from etils import epath
@@ -23,7 +22,7 @@ from genjax.evaluate import Evaluator
 from genjax.report import Meter, Report, Silent, as_computed, write_page
 from genjax.speed import Profile, Speed, collectives
 from genjax.steps import Steps, open_feed
-from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir
+from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir, fingerprint
 
 LEAST_SHOWN = 16  # held-out examples for `Task.pictures`; as many as `sample.n` if that is more
 
@@ -132,7 +131,7 @@ class _Loop:
         self.evaluator = Evaluator(run) if task.evaluate and held_out else None
         self.sampler = self.pictures = None
         if task.sample:
-            self.sampler = runs.Sampler(run, config.sample.n, config.sample.seed)
+            self.sampler = runs.Sampler(run, config.sample.n, config.sample.seed, few=True)
         if task.pictures and held_out:
             count = max(LEAST_SHOWN, config.sample.n)
             self.test_batch = data.examples(run.dataset.test, count)
@@ -373,14 +372,5 @@ def _check_finite(state, step: int):
     Raises:
       NonFiniteError: another array of the state after `step` has a NaN or an infinity.
     """
-    for path, finite in jax.tree_util.tree_leaves_with_path(_finite(state)):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if not finite and "optimizer" not in name:
-            raise NonFiniteError(f"{name} is not finite after step {step}")
-
-
-@jax.jit
-def _finite(state):
-    """For each leaf, whether all its values are finite, bool[]."""
-    floating = partial(jnp.issubdtype, arg2=jnp.floating)
-    return jax.tree.map(lambda x: jnp.isfinite(x).all() if floating(x.dtype) else True, state)
+    if name := fingerprint.first_not_finite(state, but="optimizer"):
+        raise NonFiniteError(f"{name} is not finite after step {step}")

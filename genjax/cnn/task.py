@@ -12,7 +12,7 @@ from genjax import images
 from genjax.cnn.classifier import Classifier
 from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.nn import apply, check_lasts, compute_type, descend, with_params
+from genjax.nn import apply, backend, check_lasts, compute_type, descend, with_params
 from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
@@ -73,6 +73,7 @@ def build(config, inputs: Inputs) -> Task:
         b2=options.b2,
     )
 
+    @backend.native()
     def init(key, constants):
         network = make().init(key, jnp.zeros((1, *dataset.shape)), train=True)
         return CnnState(network, optimizer.init(network["params"]))
@@ -100,10 +101,12 @@ def build(config, inputs: Inputs) -> Task:
         params, opt_state = descend(optimizer, grads, state.optimizer, params)
         return CnnState(updated | {"params": params}, opt_state), metrics
 
+    @backend.native()
     def evaluate(state, batch, key):
         x = images.to_float(batch["image"], low=-1)
         return scores(make().apply(state.network, x, train=False), batch["label"])
 
+    @backend.native()
     def pictures(state, batch, key):
         """The held-out images that the network gets most wrong, hardest first."""
         order = jnp.argsort(-evaluate(state, batch, key)["loss"])

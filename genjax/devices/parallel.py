@@ -176,12 +176,12 @@ class Jit:
         placed = _place(constants, self.replicated)
         return lambda state, batch, key: compiled(state, placed, _place(batch, self.sharded), key)
 
-    def on_state(self, function: Callable) -> Callable:
-        """Compiles `function(global state, *arguments)`.
+    def on_state(self, function: Callable, often: bool = False) -> Callable:
+        """Compiles `function(global state, *arguments)`, for many calls if `often`.
 
         Every process has to pass the same arguments, and gets the whole result.
         """
-        return jit(function, out_shardings=self.replicated)
+        return jit(function, often=often, out_shardings=self.replicated)
 
     def any(self, value: bool) -> jax.Array | bool:
         """Whether `value` is true in any process; `bool()` of the result waits for the answer.
@@ -239,7 +239,9 @@ class Jit:
         else:
             program = partial(_loop, step_function, capacity, None)
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        return jit(program, donate_argnums=0, out_shardings=(shardings, self.replicated))
+        return jit(
+            program, often=True, donate_argnums=0, out_shardings=(shardings, self.replicated)
+        )
 
     def to_global(self, state):
         """A state of `chunk` in the form that checkpoints, evaluation and sampling use."""

@@ -13,7 +13,7 @@ from genjax.gan import dcgan, sngan
 from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_step
-from genjax.nn import apply, check_lasts, compute_type
+from genjax.nn import apply, backend, check_lasts, compute_type
 from genjax.task import Inputs, Task
 
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
@@ -71,6 +71,7 @@ def build(config, inputs: Inputs) -> Task:
             f"model.name={model.name!r} has: use configs/wgan_gp.py or configs/r1.py"
         )
 
+    @backend.native()
     def init(key, constants):
         g, d = init_variables(key)
         return GanState(
@@ -105,6 +106,7 @@ def build(config, inputs: Inputs) -> Task:
         answers = jax.lax.map(one, tuple(shares))
         return jax.tree.map(lambda y: jnp.moveaxis(y, 1, 0).reshape(-1, *y.shape[2:]), answers)
 
+    @backend.native()
     def evaluate(state, batch, key):
         """Losses, and whether logits are > 0, of held-out images and of samples; f32[B] each.
 

@@ -17,7 +17,8 @@ def native():
     """Inside this context, programs are traced with the native operations on every backend.
 
     For counting a network's own arithmetic, for comparing values, and for programs that run so
-    seldom that compiling is most of their cost: the native operations compile faster.
+    seldom that compiling is most of their cost: evaluations and pictures compile in a tenth to a
+    third of the time, and run at most twice as long.
     """
     token = _native_only.set(True)
     try:

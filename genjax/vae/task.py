@@ -12,7 +12,7 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
-from genjax.nn import apply, compute_type, descend
+from genjax.nn import apply, backend, compute_type, descend
 from genjax.task import Inputs, Task
 from genjax.vae import conv, mlp
 from genjax.vae.binarize import BINARIZE
@@ -67,6 +67,7 @@ def build(config, inputs: Inputs) -> Task:
         )
     optimizer = adam(config.optimizer.learning_rate)
 
+    @backend.native()
     def init(key, constants):
         encoder, decoder = make()
         key_e, key_d = jax.random.split(key)
@@ -106,6 +107,7 @@ def build(config, inputs: Inputs) -> Task:
         state = _replace(updated, params).replace(step=state.step + 1, optimizer=opt_state)
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
+    @backend.native()
     def evaluate(state, batch, key):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, held_out=True)
@@ -123,6 +125,7 @@ def build(config, inputs: Inputs) -> Task:
     def sample(state, key, index):
         return picture(state, rng.normal(key, index, (model.latent,)))
 
+    @backend.native()
     def pictures(state, batch, key):
         """Rows of held-out images, as the encoder sees them, each above its reconstructions; and
         linear interpolations between the latents of two images, one pair in each row."""

@@ -18,20 +18,50 @@ def fingerprints(tree) -> dict[str, int]:
     Args:
       tree: arrays of at most 32 bits an element.
     """
+    return {path: int(np.asarray(value)) for path, (value, _) in _examine(tree).items()}
+
+
+def first_not_finite(tree, but: str) -> str | None:
+    """The path of an array of a tree with a NaN or an infinity in it; None if there is none.
+
+    The program is that of `fingerprints`, which for the same tree compiles nothing.
+
+    Args:
+      but: arrays with this in their path are left out.
+    """
+    found = ((path, finite) for path, (_, finite) in _examine(tree).items() if but not in path)
+    return next((path for path, finite in found if not finite), None)
+
+
+def _examine(tree) -> dict[str, tuple]:
+    """{path: (fingerprint u32[], whether all values are finite bool[])}."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    sums = _sums([leaf for _, leaf in leaves])
+    examined = _examine_all([leaf for _, leaf in leaves])
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): int(np.asarray(value))
-        for (path, _), value in zip(leaves, sums, strict=True)
+        jax.tree_util.keystr(path, simple=True, separator="/"): result
+        for (path, _), result in zip(leaves, examined, strict=True)
     }
 
 
 @jax.jit
-def _sums(leaves):
-    return [_sum(jnp.asarray(leaf)) for leaf in leaves]
+def _examine_all(leaves):
+    return [_examine_one(jnp.atleast_1d(leaf)) for leaf in leaves]
 
 
-def _sum(x: jax.Array) -> jax.Array:
+@jax.jit  # so that arrays of equal shapes share one trace
+def _examine_one(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # One reduction of both, since what a program takes to compile grows with their number.
+    finite = jnp.isfinite(x) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.ones(x.shape, bool)
+    return jax.lax.reduce(
+        (_hashes(x), finite),
+        (jnp.uint32(0), np.True_),
+        lambda a, b: (a[0] + b[0], a[1] & b[1]),
+        tuple(range(x.ndim)),
+    )
+
+
+def _hashes(x: jax.Array) -> jax.Array:
+    """u32 of the shape of `x`: of each element, the hash of its bits and its position."""
     kind = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
     if x.dtype == jnp.bool_:
         x = x.astype(kind)
@@ -43,7 +73,7 @@ def _sum(x: jax.Array) -> jax.Array:
         for axis, stride in zip(range(x.ndim), strides, strict=False)
     )
     place = functools.reduce(jnp.add, iotas, jnp.zeros(x.shape, jnp.uint32))
-    return jnp.sum(_mix(bits ^ _mix(place)), dtype=jnp.uint32)
+    return _mix(bits ^ _mix(place))
 
 
 def _mix(h: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.workdir.fingerprint import fingerprints
+from genjax.workdir.fingerprint import fingerprints, first_not_finite
 
 ARRAYS = {
     "f32": np.arange(12, dtype=np.float32).reshape(3, 2, 2),
@@ -65,3 +65,14 @@ def test_paths_are_those_of_classes_and_of_plain_dicts_alike():
     state = State(plain["network"], tuple(plain["optimizer"]))
     assert fingerprints(state) == fingerprints(plain)
     assert list(fingerprints(plain)) == ["network/w", "optimizer/0"]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_first_array_that_is_not_finite(bad, dtype):
+    good = {"a": jnp.arange(6, dtype=dtype).reshape(2, 3), "i": jnp.int32([2**31 - 1]), "z": True}
+    with jax.debug_nans(False):
+        broken = {**good, "b": {"w": good["a"].at[1, 2].set(bad), "v": good["a"]}}
+        assert first_not_finite(good, but="optimizer") is None
+        assert first_not_finite(broken, but="optimizer") == "b/w"
+        assert first_not_finite({"optimizer": broken, "x": good}, but="optimizer") is None
