@@ -13,9 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.nn.backend import spelled_out
-from genjax.nn.correlation import correlate, correlate_adjoint
-
-Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), never negative
+from genjax.nn.correlation import NO_PADDING, Padding, correlate, correlate_adjoint
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -31,19 +29,20 @@ def _native(x, kernel, stride: int, padding: Padding, dilation: int = 1):
     )
 
 
-def conv(x, kernel, stride: int = 1, padding: Padding = ((0, 0), (0, 0))):
+def conv(x, kernel, stride: int = 1, padding: Padding = NO_PADDING):
     """Convolution (cross-correlation) f[B, H, W, Cin] -> f[B, H', W', Cout].
 
     H' = (H + top + bottom - kh) // stride + 1, and the same for W'.
     """
     if not spelled_out():
         return _native(x, kernel, stride, padding)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     kh, kw, cin, cout = kernel.shape
-    if x.shape[1:3] == (kh, kw):  # one output pixel: a matrix product, fast in all its gradients
+    size = tuple(n + sum(edges) for n, edges in zip(x.shape[1:3], padding, strict=True))
+    if stride == 1 and size != (kh, kw):
+        return correlate(x, kernel, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    if size == (kh, kw):  # one output pixel: a matrix product, fast in all its gradients
         return (x.reshape(-1, kh * kw * cin) @ kernel.reshape(-1, cout))[:, None, None]
-    if stride == 1:
-        return correlate(x, kernel)
     deep = _space_to_depth_kernel(kernel, stride)
     height = (x.shape[1] - kh) // stride + deep.shape[0]
     width = (x.shape[2] - kw) // stride + deep.shape[1]

@@ -7,8 +7,8 @@ of m r. In two dimensions a tile of m x m outputs takes n² matrix products,
     Y = Aᵀ [(G k Gᵀ) ⊙ (Bᵀ d B)] A,
 
 where d is the window of n x n pixels that the tile depends on and ⊙ also sums over channels. The
-two gradients use the same three matrices. The windows of neighbouring tiles overlap by r - 1
-pixels, and there the input's gradient is the sum over the tiles.
+windows of neighbouring tiles overlap by r - 1 pixels. The kernel's gradient uses the same three
+matrices; the input's is a correlation as well.
 
 The matrices come from polynomial interpolation at the points below and at infinity. Larger tiles
 multiply less and round more: the error was measured as twice that of a direct sum for m = 2 and
@@ -19,18 +19,24 @@ One array for all n² would be written in n² streams at once, which is slow, an
 as many operations to trace, compile and load. Along q, and for kernels, a transform is a product
 with a matrix or one fused operation.
 
+A transform writes more than twice the numbers it reads, so a large picture or batch is computed in
+blocks whose transformed arrays stay in the processor's cache, one after the other (`_in_blocks`).
+The memory that filtering takes is therefore that of a block.
+
 Each transformed array reads many pixels of its input. The optimisation barriers make XLA
 materialise that input. It would otherwise fuse the input's computation, with all elementwise
 operations before it, into each of the arrays and repeat it (see `genjax.devices.program`).
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
 
 # {(m, r): the finite interpolation points}. Those for m = 4 have the smallest error among small
 # fractions, as Barabasz et al. 2020 (doi:10.1145/3412380) recommend to choose them.
@@ -42,9 +48,12 @@ _POINTS = {
 }
 TILES = {r: tuple(m for m, taps in _POINTS if taps == r) for r in (2, 3)}  # {taps: tile sizes}
 
+# A block's transformed arrays: this many numbers (12 MB in float32) stay in the caches of all
+# processors measured. Fewer tiles make products of matrices that are too small to be fast.
+_BLOCK, _LEAST_TILES = 3_000_000, 128
 
 # Layers of equal shapes share one trace; `inline` leaves no call of it in the program.
-_traced_once = functools.partial(jax.jit, static_argnames="m", inline=True)
+_traced_once = functools.partial(jax.jit, static_argnames=("padding", "m"), inline=True)
 
 
 class Matrices(NamedTuple):
@@ -86,41 +95,117 @@ def matrices(m: int, r: int) -> Matrices:
     )
 
 
+def padded(x, padding: Padding):
+    """f[B, H, W, C] with zeros around the pictures; less than none cut edges off."""
+    return jax.lax.pad(
+        x, np.zeros((), x.dtype), [(0, 0, 0), *((*e, 0) for e in padding), (0, 0, 0)]
+    )
+
+
 @_traced_once
-def correlate(x, kernel, m: int):
+def correlate(x, kernel, padding: Padding, m: int):
     """`correlation.correlate` with tiles of m x m outputs."""
-    r, channels = kernel.shape[0], kernel.shape[-1]
+    r, (cin, cout) = kernel.shape[0], kernel.shape[2:]
+    x = padded(jax.lax.optimization_barrier(x), padding)
     h, w = x.shape[1] - r + 1, x.shape[2] - r + 1
-    tiled = (x.shape[0], -(-h // m), -(-w // m), channels)
-    windows, kernels = _windows(x, m, r), _kernels(kernel, m)
-    products = [_multiply(*each, (2, 1)) for each in zip(windows, kernels, strict=True)]
-    rows = _combine_both(matrices(m, r).output, products)
-    y = jnp.stack([row.reshape(m, *tiled) for row in rows])  # i, j, B, th, tw, C
-    y = y.transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(len(x), tiled[1] * m, tiled[2] * m, channels)[:, :h, :w]
+    kernels, division = _kernels(kernel, m), _division(len(x), h, w, cin + cout, m, r)
+
+    def filtered(x):
+        tiled = (len(x), -(-(x.shape[1] - r + 1) // m), -(-w // m), cout)
+        products = [_multiply(*e, (2, 1)) for e in zip(_windows(x, m, r), kernels, strict=True)]
+        rows = _combine_both(matrices(m, r).output, products)
+        y = jnp.stack([row.reshape(m, *tiled) for row in rows])  # i, j, B, th, tw, C
+        y = y.transpose(2, 3, 0, 4, 1, 5)
+        return y.reshape(len(x), tiled[1] * m, tiled[2] * m, cout)[:, :, :w]
+
+    return _in_blocks(filtered, division, [x], [r - 1])[: len(x), :h]
 
 
 @_traced_once
-def correlate_adjoint(g, kernel, m: int):
-    """`correlation.correlate_adjoint` with tiles of m x m pixels of `g`."""
-    r, channels = kernel.shape[0], kernel.shape[2]
-    n, (h, w) = m + r - 1, g.shape[1:3]
-    tiled = (g.shape[0], -(-h // m), -(-w // m), channels)
-    tiles, kernels = _tiles(g, m, r), _kernels(kernel, m)
-    products = [_multiply(*each, (2, 2)) for each in zip(tiles, kernels, strict=True)]
-    rows = _combine_both(matrices(m, r).window.T, products)
-    rows = [_overlap(list(row.reshape(n, *tiled)), m, r, 2) for row in rows]
-    return _overlap(rows, m, r, 1)[:, : h + r - 1, : w + r - 1]
-
-
-@_traced_once
-def kernel_gradient(x, g, m: int):
+def kernel_gradient(x, g, padding: Padding, m: int):
     """`correlation.kernel_gradient` of a kernel of 2 x 2 or 3 x 3, with tiles of m x m outputs."""
-    r = x.shape[1] - g.shape[1] + 1
-    windows, tiles = _windows(x, m, r), _tiles(g, m, r)
-    products = [_multiply(*each, (1, 1)) for each in zip(windows, tiles, strict=True)]
-    taps = jnp.stack(_combine_both(matrices(m, r).kernel.T, products))
-    return taps.reshape(r, r, x.shape[-1], g.shape[-1])
+    x = padded(jax.lax.optimization_barrier(x), padding)
+    r, cin, (h, w, cout) = x.shape[1] - g.shape[1] + 1, x.shape[-1], g.shape[1:]
+
+    def taps(x, g):
+        both = zip(_windows(x, m, r), _tiles(g, m, r), strict=True)
+        rows = _combine_both(matrices(m, r).kernel.T, [_multiply(*each, (1, 1)) for each in both])
+        return jnp.stack(rows).reshape(r, r, cin, cout)
+
+    division = _division(len(x), h, w, cin + cout, m, r)
+    return _in_blocks(taps, division, [x, g], [r - 1, 0], all_add=True)
+
+
+class _Division(NamedTuple):
+    """Blocks of `size` examples (`axis` 0) or pixel rows (`axis` 1), `count` of them."""
+
+    axis: int
+    count: int
+    size: int
+
+
+def _division(b: int, h: int, w: int, channels: int, m: int, r: int) -> _Division:
+    """The blocks in which `b` pictures of h x w outputs are filtered.
+
+    Args:
+      channels: of input and output together.
+    """
+    th, tw, numbers = -(-h // m), -(-w // m), (m + r - 1) ** 2 * channels
+    tiles = max(_BLOCK // numbers, _LEAST_TILES)  # of a block
+
+    def divided(axis: int, units: int, most: int, pixels: int) -> _Division:
+        """Of the sizes from `most` / 2 to `most`, the one that pads least."""
+        most = min(most, units)
+        sizes = range(most, (most + 1) // 2 - 1, -1)
+        size = min(sizes, key=lambda size: -(-units // size) * size)
+        return _Division(axis, -(-units // size), size * pixels)
+
+    if th * tw <= tiles:
+        return divided(0, b, tiles // (th * tw), 1)
+    if b > 1:
+        return _Division(0, b, 1)
+    return divided(1, th, max(1, tiles // tw), m)
+
+
+def _in_blocks(function: Callable, division: _Division, arrays, overlaps, all_add: bool = False):
+    """`function` of `arrays`, as the sum of what it gives for blocks of them, each in its place.
+
+    Args:
+      arrays: f[B, H, W, C] each; padded with zeros where blocks do not divide them.
+      overlaps: of each array, the pixel rows of the next block that a block needs as well.
+      all_add: whether the results have no place of their own, and are only added up.
+
+    Returns:
+      All blocks' results. Where they lie side by side, those of the padding are included.
+    """
+    axis, count, size = division
+    rows = [overlap if axis else 0 for overlap in overlaps]
+
+    def pad(x, overlap):
+        missing = count * size + overlap - x.shape[axis]
+        return jnp.pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)])
+
+    arrays = [pad(*each) for each in zip(arrays, rows, strict=True)]
+    if count == 1:
+        return function(*arrays)
+
+    def cut(i):
+        return [
+            jax.lax.dynamic_slice_in_dim(x, i * size, size + overlap, axis)
+            for x, overlap in zip(arrays, rows, strict=True)
+        ]
+
+    shape = list(jax.eval_shape(lambda: function(*cut(0))).shape)
+
+    def add(i, total):
+        part = function(*cut(i))
+        start = 0 if all_add else i * size
+        part += jax.lax.dynamic_slice_in_dim(total, start, part.shape[axis], axis)
+        return jax.lax.dynamic_update_slice_in_dim(total, part, start, axis)
+
+    if not all_add:
+        shape[axis] += (count - 1) * size
+    return jax.lax.fori_loop(0, count, add, jnp.zeros(shape, arrays[0].dtype))
 
 
 def _windows(x, m: int, r: int) -> list:
@@ -204,26 +289,3 @@ def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
         return total
 
     return [combined(row) for row in np.round(matrix, 12)]
-
-
-def _overlap(parts: list, m: int, r: int, axis: int):
-    """Lays out windows of n pixels, one every m pixels, and adds them where they overlap.
-
-    Args:
-      parts: n arrays with t windows along `axis`; array i holds pixel i of every window.
-
-    Returns:
-      (t + 1) m pixels along `axis`, of which those from t m + r - 1 on are zero.
-    """
-
-    def shifted(part, windows: int):
-        edges = [(0, 0)] * part.ndim
-        edges[axis] = (windows, 1 - windows)
-        return jnp.pad(part, edges)
-
-    pixels = [shifted(part, 0) for part in parts[:m]]
-    for i in range(r - 1):
-        pixels[i] += shifted(parts[m + i], 1)
-    shape = list(pixels[0].shape)
-    shape[axis] *= m
-    return jnp.stack(pixels, axis=axis + 1).reshape(shape)

@@ -7,6 +7,7 @@ import pytest
 
 from genjax.nn import winograd
 
+PADDING = ((1, 0), (2, -1))  # which adds one pixel to each axis
 CASES = [(2, 2), (4, 2), (2, 3), (4, 3)]  # m, r
 
 
@@ -35,31 +36,42 @@ def test_one_dimension_by_hand(m, r):
 
 def _direct(x, kernel):
     return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, (1, 1), PADDING, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 @pytest.mark.parametrize("size", [pytest.param((9, 9), marks=pytest.mark.slow), (7, 10)], ids=str)
 @pytest.mark.parametrize(("m", "r"), CASES)
-def test_values_and_both_gradients_round_as_documented(m, r, size):
-    """At most 3 times the error of a direct sum for tiles of 2, and 12 times for tiles of 4.
+def test_values_and_gradients_of_kernels_round_as_documented(m, r, size):
+    """Also where tiles reach beyond the edge."""
+    _compare(m, r, (4, *size))
 
-    Also where tiles reach beyond the edge.
-    """
+
+@pytest.mark.parametrize("shape", [(5, 7, 10), (1, 19, 10)], ids=["examples", "rows"])
+def test_blocks_that_do_not_divide_a_batch_or_a_picture(monkeypatch, shape):
+    """Two blocks of three pictures each, or of three rows of tiles."""
+    tiles = {5: 3 * 2 * 3, 1: 3 * 3}[shape[0]]
+    monkeypatch.setattr(winograd, "_BLOCK", 36 * 48 * tiles)
+    monkeypatch.setattr(winograd, "_LEAST_TILES", 1)
+    assert winograd._division(shape[0], shape[1] - 1, shape[2] - 1, 48, 4, 3).count == 2
+    _compare(4, 3, shape)
+
+
+def _compare(m, r, shape):
+    """At most 3 times the error of a direct sum for tiles of 2, and 12 times for tiles of 4."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(4, *size, 32)).astype(np.float32)
+    x = random.normal(size=(*shape, 32)).astype(np.float32)
     kernel = random.normal(size=(r, r, 32, 16)).astype(np.float32)
-    g = random.normal(size=(4, size[0] - r + 1, size[1] - r + 1, 16)).astype(np.float32)
+    g = random.normal(size=(shape[0], shape[1] - r + 2, shape[2] - r + 2, 16)).astype(np.float32)
 
     def direct(x, kernel, g):
         y, back = jax.vjp(_direct, x, kernel)
-        return y, *back(g)
+        return y, back(g)[1]
 
     def ours(x, kernel, g):
         return (
-            winograd.correlate(x, kernel, m),
-            winograd.correlate_adjoint(g, kernel, m),
-            winograd.kernel_gradient(x, g, m),
+            winograd.correlate(x, kernel, PADDING, m),
+            winograd.kernel_gradient(x, g, PADDING, m),
         )
 
     with jax.enable_x64(True):
