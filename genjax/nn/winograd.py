@@ -42,6 +42,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, righ
 # fractions, as Barabasz et al. 2020 (doi:10.1145/3412380) recommend to choose them.
 _POINTS = {
     (2, 2): (0, -1),
+    (3, 2): (0, 1, -1),
     (4, 2): (0, 1, -1, 1 / 2),
     (2, 3): (0, 1, -1),
     (4, 3): (0, 1, -1, 2, -1 / 2),
@@ -133,7 +134,7 @@ def kernel_gradient(x, g, padding: Padding, m: int):
         return jnp.stack(rows).reshape(r, r, cin, cout)
 
     division = _division(len(x), h, w, cin + cout, m, r)
-    return _in_blocks(taps, division, [x, g], [r - 1, 0], all_add=True)
+    return _in_blocks(taps, division, [x, g], [r - 1, 0], add=True)
 
 
 class _Division(NamedTuple):
@@ -167,16 +168,14 @@ def _division(b: int, h: int, w: int, channels: int, m: int, r: int) -> _Divisio
     return divided(1, th, max(1, tiles // tw), m)
 
 
-def _in_blocks(function: Callable, division: _Division, arrays, overlaps, all_add: bool = False):
-    """`function` of `arrays`, as the sum of what it gives for blocks of them, each in its place.
+def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: bool = False):
+    """`function` of `arrays`, computed of blocks of them.
 
     Args:
       arrays: f[B, H, W, C] each; padded with zeros where blocks do not divide them.
       overlaps: of each array, the pixel rows of the next block that a block needs as well.
-      all_add: whether the results have no place of their own, and are only added up.
-
-    Returns:
-      All blocks' results. Where they lie side by side, those of the padding are included.
+      add: whether the blocks' results are added up. Otherwise they lie side by side along the axis
+        of the division, those of the padding included.
     """
     axis, count, size = division
     rows = [overlap if axis else 0 for overlap in overlaps]
@@ -189,23 +188,25 @@ def _in_blocks(function: Callable, division: _Division, arrays, overlaps, all_ad
     if count == 1:
         return function(*arrays)
 
-    def cut(i):
-        return [
+    def of_block(i):
+        cut = [
             jax.lax.dynamic_slice_in_dim(x, i * size, size + overlap, axis)
             for x, overlap in zip(arrays, rows, strict=True)
         ]
+        return function(*cut)
 
-    shape = list(jax.eval_shape(lambda: function(*cut(0))).shape)
+    def put(i, result):
+        # Materialised first: XLA computes what it fuses into the update on one core.
+        part = jax.lax.optimization_barrier(of_block(i))
+        return jax.lax.dynamic_update_slice_in_dim(result, part, i * part.shape[axis], axis)
 
-    def add(i, total):
-        part = function(*cut(i))
-        start = 0 if all_add else i * size
-        part += jax.lax.dynamic_slice_in_dim(total, start, part.shape[axis], axis)
-        return jax.lax.dynamic_update_slice_in_dim(total, part, start, axis)
-
-    if not all_add:
-        shape[axis] += (count - 1) * size
-    return jax.lax.fori_loop(0, count, add, jnp.zeros(shape, arrays[0].dtype))
+    part = jax.eval_shape(of_block, 0)
+    if add:
+        body, shape = lambda i, total: total + of_block(i), part.shape
+    else:
+        body = put
+        shape = [n * count if i == axis else n for i, n in enumerate(part.shape)]
+    return jax.lax.fori_loop(0, count, body, jnp.zeros(shape, part.dtype))
 
 
 def _windows(x, m: int, r: int) -> list:
