@@ -11,15 +11,14 @@ with H' = H + top + bottom - kh + 1 for the padding ((top, bottom), (left, right
 three are told. The gradients of each of the three are the other two. Derivatives of any order,
 which gradient penalties need, are therefore made of these three (reverse mode only). Each is
 computed in the way that a cost model expects to be cheapest for its shapes: by minimal filtering
-(`winograd`), or directly. The adjoint of a correlation is itself one, of the padded g with the
-flipped kernel.
+(`winograd`), or directly. With padding, the adjoint of a correlation is computed as what it is as
+well, a correlation of the padded g with the flipped kernel.
 """
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from genjax.nn import winograd
 from genjax.nn.winograd import Padding, padded
@@ -27,11 +26,15 @@ from genjax.nn.winograd import Padding, padded
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
 # The cost model. The unit is one multiply-add of a large matrix product, which runs near the
-# processor's peak. Measured on x86 cores; the faster the core, the more memory costs in this unit.
-# Accurate enough to choose between two ways, not to predict a time.
-_DIRECT = {"value": 1.1, "kernel": 1.4}  # a multiply-add of a direct convolution
+# processor's peak. Fitted to 48 shapes inside VGG16, DCGAN and a classifier on two AVX-512 cores
+# (docs/speed.md): accurate enough to choose between two ways, not to predict a time. It asks
+# nothing of the processor, so that a run's choices, and so its numbers, depend on its shapes
+# alone. Where products are slower than there, filtering gains more than it expects.
+_DIRECT = {"value": 0.78, "image": 0.78, "kernel": 0.86}  # a multiply-add of a direct convolution
 _MOVED = 6  # reading or writing a number of an image's transform
-_KERNEL_MOVED = 9  # the same for a kernel's transform, which does not stay in the cache
+_KERNEL_MOVED = 14  # the same for a kernel's, which a block of the image does not reuse
+_LARGE, _LARGE_KERNEL_MOVED = 5_000_000, 35  # the same for one of more numbers than caches hold
+_PAYS = 0.95  # filtering's share of a direct sum's cost that makes up for its longer compilation
 
 _THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
 
@@ -43,6 +46,10 @@ def correlate(x, kernel, padding: Padding = NO_PADDING):
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate_adjoint(g, kernel, padding: Padding = NO_PADDING):
+    if padding == NO_PADDING:
+        m = tile(g.shape[:3], kernel.shape, g.dtype, of="image")
+        if m:
+            return winograd.correlate_adjoint(g, kernel, m)
     edges = tuple(
         (size - 1 - before, size - 1 - after)
         for size, (before, after) in zip(kernel.shape, padding, strict=False)
@@ -127,8 +134,9 @@ def tile(outputs: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "va
     Minimal filtering is for float32 and wider: it loses precision, and bfloat16 has none to spare.
 
     Args:
-      outputs, kernel: (B, H', W') and (kh, kw, Cin, Cout).
-      of: what is computed: a correlation's "value", or the gradient with respect to the "kernel".
+      outputs, kernel: (B, H', W') of the correlation, and (kh, kw, Cin, Cout).
+      of: what is computed: a correlation's "value", or the gradient with respect to an "image"
+        without padding or to the "kernel".
     """
     kh, kw, cin, cout = kernel
     if kh != kw or kh not in winograd.TILES or jnp.dtype(dtype).itemsize < 4:
@@ -137,21 +145,22 @@ def tile(outputs: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "va
 
     def cost(m: int) -> float:
         n, tiles = m + kh - 1, b * -(-h // m) * -(-w // m)
-        # A transform goes along one axis, then along the other. Each number it makes is written
-        # once and computed from as many numbers as its row of the matrix has nonzero factors.
-        windows, kernels, outputs = (
-            1 + np.mean(np.count_nonzero(np.round(matrix, 12), axis=1))
-            for matrix in winograd.matrices(m, kh)
-        )
-        moved = tiles * cin * (n * m + n * n) * windows
-        moved += tiles * cout * (m * n + m * m) * outputs
-        kernels_moved = cin * cout * (n * kh + n * n) * kernels
-        multiplied = n * n * tiles * cin * cout
-        return multiplied + _MOVED * moved + _KERNEL_MOVED * kernels_moved
+        # Each array that `winograd` makes is written once and read once, from tile to output.
+        taken, products = m * m + 2 * n * m + 2 * n * n, 2 * n * n
+        inputs, outputs = {
+            "value": (taken, products + 2 * m * n + 4 * m * m),
+            "image": (products + 4 * m * n + 2 * m * m, taken),
+            "kernel": (taken, taken),
+        }[of]
+        moved = tiles * (cin * inputs + cout * outputs)
+        of_kernel = cin * cout * (2 * n * n + kh * kw)
+        rate = _KERNEL_MOVED if n * n * cin * cout <= _LARGE else _LARGE_KERNEL_MOVED
+        return n * n * tiles * cin * cout + _MOVED * moved + rate * of_kernel
 
     # A direct sum takes one multiply-add per tap, output pixel and pair of channels.
     costs = {m: cost(m) for m in winograd.TILES[kh]}
-    costs[0] = _DIRECT[of] * b * h * w * kh * kw * cin * cout
+    pixels = (h + kh - 1) * (w + kw - 1) if of == "image" else h * w
+    costs[0] = _PAYS * _DIRECT[of] * b * pixels * kh * kw * cin * cout
     return min(costs, key=costs.get)
 
 

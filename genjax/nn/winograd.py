@@ -42,7 +42,6 @@ Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, righ
 # fractions, as Barabasz et al. 2020 (doi:10.1145/3412380) recommend to choose them.
 _POINTS = {
     (2, 2): (0, -1),
-    (3, 2): (0, 1, -1),
     (4, 2): (0, 1, -1, 1 / 2),
     (2, 3): (0, 1, -1),
     (4, 3): (0, 1, -1, 2, -1 / 2),
@@ -53,8 +52,10 @@ TILES = {r: tuple(m for m, taps in _POINTS if taps == r) for r in (2, 3)}  # {ta
 # processors measured. Fewer tiles make products of matrices that are too small to be fast.
 _BLOCK, _LEAST_TILES = 3_000_000, 128
 
+
 # Layers of equal shapes share one trace; `inline` leaves no call of it in the program.
-_traced_once = functools.partial(jax.jit, static_argnames=("padding", "m"), inline=True)
+def _traced_once(*static: str):
+    return functools.partial(jax.jit, static_argnames=static, inline=True)
 
 
 class Matrices(NamedTuple):
@@ -103,7 +104,7 @@ def padded(x, padding: Padding):
     )
 
 
-@_traced_once
+@_traced_once("padding", "m")
 def correlate(x, kernel, padding: Padding, m: int):
     """`correlation.correlate` with tiles of m x m outputs."""
     r, (cin, cout) = kernel.shape[0], kernel.shape[2:]
@@ -122,7 +123,31 @@ def correlate(x, kernel, padding: Padding, m: int):
     return _in_blocks(filtered, division, [x], [r - 1])[: len(x), :h]
 
 
-@_traced_once
+@_traced_once("m")
+def correlate_adjoint(g, kernel, m: int):
+    """`correlation.correlate_adjoint` without padding, with tiles of m x m pixels of `g`.
+
+    Its windows overlap by r - 1 pixels, where it adds them up. As a correlation of the padded g it
+    would need another row of tiles at each edge: half as many again for small pictures.
+    """
+    r, (cin, cout) = kernel.shape[0], kernel.shape[2:]
+    n, (h, w), back = m + r - 1, g.shape[1:3], matrices(m, r).window.T
+    th, tw = -(-h // m), -(-w // m)
+    kernels = _kernels(kernel, m)
+
+    def spread(g):
+        columns = []
+        for tiles, kernels_ in zip(_tiles(g, m, r), kernels, strict=True):
+            products = _multiply(tiles, kernels_, (2, 2)).reshape(n, len(g), th, tw, cin)
+            columns.append(_overlap(_combine(back, list(products)), m, r, 2))
+        rows = _combine(back, jax.lax.optimization_barrier(columns))
+        return _overlap(rows, m, r, 1)[:, : h + r - 1, : w + r - 1]
+
+    division = _of_examples(len(g), th * tw, n * n * (cin + cout))
+    return _in_blocks(spread, division, [g], [0])[: len(g)]
+
+
+@_traced_once("padding", "m")
 def kernel_gradient(x, g, padding: Padding, m: int):
     """`correlation.kernel_gradient` of a kernel of 2 x 2 or 3 x 3, with tiles of m x m outputs."""
     x = padded(jax.lax.optimization_barrier(x), padding)
@@ -152,20 +177,28 @@ def _division(b: int, h: int, w: int, channels: int, m: int, r: int) -> _Divisio
       channels: of input and output together.
     """
     th, tw, numbers = -(-h // m), -(-w // m), (m + r - 1) ** 2 * channels
-    tiles = max(_BLOCK // numbers, _LEAST_TILES)  # of a block
+    if b > 1 or th * tw * numbers <= _BLOCK:
+        return _of_examples(b, th * tw, numbers)
+    count, size = _divided(th, numbers * tw, tw)
+    return _Division(1, count, size * m)
 
-    def divided(axis: int, units: int, most: int, pixels: int) -> _Division:
-        """Of the sizes from `most` / 2 to `most`, the one that pads least."""
-        most = min(most, units)
-        sizes = range(most, (most + 1) // 2 - 1, -1)
-        size = min(sizes, key=lambda size: -(-units // size) * size)
-        return _Division(axis, -(-units // size), size * pixels)
 
-    if th * tw <= tiles:
-        return divided(0, b, tiles // (th * tw), 1)
-    if b > 1:
-        return _Division(0, b, 1)
-    return divided(1, th, max(1, tiles // tw), m)
+def _of_examples(b: int, tiles: int, numbers: int) -> _Division:
+    """Blocks of pictures of so many tiles, each of which is transformed to so many numbers."""
+    return _Division(0, *_divided(b, numbers * tiles, tiles))
+
+
+def _divided(units: int, numbers: int, tiles: int) -> tuple[int, int]:
+    """How many blocks `units` are divided into, of how many units each.
+
+    Args:
+      numbers, tiles: of a unit.
+    """
+    most = max(_BLOCK // numbers, _LEAST_TILES // tiles, 1)
+    most = min(most, units)
+    sizes = range(most, (most + 1) // 2 - 1, -1)
+    size = min(sizes, key=lambda size: -(-units // size) * size)  # which pads least
+    return -(-units // size), size
 
 
 def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: bool = False):
@@ -290,3 +323,26 @@ def _combine(matrix: np.ndarray, arrays: Sequence) -> list:
         return total
 
     return [combined(row) for row in np.round(matrix, 12)]
+
+
+def _overlap(parts: list, m: int, r: int, axis: int):
+    """Lays out windows of n pixels, one every m pixels, and adds them where they overlap.
+
+    Args:
+      parts: n arrays with t windows along `axis`; array i holds pixel i of every window.
+
+    Returns:
+      (t + 1) m pixels along `axis`, of which those from t m + r - 1 on are zero.
+    """
+
+    def shifted(part, windows: int):
+        edges = [(0, 0)] * part.ndim
+        edges[axis] = (windows, 1 - windows)
+        return jnp.pad(part, edges)
+
+    pixels = [shifted(part, 0) for part in parts[:m]]
+    for i in range(r - 1):
+        pixels[i] += shifted(parts[m + i], 1)
+    shape = list(pixels[0].shape)
+    shape[axis] *= m
+    return jnp.stack(pixels, axis=axis + 1).reshape(shape)

@@ -9,7 +9,7 @@ import pytest
 
 from genjax.nn import correlation
 
-PADDING = ((1, 2), (0, -1))
+PADDING, NONE = ((1, 2), (0, -1)), ((0, 0), (0, 0))
 
 # batch, height, width, kernel, Cin, Cout, and the tile (0 for direct)
 SHAPES = [
@@ -26,21 +26,22 @@ SHAPES = [
 ]
 
 
-def _native(x, kernel):
+def _native(x, kernel, padding):
     return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), PADDING, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_values_gradients_and_second_derivatives(shape, monkeypatch):
     b, height, width, size, cin, cout, tile = shape
+    padding = NONE if size == 2 else PADDING  # an image's gradient is computed otherwise without
     monkeypatch.setattr(correlation, "tile", lambda *_, of="value": tile)
     random = np.random.default_rng(0)
     x = jnp.asarray(random.normal(size=(b, height, width, cin)), jnp.float32)
     kernel = jnp.asarray(random.normal(size=(size, size, cin, cout)), jnp.float32)
     kernel /= np.sqrt(size * size * cin)
-    weight = jnp.asarray(random.normal(size=_native(x, kernel).shape), jnp.float32)
+    weight = jnp.asarray(random.normal(size=_native(x, kernel, padding).shape), jnp.float32)
 
     def everything(f):
         def output(x, kernel):
@@ -55,8 +56,8 @@ def test_values_gradients_and_second_derivatives(shape, monkeypatch):
             jax.grad(penalty, (0, 1))(x, kernel),
         )
 
-    ours = jax.jit(lambda: everything(partial(correlation.correlate, padding=PADDING)))()
-    theirs = jax.jit(lambda: everything(_native))()
+    ours = jax.jit(lambda: everything(partial(correlation.correlate, padding=padding)))()
+    theirs = jax.jit(lambda: everything(partial(_native, padding=padding)))()
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()))
@@ -74,7 +75,7 @@ def test_values_gradients_and_second_derivatives(shape, monkeypatch):
         ((64, 8, 8), (2, 3, 256, 128), (0,)),
     ],
 )
-@pytest.mark.parametrize("of", ["value", "kernel"])
+@pytest.mark.parametrize("of", ["value", "image", "kernel"])
 def test_the_way_is_chosen_by_the_shapes(outputs, kernel, tiles, of):
     assert correlation.tile(outputs, kernel, jnp.float32, of=of) in tiles
     assert correlation.tile(outputs, kernel, jnp.bfloat16, of=of) == 0
