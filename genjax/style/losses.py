@@ -1,6 +1,7 @@
 """The losses of Gatys, Ecker and Bethge 2016 (CVPR, "Image style transfer using convolutional
 neural networks"), one value per picture."""
 
+import jax
 import jax.numpy as jnp
 
 GRAM_NORMS = ("hw", "chw")
@@ -14,9 +15,26 @@ def gram(features, norm: str = "hw"):
         number of values (Johnson's neural-style).
     """
     b, h, w, c = features.shape
-    flat = features.reshape(b, h * w, c)
-    sums = jnp.einsum("bnc,bnd->bcd", flat, flat, preferred_element_type=jnp.float32)
+    sums = _second_moments(features.reshape(b, h * w, c))
     return sums / (h * w * (c if norm == "chw" else 1))
+
+
+@jax.custom_vjp
+def _second_moments(x):
+    """The sums f32[B, C, C] over n of x[n] x[n]ᵀ, for x f[B, N, C].
+
+    The gradient is one product, x (Ḡ + Ḡᵀ). JAX would derive two, whose sum it then transposes: a
+    pass over the features that takes longer than the products.
+    """
+    return jnp.einsum("bnc,bnd->bcd", x, x, preferred_element_type=jnp.float32)
+
+
+def _second_moments_backward(x, g):
+    both = (g + g.swapaxes(1, 2)).astype(x.dtype)
+    return (jnp.einsum("bnc,bcd->bnd", x, both),)
+
+
+_second_moments.defvjp(lambda x: (_second_moments(x), x), _second_moments_backward)
 
 
 def mean_squared_error(a, b):

@@ -12,6 +12,22 @@ def test_gram_by_hand():
     np.testing.assert_allclose(losses.gram(features, "chw"), [[[2.5, 3.5], [3.5, 5.0]]])
 
 
+def test_the_gradient_of_the_gram_matrix_is_that_of_its_definition():
+    """Also for an upstream gradient that is not symmetric."""
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.normal(size=(2, 3, 4, 5)), jnp.float32)
+    weight = jnp.asarray(random.normal(size=(2, 5, 5)), jnp.float32)
+
+    def definition(x):
+        return sum(x[:, i, j, :, None] * x[:, i, j, None] for i in range(3) for j in range(4)) / 12
+
+    ours, theirs = (
+        jax.jit(jax.grad(lambda x, f=f: jnp.sum(weight * f(x))))(x)
+        for f in (losses.gram, definition)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_gram_forgets_places():
     features = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 3)), jnp.float32)
     shuffled = jax.random.permutation(jax.random.key(0), features.reshape(16, 3)).reshape(
