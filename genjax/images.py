@@ -49,8 +49,11 @@ BUILTIN = {
 }
 
 # The formats that people keep pictures in. Pillow knows 40 more. One of them is EPS: such a file is
-# a program, which Pillow has Ghostscript execute.
-Image.init()
+# a program, which Pillow has Ghostscript execute. Each plugin is imported by itself, because all
+# of them take a tenth of a second.
+for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP", "Avif"):
+    if importlib.util.find_spec(f"PIL.{_plugin}ImagePlugin"):  # the last one is new in Pillow 11.3
+        importlib.import_module(f"PIL.{_plugin}ImagePlugin")
 if importlib.util.find_spec("pillow_heif"):  # the extra [heif]: what iPhones write
     import pillow_heif
 
@@ -63,7 +66,7 @@ _FORMATS = [
     )
     if name in Image.OPEN  # Pillow may have been built without some of them
 ]
-SUFFIXES = frozenset(s for s, name in Image.registered_extensions().items() if name in _FORMATS)
+SUFFIXES = frozenset(s for s, name in Image.EXTENSION.items() if name in _FORMATS)
 
 # Limit of a file's size. Even a picture with as many pixels as `read` accepts, uncompressed and
 # with 16 bits a channel, is smaller.
