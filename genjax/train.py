@@ -121,7 +121,7 @@ class _Loop:
         # Metrics, speed and profile.
         limits = {"stop": None, "skip": config.train.max_skipped}
         self.meter = Meter(progress, limits[config.train.on_nonfinite])
-        self.speed = Speed(run)
+        self.speed: Speed | None = None  # until the first line of metrics
         traced = config.profile.steps if processes.is_first() else ()  # only it writes files
         self.profile = Profile(traced, self.step, self.total, workdir, report.message)
 
@@ -227,8 +227,10 @@ class _Loop:
         return step == self.total or (every > 0 and step % every == 0)
 
     def _is_anything_due(self) -> bool:
-        """Whether the loop has to wait for this step. "log" alone can wait for the next chunk."""
-        due = any(self.is_due(what, self.step) for what in ("sample", "evaluate", "checkpoint"))
+        """Whether the loop has to wait for this step. "log" alone can wait for the next chunk, but
+        the first time, when it takes idle devices to measure the speed."""
+        waited_for = ["sample", "evaluate", "checkpoint", *([] if self.speed else ["log"])]
+        due = any(self.is_due(what, self.step) for what in waited_for)
         return due or self.step in self.profile.bounds
 
     def _next_due(self) -> int:
@@ -296,6 +298,8 @@ class _Loop:
         if not self.is_due("log", chunk.last_step):
             return {}
         values = self.meter.take()
+        if not self.speed:
+            self._describe_step()
         return values | self.speed.metrics(values["perf/images_per_sec"])
 
     def _write_line(self, step: int, values: dict[str, float]):
@@ -319,8 +323,6 @@ class _Loop:
             "devices": str(self.devices),
             "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
             "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
-            "collectives": collectives.describe(self.run),
-            "arithmetic": str(self.speed),
             **self.run.task.notes,
         }
         for field in dataclasses.fields(state):
@@ -328,8 +330,7 @@ class _Loop:
             if isinstance(part, dict) and "params" in part:
                 count = int(parameter_overview.count_parameters(part["params"]))
                 facts[field.name] = f"{count:,} parameters"
-        for name, fact in facts.items():
-            self.report.message(f"{name}: {fact}")
+        self._tell(facts)
         if self.run.dataset:  # printed already, before anything was read
             facts["data"] = "; ".join(self.run.dataset.lines())
         if self.step:
@@ -338,6 +339,17 @@ class _Loop:
             self.report.message(f"starting with the networks of {self.config.init_from}")
         self.report.message("compiling the first steps …")
         return facts
+
+    def _describe_step(self):
+        """Finds what a step costs; this takes up to a second of idle devices, off the clock."""
+        self.speed = Speed(self.run)
+        facts = {"collectives": collectives.describe(self.run), "arithmetic": str(self.speed)}
+        self._tell(facts)
+        self.facts |= facts
+
+    def _tell(self, facts: dict[str, str]):
+        for name, fact in facts.items():
+            self.report.message(f"{name}: {fact}")
 
     def _write_page(self, status: str):
         if processes.is_first():

@@ -5,20 +5,26 @@ kind of host. XLA compiles a CPU program for the instructions of that CPU and fo
 cores that the process may use, but JAX's cache keys contain neither. Different machines that share
 a home directory must not run each other's programs.
 
+Beside the programs lie numbers that are measured once a machine (`kept`).
+
 JAX's environment variables take precedence. `JAX_COMPILATION_CACHE_DIR` names another folder, from
 which nothing is ever deleted. `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off.
 """
 
 import hashlib
+import math
 import os
 import platform
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+from etils import epath
 
 from genjax.devices import host
+from genjax.files import write_atomically
 
 LIMIT_BYTES = 2 * 10**9  # of all hosts together; the programs of a run take 1 to 20 MB
 
@@ -52,6 +58,31 @@ def place() -> Path:
     """The cache folder of all hosts. It may be deleted at any time."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "genjax" / "jax"
+
+
+def kept(name: str, measure: Callable[[], float]) -> float:
+    """A positive number that `measure` found earlier on this kind of host, or finds now.
+
+    It lies in the folder of the compiled programs, and is measured each time where there is none.
+
+    Args:
+      name: of the file; what the number depends on besides the host.
+    """
+    folder = jax.config.jax_compilation_cache_dir
+    if not (folder and jax.config.jax_enable_compilation_cache):
+        return measure()
+    path = epath.Path(folder) / f"{name}-{_host()}.txt"  # a folder of the user's may serve any host
+    try:
+        value = float(path.read_text())
+    except (OSError, ValueError):  # it is not there, or is damaged
+        value = math.nan
+    if not 0 < value < math.inf:
+        value = measure()
+        try:
+            write_atomically(path, f"{value}\n")
+        except OSError as error:
+            _say(f"{path.name} is measured at every start ({error})")
+    return value
 
 
 def prepare(root: Path) -> Path:

@@ -3,20 +3,28 @@
 A metric that cannot be determined is left out.
 """
 
+import re
+from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import jaxlib
 
 from genjax import runs
+from genjax.devices import cache
 from genjax.nn import compute_type
 from genjax.speed import flops
 
 
 class Speed:
-    """The FLOP of a run's step, and the rate of its devices; both known before the first step."""
+    """The FLOP of a run's step, and the rate of its devices."""
 
     def __init__(self, run: runs.Run):
-        """Traces a step and times a matrix product: under a second. The devices should be idle."""
+        """Traces a step, and once a machine times a matrix product: under a second.
+
+        The devices should be idle.
+        """
         self._devices = run.devices.mesh.local_devices
         self._images_per_step = run.task.images_per_step
         self._flop = flops.model_flop(run)
@@ -24,7 +32,7 @@ class Speed:
         # Several CPU devices share the cores, so their rate is not a multiple of that of one alone.
         self._rate = None
         if count == 1 or self._devices[0].platform != "cpu":
-            self._rate = count * flops.matmul_rate(compute_type(run.config.precision))
+            self._rate = count * _rate(compute_type(run.config.precision), self._devices[0])
 
     def __str__(self) -> str:
         """A fact for the report."""
@@ -43,6 +51,13 @@ class Speed:
         if peak is not None:
             found["perf/peak_memory_mb"] = peak / 1e6
         return found
+
+
+def _rate(dtype, device: jax.Device) -> float:
+    """`flops.matmul_rate(dtype)` of a device, measured once a machine and version of XLA."""
+    kind = re.sub(r"\W+", "_", device.device_kind)
+    name = f"matmul-{jnp.dtype(dtype).name}-{kind}-jaxlib-{jaxlib.__version__}"
+    return cache.kept(name.lower(), partial(flops.matmul_rate, dtype))
 
 
 def peak_memory(devices: list[jax.Device]) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -106,3 +107,34 @@ def test_programs_for_other_cores_are_others(monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores)
         names.add(cache._host())
     assert len(names) == 2
+
+
+def test_a_number_is_measured_once_and_anew_where_it_cannot_be_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cache.jax, "config", config := types.SimpleNamespace())
+    config.jax_enable_compilation_cache, config.jax_compilation_cache_dir = True, str(tmp_path)
+    measured = iter([1.5, 2.5, 3.5, 4.5, 5.5])
+
+    def kept():
+        return cache.kept("speed", lambda: next(measured))
+
+    assert [kept(), kept()] == [1.5, 1.5]
+    (path,) = tmp_path.glob("speed-*.txt")
+    for expected, damage in ((2.5, "fast"), (3.5, "0"), (4.5, "")):
+        path.write_text(damage)
+        assert [kept(), kept()] == [expected, expected]
+    config.jax_compilation_cache_dir = None
+    assert kept() == 5.5
+    assert not capsys.readouterr().err
+
+
+def test_a_number_that_cannot_be_kept_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(
+        cache.jax,
+        "config",
+        types.SimpleNamespace(
+            jax_enable_compilation_cache=True, jax_compilation_cache_dir=str(tmp_path / "file")
+        ),
+    )
+    assert cache.kept("speed", lambda: 1.5) == 1.5
+    assert "measured at every start" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def _device(platform="cpu", **stats):
 def run(monkeypatch):
     """`run(devices)`: a run of 8 images and 1000 FLOP a step, on devices of 50 FLOP/s."""
     monkeypatch.setattr(flops, "model_flop", lambda run: 1000.0)
-    monkeypatch.setattr(flops, "matmul_rate", lambda dtype: 50.0)
+    monkeypatch.setattr(speed, "_rate", lambda dtype, device: 50.0)
     built = runs.build(tiny("vae"))
 
     def arrange(devices):
