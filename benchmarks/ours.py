@@ -69,7 +69,8 @@ class Samples:
         self.images_per_step = config.train.batch_size
         self._state = _initial(run)
         self._draw = run.devices.on_state(
-            lambda state, key: run.task.sample(state, key, np.arange(self.images_per_step))
+            lambda state, key: run.task.sample(state, key, np.arange(self.images_per_step)),
+            often=True,
         )
         self._key, self._drawn = rng.stream(config.seed, rng.Stream.SAMPLE), 0
 

@@ -9,11 +9,13 @@ from genjax.errors import LESS_MEMORY, UserError
 
 # Options for XLA's CPU compiler. The first keeps `jax.lax.optimization_barrier`, which a pass would
 # otherwise remove before fusion; an input with many readers would then be recomputed for each of
-# them (`genjax.nn.winograd` says where that is costly). The second restricts YNN, XLA's newer
-# library, to matrix products: it takes 3 to 5 times as long as Eigen for convolutions of batches.
+# them (`genjax.nn.winograd` says where that is costly). The second does without YNN, XLA's newer
+# library: it takes 3 to 5 times as long as Eigen for convolutions of batches, up to twice as long
+# for the many small matrix products of minimal filtering, and a program with hundreds of its
+# products takes seconds to load, because each searches the whole program for itself.
 _CPU_OPTIONS = {
     "xla_disable_hlo_passes": "cse_barrier_expander",
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+    "xla_cpu_experimental_ynn_fusion_type": "",
 }
 
 # LLVM's optimisation level for programs that run once or seldom: 1, where XLA's default is 3. The
