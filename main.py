@@ -16,6 +16,7 @@ A run over several processes is this command in each, with the place to meet: se
 """
 
 import argparse
+import gc
 import importlib
 import sys
 
@@ -48,6 +49,7 @@ def parse(argv):
 
 
 def _run(argv):
+    gc.set_threshold(100_000, 20, 100)  # what is imported and traced stays: a tenth of a start
     config, workdir, options = parse(argv)
     importlib.import_module("genjax.devices.cache").enable()  # heavy imports, once needed
     processes = importlib.import_module("genjax.devices.processes")
