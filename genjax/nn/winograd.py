@@ -8,7 +8,7 @@ of m r. In two dimensions a tile of m x m outputs takes n² matrix products,
 
 where d is the window of n x n pixels that the tile depends on and ⊙ also sums over channels. The
 windows of neighbouring tiles overlap by r - 1 pixels. The kernel's gradient uses the same three
-matrices; the input's is a correlation as well.
+matrices; the image's is a correlation as well, or a sum of overlapping windows.
 
 The matrices come from polynomial interpolation at the points below and at infinity. Larger tiles
 multiply less and round more: the error was measured as twice that of a direct sum for m = 2 and
@@ -16,8 +16,8 @@ seven times for m = 4, and `tests/nn/test_winograd.py` bounds it.
 
 A transformed array is a list over the rows p of a window of arrays f[n, ...] over its columns q.
 One array for all n² would be written in n² streams at once, which is slow, and n² arrays would be
-as many operations to trace, compile and load. Along q, and for kernels, a transform is a product
-with a matrix or one fused operation.
+as many operations to trace, compile and load. Along q a transform is one fused operation or a
+product with a small matrix, and of a kernel it is one product a row.
 
 A transform writes more than twice the numbers it reads, so a large picture or batch is computed in
 blocks whose transformed arrays stay in the processor's cache, one after the other (`_in_blocks`).
@@ -53,8 +53,8 @@ TILES = {r: tuple(m for m, taps in _POINTS if taps == r) for r in (2, 3)}  # {ta
 _BLOCK, _LEAST_TILES = 3_000_000, 128
 
 
-# Layers of equal shapes share one trace; `inline` leaves no call of it in the program.
-def _traced_once(*static: str):
+def _traced_once(*static: str) -> Callable:
+    """Layers of equal shapes share one trace; `inline` leaves no call of it in the program."""
     return functools.partial(jax.jit, static_argnames=static, inline=True)
 
 
@@ -202,7 +202,7 @@ def _divided(units: int, numbers: int, tiles: int) -> tuple[int, int]:
 
 
 def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: bool = False):
-    """`function` of `arrays`, computed of blocks of them.
+    """`function` of `arrays`, computed of blocks of them, one after the other.
 
     Args:
       arrays: f[B, H, W, C] each; padded with zeros where blocks do not divide them.
@@ -220,10 +220,15 @@ def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: b
     arrays = [pad(*each) for each in zip(arrays, rows, strict=True)]
     if count == 1:
         return function(*arrays)
+    if not axis:
+        # Block i has every count-th example, so that each device has its part of every block.
+        arrays = [x.reshape(size, count, *x.shape[1:]) for x in arrays]
 
     def of_block(i):
+        if not axis:
+            return function(*[jax.lax.dynamic_index_in_dim(x, i, 1, False) for x in arrays])
         cut = [
-            jax.lax.dynamic_slice_in_dim(x, i * size, size + overlap, axis)
+            jax.lax.dynamic_slice_in_dim(x, i * size, size + overlap, 1)
             for x, overlap in zip(arrays, rows, strict=True)
         ]
         return function(*cut)
@@ -231,15 +236,18 @@ def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: b
     def put(i, result):
         # Materialised first: XLA computes what it fuses into the update on one core.
         part = jax.lax.optimization_barrier(of_block(i))
-        return jax.lax.dynamic_update_slice_in_dim(result, part, i * part.shape[axis], axis)
+        if not axis:
+            return jax.lax.dynamic_update_index_in_dim(result, part, i, 1)
+        return jax.lax.dynamic_update_slice_in_dim(result, part, i * part.shape[1], 1)
 
     part = jax.eval_shape(of_block, 0)
+    b, *of_example = part.shape
     if add:
-        body, shape = lambda i, total: total + of_block(i), part.shape
-    else:
-        body = put
-        shape = [n * count if i == axis else n for i, n in enumerate(part.shape)]
-    return jax.lax.fori_loop(0, count, body, jnp.zeros(shape, part.dtype))
+        zeros = jnp.zeros(part.shape, part.dtype)
+        return jax.lax.fori_loop(0, count, lambda i, total: total + of_block(i), zeros)
+    shape = (b, of_example[0] * count, *of_example[1:]) if axis else (b, count, *of_example)
+    result = jax.lax.fori_loop(0, count, put, jnp.zeros(shape, part.dtype))
+    return result if axis else result.reshape(b * count, *of_example)
 
 
 def _windows(x, m: int, r: int) -> list:
