@@ -374,10 +374,11 @@ def grid(pictures: np.ndarray, columns: int | None = None, pad: int = 2) -> np.n
     return sheet
 
 
-def write(path: str | os.PathLike, image: np.ndarray) -> None:
+def write(path: str | os.PathLike, image: np.ndarray) -> bytes:
     """Writes u8[H, W, C] or u8[H, W], C in {1, 3}, in the format of the suffix (none: PNG).
 
-    Missing directories are made. The file appears at once and complete, or not at all.
+    Missing directories are made. The file appears at once and complete, or not at all. Returns its
+    bytes.
 
     Raises:
       UserError: the suffix names no known format, or the place cannot be written to.
@@ -389,11 +390,11 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
     kind = Image.registered_extensions().get(path.suffix.lower()) if path.suffix else "PNG"
     if kind not in Image.SAVE:
         raise UserError(f"cannot write {path}: {path.suffix} is no image format; use .png")
-    encoded = io.BytesIO()
-    _to_pillow(image).save(encoded, format=kind)
+    _to_pillow(image).save(encoded := io.BytesIO(), format=kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, encoded.getvalue())
     except OSError as error:
         hint = advice(error) or "choose another place"
         raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
+    return encoded.getvalue()

@@ -1,15 +1,14 @@
 """TensorBoard's event files.
 
-tensorboardX encodes the events, but its writer is not used. That one writes from a thread, which a
-full disk ends without a message, and the run then blocks for ever on the thread's full queue.
+TensorBoard's own package encodes the events, but its writer of files is not used. That one writes from
+a thread, so that a full disk is seen at some later call, and its file grows without bound.
 """
 
+import io
 import socket
-import struct
 import time
 from collections.abc import Mapping
 
-import numpy as np
 from etils import epath
 
 from genjax.files import growing, write_atomically
@@ -38,35 +37,31 @@ class Board:
         self._part = 0
         self._begin()
         if step:
-            self._add(step + 1, session_log={"status": "START"})
+            self._append(_record(step=step + 1, session_log={"status": "START"}))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Adds finite values."""
-        from tensorboardX import summary
+        self._add(step, [{"tag": name, "simple_value": value} for name, value in values.items()])
 
-        together = summary.Summary()
-        for name, value in values.items():
-            together.MergeFrom(summary.scalar(name, value))
-        self._add(step, summary=together)
-
-    def image(self, step: int, name: str, image: np.ndarray) -> None:
-        """Adds a picture, u8[H, W, C]."""
-        from tensorboardX import summary
-
-        self._add(step, summary=summary.image(name, image, dataformats="HWC"))
+    def image(self, step: int, name: str, png: bytes, shape: tuple[int, ...]) -> None:
+        """Adds a picture that is a PNG file of `shape`, (H, W, C)."""
+        size = dict(zip(("height", "width", "colorspace"), shape, strict=True))
+        self._add(step, [{"tag": name, "image": {"encoded_image_string": png, **size}}])
 
     def flush(self) -> None:
         """Returns once everything added is stored durably."""
         self._file.flush()
 
     def _begin(self) -> None:
-        header = _record({"file_version": "brain.Event:2"})
+        header = _record(file_version="brain.Event:2")
         path = self._stem.with_name(f"{self._stem.name}.{self._part:03d}")
         write_atomically(path, header)
         self._file, self._size = growing(path), len(header)
 
-    def _add(self, step: int, **what) -> None:
-        record = _record({"step": step, **what})
+    def _add(self, step: int, values: list[dict]) -> None:
+        self._append(_record(step=step, summary={"value": values}))
+
+    def _append(self, record: bytes) -> None:
         if self._size + len(record) > MAX_BYTES:
             self._file.flush()
             self._part += 1
@@ -75,12 +70,11 @@ class Board:
         self._size += len(record)
 
 
-def _record(fields: dict) -> bytes:
-    """An event as a TFRecord: length, checksum of the length, data, checksum of the data."""
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import masked_crc32c
+def _record(**fields) -> bytes:
+    """An event as a TFRecord: its length and data, with their checksums."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
 
     data = Event(wall_time=time.time(), **fields).SerializeToString()
-    length = struct.pack("<Q", len(data))
-    checksums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
-    return length + checksums[0] + data + checksums[1]
+    RecordWriter(record := io.BytesIO()).write(data)
+    return record.getvalue()

@@ -99,9 +99,9 @@ class Report:
         """Writes `image` u8[H, W, C] as samples/STEP.png, or samples/STEP-NAME.png with a name."""
         stem = f"{step:08d}-{name}" if name else f"{step:08d}"
         image = np.asarray(image)
-        images_lib.write(self.workdir / SAMPLES_FOLDER / f"{stem}.png", image)
+        png = images_lib.write(self.workdir / SAMPLES_FOLDER / f"{stem}.png", image)
         tag = f"samples/{name}" if name else "samples"
-        self._board.image(step, tag, image)
+        self._board.image(step, tag, png, image.shape)
 
     def progress(self, step: int, images_per_sec: float, values: Mapping[str, Any]) -> None:
         """Shows where the run is, its speed, and the first three of the newest `values`."""

@@ -5,9 +5,10 @@ import struct
 import numpy as np
 import pytest
 from etils import epath
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.record_writer import masked_crc32c
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+from genjax import images
 from genjax.report import board
 from genjax.report.board import Board
 
@@ -36,7 +37,8 @@ def test_what_is_added_can_be_read(folder):
     picture = np.zeros((3, 5, 1), np.uint8)
     writer = Board(folder, 0)
     writer.scalars(7, {"train/a": 0.5, "eval/b": -1.0})
-    writer.image(7, "samples", picture)
+    png = images.write(folder.parent / "samples.png", picture)
+    writer.image(7, "samples", png, picture.shape)
     ((header, scalars, image),) = events(folder).values()  # there before any flush
     assert header.file_version == "brain.Event:2"
     values = {value.tag: value.simple_value for value in scalars.summary.value}

@@ -36,7 +36,7 @@ def run_until(workdir, last_step, *, resume_at=0):
 
 def board_events(workdir):
     """(step, kind, tag) of every event in the order TensorBoard reads them."""
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboard.compat.proto.event_pb2 import Event
 
     events = []
     for path in sorted((workdir / "tensorboard").glob("events.out.tfevents.*")):
