@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 import genjax
 from genjax import config as config_lib
 from genjax import data, images, rng, runs
-from genjax.devices import StopRequest, processes
+from genjax.devices import StopRequest, host, processes
 from genjax.errors import Interrupted, NonFiniteError, UserError
 from genjax.evaluate import Evaluator
 from genjax.report import Meter, Report, Silent, as_computed, write_page
@@ -264,6 +264,7 @@ class _Loop:
             self._draw(state)
         if stopping or self.is_due("checkpoint", step):
             self._save(state, scores)
+        host.release_memory()  # or a run grows with its evaluations and checkpoints
 
     def _save(self, state, scores: dict[str, float]):
         """Saves the global state, with the scores of the evaluation at this step."""

@@ -62,7 +62,9 @@ class Program:
         if not self._weighed:
             if jax.default_backend() == "cpu":
                 # JAX keeps what it compiles here for the call that follows.
-                check_memory(needed(self.lower(*arguments).compile()))
+                compiled = self.lower(*arguments).compile()
+                host.release_memory()  # what compiling or loading took
+                check_memory(needed(compiled))
             self._weighed = True
         return self._function(*arguments)
 
