@@ -1,7 +1,7 @@
 """TensorBoard's event files.
 
-TensorBoard's own package encodes the events, but its writer of files is not used. That one writes from
-a thread, so that a full disk is seen at some later call, and its file grows without bound.
+TensorBoard's own package encodes the events, but its writer of files is not used. That one writes
+from a thread, so that a full disk is seen at some later call, and its file grows without bound.
 """
 
 import io

@@ -28,7 +28,7 @@ from orbax.checkpoint import v1 as ocp
 from genjax.devices import processes
 from genjax.errors import UserError, exit_code
 from genjax.files import absolute, is_local
-from genjax.workdir.fingerprint import fingerprints
+from genjax.workdir.fingerprint import fingerprints, paths
 
 DAMAGED_FOLDER = "damaged-checkpoints"
 
@@ -107,7 +107,7 @@ class Checkpoints:
           UserError: there are checkpoints, and all are damaged.
         """
         steps = saved_steps(self._workdir)
-        found, damaged = _newest_whole(self._workdir, steps, lambda saved: abstract_state)
+        found, damaged = _newest_whole(self._workdir, steps, abstract_state)
         for step in steps:
             if step < found.step:  # `_newest_whole` has checked the newer ones
                 reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
@@ -184,7 +184,7 @@ def restore(
     Raises:
       UserError: there are steps, and the checkpoints of all are damaged.
     """
-    found, damaged = _newest_whole(workdir, steps, lambda saved: abstract_state)
+    found, damaged = _newest_whole(workdir, steps, abstract_state)
     for step, reason in damaged.items():
         tell(f"warning: checkpoint {step} is damaged ({reason}): checkpoint {found.step} used")
     return found
@@ -200,12 +200,7 @@ def restore_arrays(
     Raises:
       UserError: there is no whole checkpoint, or its state lacks a part.
     """
-    # As numpy arrays, because JAX's would be restored to the devices that they were saved from.
-    found, _ = _newest_whole(
-        epath.Path(workdir),
-        steps,
-        lambda saved: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved),
-    )
+    found, _ = _newest_whole(epath.Path(workdir), steps, None)
     if found is None:
         raise UserError(f"{workdir} has no checkpoints: train a run there first")
     missing = [name for name in names if name not in found.state]
@@ -236,17 +231,21 @@ class _DamagedError(Exception):
 
 
 def _newest_whole(
-    workdir: epath.Path, steps: Sequence[int], abstract_of: Callable
+    workdir: epath.Path, steps: Sequence[int], abstract_state
 ) -> tuple[Restored | None, dict]:
     """The newest whole checkpoint, and {step: reason} of the damaged ones that are newer.
 
     Args:
       steps: of the checkpoints to choose from, oldest first.
-      abstract_of: maps Orbax's metadata of a checkpoint's state to the tree to restore it to.
+      abstract_state: as of `Checkpoints.restore`; None restores to nested dicts of numpy arrays.
+
+    Raises:
+      UserError: all checkpoints are damaged; or one is whole, and its state has other arrays than
+        `abstract_state`.
     """
     damaged = {}
     for step in reversed(steps):
-        loaded, reason = _agree(lambda step=step: _load(workdir, step, abstract_of))
+        loaded, reason = _agree(lambda step=step: _load(workdir, step, abstract_state))
         if not reason:
             state, notes = loaded
             _, reason = _agree(lambda state=state, notes=notes: _verify(state, notes["arrays"]))
@@ -273,12 +272,27 @@ def _agree(attempt: Callable) -> tuple[Any, str]:
     return result, next(filter(None, processes.exchange(reason)), "")
 
 
-def _load(workdir: epath.Path, step: int, abstract_of: Callable) -> tuple[Any, dict]:
+def _load(workdir: epath.Path, step: int, abstract_state) -> tuple[Any, dict]:
     """Reads state and notes of a checkpoint, without waiting for other processes."""
     notes, path = _read_notes(workdir, step), _folder(workdir) / str(step)
+    if abstract_state is not None:
+        _check_form(path, notes, paths(abstract_state))
     with _reading():
-        saved = ocp.checkpointables_metadata(path).metadata["state"]
-        return ocp.load_checkpointables(path, {"state": abstract_of(saved)})["state"], notes
+        if abstract_state is None:
+            # As numpy arrays: JAX's would be restored to the devices that they were saved from.
+            saved = ocp.checkpointables_metadata(path).metadata["state"]
+            abstract_state = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
+        return ocp.load_checkpointables(path, {"state": abstract_state})["state"], notes
+
+
+def _check_form(path: epath.Path, notes: dict, wanted: list[str]) -> None:
+    if different := set(wanted).symmetric_difference(notes["arrays"]):
+        made_by = notes.get("made_by", {}).get("genjax", "an older one")
+        raise UserError(
+            f"{path} was made by another version of genjax ({made_by}), whose state has other "
+            f"arrays ({min(different)}): finish the run with that version, or choose another "
+            "--workdir to start afresh"
+        )
 
 
 def _read_notes(workdir: epath.Path, step: int) -> dict:

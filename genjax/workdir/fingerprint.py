@@ -33,14 +33,15 @@ def first_not_finite(tree, but: str) -> str | None:
     return next((path for path, finite in found if not finite), None)
 
 
+def paths(tree) -> list[str]:
+    """The paths of a tree's arrays, or of what stands for them, in the order of its leaves."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+
+
 def _examine(tree) -> dict[str, tuple]:
     """{path: (fingerprint u32[], whether all values are finite bool[])}."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    examined = _examine_all([leaf for _, leaf in leaves])
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): result
-        for (path, _), result in zip(leaves, examined, strict=True)
-    }
+    return dict(zip(paths(tree), _examine_all(jax.tree.leaves(tree)), strict=True))
 
 
 @jax.jit

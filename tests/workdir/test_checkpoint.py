@@ -197,6 +197,17 @@ def test_notes_of_older_checkpoints_may_be_damaged_too(folder, name):
         assert kept.best() == (2, 2.0)
 
 
+def test_a_state_of_another_form_is_of_another_version(folder):
+    with Checkpoints(folder.parent, made_by={"genjax": "0.0 abc"}) as kept:
+        kept.save(1, _state(), {}, {})
+    more = _state() | {"average": jnp.ones(3)}
+    less = {"network": _state()["network"]}
+    for wanted, name in ((more, "average"), (less, "step")):
+        with pytest.raises(UserError, match=rf"another version.*\(0.0 abc\).*\({name}\)"):
+            Checkpoints(folder.parent).restore(_abstract(wanted), _fail)
+    assert _steps(folder) == [1]
+
+
 def test_no_whole_checkpoint_is_an_error_and_nothing_is_moved(folder):
     with Checkpoints(folder.parent) as kept:
         for step in (1, 2):
