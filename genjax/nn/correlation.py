@@ -35,6 +35,9 @@ _MOVED = 6  # reading or writing a number of an image's transform
 _KERNEL_MOVED = 14  # the same for a kernel's, which a block of the image does not reuse
 _LARGE, _LARGE_KERNEL_MOVED = 5_000_000, 35  # the same for one of more numbers than caches hold
 _PAYS = 0.95  # filtering's share of a direct sum's cost that makes up for its longer compilation
+# The same for 3 x 3 taps and few channels: inside the classifier, filtering at shares of 0.7 to 0.93
+# was no faster than direct sums, and took twice as long to compile (docs/speed.md).
+_PAYS_FEW, _FEW = 0.69, 64
 
 _THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
 
@@ -160,7 +163,8 @@ def tile(outputs: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "va
     # A direct sum takes one multiply-add per tap, output pixel and pair of channels.
     costs = {m: cost(m) for m in winograd.TILES[kh]}
     pixels = (h + kh - 1) * (w + kw - 1) if of == "image" else h * w
-    costs[0] = _PAYS * _DIRECT[of] * b * pixels * kh * kw * cin * cout
+    pays = _PAYS_FEW if kh == 3 and min(cin, cout) <= _FEW else _PAYS
+    costs[0] = pays * _DIRECT[of] * b * pixels * kh * kw * cin * cout
     return min(costs, key=costs.get)
 
 
