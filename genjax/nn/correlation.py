@@ -27,7 +27,7 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 
 # The cost model. The unit is one multiply-add of a large matrix product, which runs near the
 # processor's peak. Fitted to 48 shapes inside VGG16, DCGAN and a classifier on two AVX-512 cores
-# (docs/speed.md): accurate enough to choose between two ways, not to predict a time. It asks
+# (docs/architecture.md): accurate enough to choose between two ways, not to predict a time. It asks
 # nothing of the processor, so that a run's choices, and so its numbers, depend on its shapes
 # alone. Where products are slower than there, filtering gains more than it expects.
 _DIRECT = {"value": 0.78, "image": 0.78, "kernel": 0.86}  # a multiply-add of a direct convolution
@@ -35,8 +35,8 @@ _MOVED = 6  # reading or writing a number of an image's transform
 _KERNEL_MOVED = 14  # the same for a kernel's, which a block of the image does not reuse
 _LARGE, _LARGE_KERNEL_MOVED = 5_000_000, 35  # the same for one of more numbers than caches hold
 _PAYS = 0.95  # filtering's share of a direct sum's cost that makes up for its longer compilation
-# The same for 3 x 3 taps and few channels: inside the classifier, filtering at shares of 0.7 to 0.93
-# was no faster than direct sums, and took twice as long to compile (docs/speed.md).
+# The same for 3 x 3 taps and few channels: inside the classifier, filtering at shares of 0.7 to
+# 0.93 was no faster than direct sums, and took twice as long to compile (docs/results.md).
 _PAYS_FEW, _FEW = 0.69, 64
 
 _THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
@@ -73,8 +73,11 @@ def kernel_gradient(x, g, padding: Padding = NO_PADDING):
     x = padded(x, padding)
     if cin <= _THIN:
         return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
+    whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
+    if cout <= _THIN:  # the same with the pixels of g that meet each pixel of x, last tap first
+        taps = x.reshape(-1, cin).T @ _columns(padded(g, whole), kh, kw)
+        return taps.reshape(cin, kh, kw, cout)[:, ::-1, ::-1].transpose(1, 2, 0, 3)
     if 4 * cout <= cin:  # swapped, so that windows are read from the array with fewer channels, g
-        whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
         image, kernel = _examples_as_channels(g, x)
         return _native(image, kernel, whole)[:, ::-1, ::-1].transpose(1, 2, 3, 0)
     return _native(*_examples_as_channels(x, g), NO_PADDING).transpose(1, 2, 0, 3)
