@@ -23,7 +23,7 @@ from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.nn import backend
 from genjax.task import RUN_PREFIX, Inputs, Task
-from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, known_data
+from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, fingerprint, known_data
 
 # The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
 FAMILIES = {
@@ -182,14 +182,13 @@ def start_from(run: Run, state) -> Any:
     workdir, step = at_step.split(name)
     found = checkpoint.restore_arrays(workdir, at_step.steps_of(workdir, step), parts)
     for part in parts:
-        shapes = [
+        there, here = (
             {
-                f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}": x.shape
-                for path, x in jax.tree_util.tree_leaves_with_path(tree)
+                f"{part}/{path}": x.shape
+                for path, x in zip(fingerprint.paths(tree), jax.tree.leaves(tree), strict=True)
             }
             for tree in (found[part], getattr(state, part))
-        ]
-        there, here = shapes
+        )
         for path in sorted(there.keys() | here.keys()):
             if there.get(path) != here.get(path):
                 raise UserError(

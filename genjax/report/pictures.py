@@ -128,6 +128,8 @@ def _encode(image: Image.Image, side: int, budget: int) -> tuple[str, bytes]:
 
 
 def _saved(image: Image.Image, kind: str) -> bytes:
-    # PNG's best compression takes four times as long and saves 3 % of a grid of digits.
-    image.save(buffer := io.BytesIO(), kind, **({"quality": 88} if kind == "jpeg" else {}))
+    buffer = io.BytesIO()
+    # PNG's best compression would take four times as long and save 3 % of a grid of digits.
+    options = {"quality": 88} if kind == "jpeg" else {}
+    image.save(buffer, kind, **options)
     return buffer.getvalue()

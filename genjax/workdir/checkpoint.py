@@ -104,7 +104,8 @@ class Checkpoints:
           tell: called with each line that people should read.
 
         Raises:
-          UserError: there are checkpoints, and all are damaged.
+          UserError: there are checkpoints, and all are damaged, or the last whole one is of a state
+            with other arrays, which another version made.
         """
         steps = saved_steps(self._workdir)
         found, damaged = _newest_whole(self._workdir, steps, abstract_state)
@@ -182,7 +183,8 @@ def restore(
     Damaged ones are reported, but not moved.
 
     Raises:
-      UserError: there are steps, and the checkpoints of all are damaged.
+      UserError: there are steps, and the checkpoints of all are damaged, or the last whole one is
+        of a state with other arrays, which another version made.
     """
     found, damaged = _newest_whole(workdir, steps, abstract_state)
     for step, reason in damaged.items():
