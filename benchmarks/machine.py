@@ -1,5 +1,6 @@
 """What the measurements were taken on: hardware, versions, commit."""
 
+import argparse
 import datetime
 import functools
 import importlib.metadata
@@ -73,8 +74,15 @@ def describe(device: dict) -> dict:
         | {name: importlib.metadata.version(name) for name in PACKAGES if find_spec(name)},
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks", *_arguments()]),
     }
+
+
+def _arguments() -> list[str]:
+    """Those of this command, without where the report is to lie: a place on one machine."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--out")
+    return parser.parse_known_args(sys.argv[1:])[1]
 
 
 def _commit() -> str:
