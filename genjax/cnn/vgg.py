@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from genjax.cnn.weights import package_file, read_npz, read_pickle
+from genjax.cnn.weights import checked, package_file, read_npz, read_pickle
 from genjax.errors import UserError
 from genjax.nn import average_pool, max_pool, to_even
 from genjax.nn.conv import conv
@@ -80,7 +80,7 @@ def load(net: str, path: str = "") -> dict[str, dict[str, np.ndarray]]:
         features = FEATURES[int(name[4]) - 1]
         expected = {"kernel": (3, 3, channels, features), "bias": (features,)}
         weights[name] = {
-            part: _checked(flat, f"{name}/{part}", shape, path) for part, shape in expected.items()
+            part: checked(flat, f"{name}/{part}", shape, path) for part, shape in expected.items()
         }
         channels = features
     return weights
@@ -121,17 +121,3 @@ def apply(
         if len(found) == len(taps):
             break
     return found
-
-
-def _checked(flat, name: str, shape: tuple[int, ...], path) -> np.ndarray:
-    if name not in flat:
-        raise UserError(f"weights file {path} has no array {name}")
-    if flat[name].shape != shape:
-        raise UserError(f"weights file {path}: {name} has shape {flat[name].shape}, not {shape}")
-    if flat[name].dtype.kind not in "iuf":
-        raise UserError(f"weights file {path}: {name} is {flat[name].dtype}, not float32")
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
-        array = np.asarray(flat[name], np.float32)
-    if not np.isfinite(array).all():
-        raise UserError(f"weights file {path}: {name} has values that are no finite float32")
-    return array

@@ -1,29 +1,18 @@
-"""Reads weights files without running code that they may contain.
-
-A pickle is a program. The published weights that pip packages carry are pickles, so they are
-interpreted here instead of by Python's `pickle`. This interpreter knows the two dozen instructions
-that nested dicts of arrays need, cannot import or call anything of Python or NumPy, and reserves no
-more memory than the file fills.
-"""
+"""Reads weights files: pickles of arrays that pip packages carry, and `.npz` files."""
 
 import importlib.metadata
 import math
-import pickletools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from genjax.cnn import pickles
 from genjax.data import archives
 from genjax.errors import UserError
 
 _MAX_DEPTH = 32  # levels of nested dicts; published networks have 4
-
-_LITERALS = {
-    *("BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
-    *("BININT", "BININT1", "BININT2"),
-}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
 def package_file(package: str, name: str) -> Path:
@@ -58,12 +47,31 @@ def read_pickle(path: Path) -> dict:
       UserError: the file is missing or broken, or holds anything but arrays.
     """
     try:
-        return _tree(_run(path.read_bytes()))
+        return _tree(pickles.run(path.read_bytes(), _NUMPY))
     except FileNotFoundError:
         raise UserError(f"weights file {path} does not exist") from None
     except (ValueError, LookupError, TypeError, OverflowError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"weights file {path} cannot be read: {reason}") from None
+
+
+def checked(flat: Mapping, name: str, shape: tuple[int, ...], path) -> np.ndarray:
+    """The array `name` of those read from `path`, as float32.
+
+    Raises:
+      UserError: it is missing, has another shape, or holds anything but finite numbers.
+    """
+    if name not in flat:
+        raise UserError(f"weights file {path} has no array {name}")
+    if flat[name].shape != shape:
+        raise UserError(f"weights file {path}: {name} has shape {flat[name].shape}, not {shape}")
+    if flat[name].dtype.kind not in "iuf":
+        raise UserError(f"weights file {path}: {name} is {flat[name].dtype}, not float32")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
+        array = np.asarray(flat[name], np.float32)
+    if not np.isfinite(array).all():
+        raise UserError(f"weights file {path}: {name} has values that are no finite float32")
+    return array
 
 
 class _Dtype:
@@ -74,7 +82,8 @@ class _Dtype:
             raise ValueError(f"its type {code[:20]!r} is no plain number")
         self.dtype = np.dtype(code)
 
-    def build(self, version, order, subtype, names, fields, size, alignment, flags):
+    def build(self, contents):
+        version, order, subtype, names, fields, *_ = contents
         if (subtype, names, fields) != (None, None, None):
             raise ValueError("its type has parts")
         if order not in ("<", ">", "=", "|"):
@@ -86,11 +95,12 @@ class _Array:
     """The stand-in for `numpy.ndarray`; `array` is None until `build` gets the contents."""
 
     def __init__(self, kind, shape, code):
-        if kind is not _ADMITTED["numpy ndarray"]:
+        if kind is not _NDARRAY:
             raise ValueError("it makes arrays of what is no array")
         self.array = None
 
-    def build(self, version, shape, dtype, fortran, contents):
+    def build(self, contents):
+        version, shape, dtype, fortran, contents = contents
         if not (isinstance(dtype, _Dtype) and isinstance(contents, bytes)):
             raise ValueError("an array has no type or no contents")
         if len(shape) > 32 or not all(isinstance(n, int) and n >= 0 for n in shape):
@@ -104,90 +114,16 @@ class _Array:
 
 
 # The only names that a pickle of numpy arrays needs, under numpy 1's and numpy 2's spelling.
-_ADMITTED = {
-    "numpy.core.multiarray _reconstruct": _Array,
-    "numpy._core.multiarray _reconstruct": _Array,
-    "numpy dtype": _Dtype,
-    "numpy ndarray": object(),
-}
-
-
-def _run(pickled: bytes):
-    """Interprets a pickle and returns the object that it leaves on the stack.
-
-    Dicts must have texts as keys and occur in one place only, so that they form a tree. Nothing
-    larger than the file is ever hashed, compared or copied.
-    """
-    stack, marks, memo = [], [], {}
-
-    def since_mark() -> list:
-        start = marks.pop()
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    for opcode, argument, _ in pickletools.genops(pickled):
-        name = opcode.name
-        if name in _LITERALS:
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "MARK":
-            marks.append(len(stack))
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            count = int(name[-1])
-            stack[-count:] = [tuple(stack[-count:])]
-        elif name == "TUPLE":
-            stack.append(tuple(since_mark()))
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            memo[len(memo)] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            if isinstance(memo[argument], dict):
-                raise ValueError("a dict stands in two places")
-            stack.append(memo[argument])
-        elif name == "GLOBAL":
-            stack.append(_admitted(argument))
-        elif name == "STACK_GLOBAL":
-            stack[-2:] = [_admitted(" ".join(stack[-2:]))]
-        elif name == "REDUCE":
-            arguments = stack.pop()
-            stack.append(_stand_in(stack.pop())(*arguments))
-        elif name == "BUILD":
-            state = stack.pop()
-            if not isinstance(stack[-1], _Array | _Dtype):
-                raise ValueError("it gives contents to what is no array")
-            stack[-1].build(*state)
-        elif name in ("SETITEM", "SETITEMS"):
-            pairs = since_mark() if name == "SETITEMS" else [stack.pop() for _ in "12"][::-1]
-            _fill(stack[-1], pairs)
-        elif name == "STOP":
-            (top,) = stack
-            return top
-        elif name not in ("PROTO", "FRAME"):  # these two need no action
-            raise ValueError(f"it has the instruction {name}, which arrays do not need")
-
-
-def _admitted(name: str):
-    if name not in _ADMITTED:
-        raise ValueError(f"it asks for {name.replace(' ', '.')}, which is no array")
-    return _ADMITTED[name]
-
-
-def _stand_in(function):
-    if function not in (_Array, _Dtype):
-        raise ValueError("it calls what is no array")
-    return function
-
-
-def _fill(target, pairs: list) -> None:
-    keys, values = pairs[::2], pairs[1::2]
-    if not isinstance(target, dict) or not all(isinstance(key, str) for key in keys):
-        raise ValueError("it is no dict with texts as keys")
-    target.update(zip(keys, values, strict=True))
+_NDARRAY = object()
+_NUMPY = pickles.Vocabulary(
+    names={
+        "numpy.core.multiarray _reconstruct": _Array,
+        "numpy._core.multiarray _reconstruct": _Array,
+        "numpy dtype": _Dtype,
+        "numpy ndarray": _NDARRAY,
+    },
+    makers=(_Array, _Dtype),
+)
 
 
 def _tree(top) -> dict:

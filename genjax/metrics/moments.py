@@ -1,0 +1,55 @@
+"""Mean and covariance of features, gathered batch by batch: memory does not grow with their number."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Moments(NamedTuple):
+    """Of features so far.
+
+    Attributes:
+      n: how many examples.
+      mean: f64[D].
+      scatter: f64[D, D], the sum of (x - mean)(x - mean)ᵀ.
+    """
+
+    n: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """f64[D, D], unbiased: over n - 1."""
+        if self.n < 2:
+            raise ValueError(f"a covariance takes two examples or more, not {self.n}")
+        return self.scatter / (self.n - 1)
+
+
+def of(features) -> Moments:
+    """The moments of one batch, f32[N, D], N > 0.
+
+    Deviations from the batch's own mean are squared on the device in float32, so nothing large
+    cancels.
+    """
+    mean, scatter = _centred(jnp.asarray(features, jnp.float32))
+    return Moments(len(features), np.asarray(mean, np.float64), np.asarray(scatter, np.float64))
+
+
+def merged(a: Moments | None, b: Moments) -> Moments:
+    """The moments of both together (Chan, Golub and LeVeque 1979); None stands for no examples."""
+    if a is None:
+        return b
+    n = a.n + b.n
+    shift = b.mean - a.mean
+    scatter = a.scatter + b.scatter + np.outer(shift, shift) * (a.n * b.n / n)
+    return Moments(n, a.mean + shift * (b.n / n), scatter)
+
+
+@jax.jit
+def _centred(x: jax.Array):
+    mean = x.mean(axis=0)
+    deviations = x - mean
+    return mean, jnp.matmul(deviations.T, deviations, precision=jax.lax.Precision.HIGHEST)
