@@ -16,6 +16,7 @@ FLOORS = [
     {"data", "devices", "report"},
     {"nn", "task", "workdir"},
     {"cnn"},
+    {"metrics"},
     {"gan", "vae", "style"},
     {"runs"},
     {"speed", "steps"},

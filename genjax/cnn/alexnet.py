@@ -14,7 +14,13 @@ from genjax.cnn.weights import checked, package_file, read_pickle
 
 
 # Of each layer: kernel, input and output features, stride, padding.
-_LAYERS = ((11, 3, 64, 4, 2), (5, 64, 192, 1, 2), (3, 192, 384, 1, 1), (3, 384, 256, 1, 1), (3, 256, 256, 1, 1))
+_LAYERS = (
+    (11, 3, 64, 4, 2),
+    (5, 64, 192, 1, 2),
+    (3, 192, 384, 1, 1),
+    (3, 384, 256, 1, 1),
+    (3, 256, 256, 1, 1),
+)
 _POOLED_BEFORE = (1, 2)  # layers before which 3 x 3 windows are pooled with a stride of 2
 
 
@@ -51,9 +57,7 @@ def apply(weights: Mapping, x: jax.Array, taps: Sequence[str]) -> dict[str, jax.
     found = {}
     for i, (_, _, _, stride, padding) in enumerate(_LAYERS):
         if i in _POOLED_BEFORE:
-            x = jax.lax.reduce_window(
-                x, -np.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID"
-            )
+            x = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
         layer = weights[f"conv{i + 1}"]
         x = jax.lax.conv_general_dilated(
             x,
@@ -62,7 +66,7 @@ def apply(weights: Mapping, x: jax.Array, taps: Sequence[str]) -> dict[str, jax.
             ((padding, padding), (padding, padding)),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        x = jax.nn.relu(x + layer["bias"])
+        x = jax.nn.relu(x + layer["bias"][None, None, None])
         if f"relu{i + 1}" in taps:
             found[f"relu{i + 1}"] = x
     return found

@@ -42,9 +42,7 @@ _STAGES = (
     _Stage(1, 3, 1, 6, 320),
 )
 _BLOCKS = tuple(
-    (stage.kernel, stage.stride if i == 0 else 1)
-    for stage in _STAGES
-    for i in range(stage.repeats)
+    (stage.kernel, stage.stride if i == 0 else 1) for stage in _STAGES for i in range(stage.repeats)
 )
 
 
@@ -97,7 +95,7 @@ def apply(weights: Mapping, x: jax.Array) -> dict[str, jax.Array]:
             x = x + before
     pooled = _relu6(_pointwise(x, weights["head"])).mean(axis=(1, 2))
     classes = weights["classes"]
-    return {"pool": pooled, "logits": pooled @ classes["kernel"] + classes["bias"]}
+    return {"pool": pooled, "logits": pooled @ classes["kernel"] + classes["bias"][None]}
 
 
 def _folded(carried: Mapping, conv: str, norm: str) -> dict[str, np.ndarray]:
@@ -123,12 +121,12 @@ def _conv(x, layer, stride: int):
     y = jax.lax.conv_general_dilated(
         x, layer["kernel"], (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return y + layer["bias"]
+    return y + layer["bias"][None, None, None]
 
 
 def _pointwise(x, layer):
     """A 1 x 1 convolution, as the matrix product that it is."""
-    return jnp.matmul(x, layer["kernel"][0, 0]) + layer["bias"]
+    return jnp.matmul(x, layer["kernel"][0, 0]) + layer["bias"][None, None, None]
 
 
 def _depthwise(x, layer, stride: int):
@@ -145,10 +143,10 @@ def _depthwise(x, layer, stride: int):
         pads.append((missing // 2, missing - missing // 2))  # TensorFlow's "SAME"
         sizes.append(size)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    total = layer["bias"]
+    total = layer["bias"][None, None, None]
     for i in range(kernel.shape[0]):
         for j in range(kernel.shape[1]):
             rows = slice(i, i + (sizes[0] - 1) * stride + 1, stride)
             columns = slice(j, j + (sizes[1] - 1) * stride + 1, stride)
-            total = total + x[:, rows, columns] * kernel[i, j, 0]
+            total = total + x[:, rows, columns] * kernel[i : i + 1, j : j + 1]
     return total

@@ -125,7 +125,9 @@ def load(path: str, sha256: str = SHA256) -> dict[str, dict[str, np.ndarray]]:
     def array(name: str, shape: tuple[int, ...]) -> np.ndarray:
         found = carried.get(name)
         if found is None or found.shape != shape:
-            there = "no" if found is None else f"with the shape {found.shape} instead of {shape} the"
+            there = (
+                "no" if found is None else f"with the shape {found.shape} instead of {shape} the"
+            )
             raise UserError(f"weights file {path} has {there} array {name}: it is another network")
         return found.astype(np.float64)
 
@@ -206,7 +208,7 @@ def _conv(x, layer, stride: int, padding: str):
     y = jax.lax.conv_general_dilated(
         x, layer["kernel"], (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return jax.nn.relu(y + layer["bias"])
+    return jax.nn.relu(y + layer["bias"][None, None, None])
 
 
 def _maxima(x, stride: int, padding: str):

@@ -45,7 +45,14 @@ def read(path: str | Path, sha256: str = "") -> dict[str, np.ndarray]:
         return _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_legacy(data)
     except FileNotFoundError:
         raise UserError(f"weights file {path} does not exist") from None
-    except (ValueError, LookupError, TypeError, OverflowError, OSError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        OSError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"weights file {path} cannot be read: {reason}") from None
 
@@ -114,7 +121,10 @@ def _read_zip(data: bytes) -> dict[str, np.ndarray]:
     storages: dict[str, _Storage] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         root = next(x for x in archive.namelist() if x.endswith("/data.pkl"))[: -len("data.pkl")]
-        if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
+        if (
+            f"{root}byteorder" in archive.namelist()
+            and archive.read(f"{root}byteorder") != b"little"
+        ):
             raise ValueError("its numbers have another order of bytes")
         top = pickles.run(archive.read(f"{root}data.pkl"), _vocabulary(storages))
         for key, storage in storages.items():

@@ -1,17 +1,17 @@
-"""The Fréchet distance of two sets of features, and its value for infinitely many examples.
+"""The Fréchet distance of two sets of features, how sure it is, and its value for endless examples.
 
 Heusel et al. 2017, arXiv:1706.08500, equation 6: the 2-Wasserstein distance, squared, of the two
 normal distributions with the sets' means and covariances (Dowson and Landau 1982).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from genjax.metrics import moments
 from genjax.metrics.moments import Moments
 
-POINTS = 15  # sizes at which the distance is taken to find its limit (Chong and Forsyth)
+PARTS = 15  # of the generated examples; the first third and more of them make `limit`'s line
 
 
 def distance(a: Moments, b: Moments) -> float:
@@ -20,8 +20,69 @@ def distance(a: Moments, b: Moments) -> float:
     The root's trace is the sum of the square roots of eigenvalues of a symmetric matrix, which are
     real; the usual root of Σₐ Σ_b, which is not symmetric, can come out complex.
     """
-    values, vectors = np.linalg.eigh(a.covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return _distance(a, _root(a.covariance), b)
+
+
+def sizes(n: int) -> list[int]:
+    """The numbers of examples of `PARTS` parts of n, equal to within one."""
+    ends = np.linspace(0, n, PARTS + 1).round().astype(int)
+    return np.diff(ends).tolist()
+
+
+def standard_error(reference: Moments, parts: Sequence[Moments]) -> float:
+    """The standard error of the distance of all `parts` together to a reference that is given.
+
+    The distance changes with the generated examples' moments as
+
+        d = 2 (μ_b - μₐ)ᵀ dμ + tr (I - T) dΣ,  T = Σₐ^½ (Σₐ^½ Σ_b Σₐ^½)^(-½) Σₐ^½,
+
+    T being the optimal transport between the two normal distributions. So each part contributes a
+    number of its own (the infinitesimal jackknife, Efron 1982), and their spread gives the error.
+    """
+    total = merged(parts)
+    root = _root(reference.covariance)
+    values, vectors = np.linalg.eigh(root @ total.covariance @ root)
+    kept = values > values.max() * len(values) * np.finfo(np.float64).eps
+    half = root @ (vectors[:, kept] / values[kept] ** 0.25)
+    slope = np.eye(len(root)) - half @ half.T
+    shift = 2 * (total.mean - reference.mean)
+    shares, found = [], []
+    for part in parts:
+        off = part.mean - total.mean
+        second = part.scatter / part.n + np.outer(off, off)
+        found.append(shift @ off + (slope * second).sum())
+        shares.append(part.n / total.n)
+    shares, found = np.array(shares), np.array(found)
+    deviations = found - shares @ found
+    return float(np.sqrt((shares**2 * deviations**2).sum() * len(parts) / (len(parts) - 1)))
+
+
+def limit(reference: Moments, parts: Sequence[Moments]) -> float:
+    """The distance for infinitely many generated examples, FD∞: Chong and Forsyth 2020,
+    arXiv:1911.07023.
+
+    The bias of the distance of n examples is close to linear in 1/n. The line is fitted to the
+    distances of the first third of the examples, and of ever more up to all: they have to be in
+    random order. The paper draws 15 subsets anew.
+    """
+    root, total, at, found = _root(reference.covariance), None, [], []
+    for i, part in enumerate(parts, start=1):
+        total = moments.merged(total, part)
+        if 3 * i >= len(parts):
+            at.append(total.n)
+            found.append(_distance(reference, root, total))
+    return float(np.polyfit(1 / np.array(at), found, 1)[1])
+
+
+def merged(parts: Sequence[Moments]) -> Moments:
+    """The moments of all parts together."""
+    total = None
+    for part in parts:
+        total = moments.merged(total, part)
+    return total
+
+
+def _distance(a: Moments, root: np.ndarray, b: Moments) -> float:
     product = np.linalg.eigvalsh(root @ b.covariance @ root)
     roots = np.sqrt(np.maximum(product, 0)).sum()
     shift = a.mean - b.mean
@@ -29,49 +90,7 @@ def distance(a: Moments, b: Moments) -> float:
     return max(0.0, float(squared))
 
 
-def sizes(n: int, least: int | None = None) -> list[int]:
-    """Numbers of examples at which to take the distance for `limit`, up to n and evenly spaced.
-
-    Args:
-      least: the first; by default 5,000, as in the paper, or half of n if that is less.
-    """
-    first = min(5000, n // 2) if least is None else least
-    return [int(x) for x in np.linspace(first, n, POINTS).round()]
-
-
-def growing(batches: Iterable[np.ndarray], at: Sequence[int]) -> Iterable[Moments]:
-    """The moments of the first `at[0]`, `at[1]`, … of the features in batches f32[B, D].
-
-    Raises:
-      ValueError: the batches end before the last of them.
-    """
-    wanted, total, due = list(at), None, 0
-    for batch in batches:
-        while due < len(wanted):
-            room = wanted[due] - (total.n if total else 0)
-            if len(batch) < room:
-                break
-            if room:
-                total = moments.merged(total, moments.of(batch[:room]))
-            batch, due = batch[room:], due + 1
-            yield total
-        if due == len(wanted):
-            return
-        if len(batch):
-            total = moments.merged(total, moments.of(batch))
-    if due < len(wanted):
-        raise ValueError(f"{total.n if total else 0} examples, of which {wanted[-1]} were asked for")
-
-
-def limit(distances: Sequence[float], at: Sequence[int]) -> float:
-    """The distance for infinitely many generated examples, FD∞: Chong and Forsyth 2020,
-    arXiv:1911.07023.
-
-    The bias of the distance of n examples is close to linear in 1/n. Here the smaller sets are the
-    first examples of the larger ones, which are in random order already; the paper draws each anew.
-
-    Args:
-      distances: of the first `at[i]` examples to a reference.
-    """
-    _, intercept = np.polyfit(1 / np.asarray(at, np.float64), distances, 1)
-    return float(intercept)
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a symmetric matrix with no negative eigenvalue but by rounding."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,5 +1,6 @@
 """Mean and covariance of features, gathered batch by batch: memory does not grow with their number."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -48,8 +49,30 @@ def merged(a: Moments | None, b: Moments) -> Moments:
     return Moments(n, a.mean + shift * (b.n / n), scatter)
 
 
+def of_parts(batches: Iterable[np.ndarray], sizes: Sequence[int]) -> Iterator[Moments]:
+    """Yields the moments of the first `sizes[0]` examples, of the next `sizes[1]`, and so on.
+
+    Args:
+      batches: f32[b, D] each, of any lengths.
+
+    Raises:
+      ValueError: there are fewer examples than that.
+    """
+    batches, rest = iter(batches), None
+    for size in sizes:
+        part = None
+        while size:
+            if rest is None or not len(rest):
+                rest = next(batches, None)
+                if rest is None:
+                    raise ValueError(f"there are fewer examples than {sum(sizes)}")
+            taken, rest = rest[:size], rest[size:]
+            part, size = merged(part, of(taken)), size - len(taken)
+        yield part
+
+
 @jax.jit
 def _centred(x: jax.Array):
-    mean = x.mean(axis=0)
+    mean = x.mean(axis=0, keepdims=True)
     deviations = x - mean
-    return mean, jnp.matmul(deviations.T, deviations, precision=jax.lax.Precision.HIGHEST)
+    return mean[0], jnp.matmul(deviations.T, deviations, precision=jax.lax.Precision.HIGHEST)

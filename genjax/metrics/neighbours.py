@@ -36,9 +36,7 @@ def radii(x: np.ndarray, k: int) -> np.ndarray:
     return _nearest(x, x, k, itself=True)[0][:, -1]
 
 
-def inside(
-    x: np.ndarray, y: np.ndarray, radii: np.ndarray, border: bool
-) -> Iterator[np.ndarray]:
+def inside(x: np.ndarray, y: np.ndarray, radii: np.ndarray, border: bool) -> Iterator[np.ndarray]:
     """Yields, for blocks of x in order, bool[B, M]: which balls around y hold each example.
 
     Args:
@@ -91,14 +89,15 @@ def _blocks(x, y) -> Iterator[tuple[slice, jax.Array, jax.Array]]:
 @jax.jit
 def _squared(x, y):
     products = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    norms = (x * x).sum(1)[:, None] + (y * y).sum(1)
+    norms = (x * x).sum(1)[:, None] + (y * y).sum(1)[None]
     return norms - 2 * products, _ROUNDING * norms
 
 
 @jax.jit
 def _compare(squared, slack, radii):
     """(bool, bool)[B, M]: where rounding could decide, and what it says."""
-    return abs(squared - radii) <= slack, squared <= radii
+    off = squared - radii[None]
+    return abs(off) <= slack, off <= 0
 
 
 @partial(jax.jit, static_argnums=2)

@@ -132,7 +132,7 @@ def test_what_is_broken_or_no_state_dict_is_one_line(tmp_path):
     path = tmp_path / "net.pth"
     whole = {"w": _Tensor(np.arange(100, dtype=np.float32))}
     broken = [b"", b"hello", legacy(whole)[:-10], zipped(whole)[:200], legacy({"epoch": 3})]
-    for content in (*broken, pickle.dumps(whole.keys().__class__), legacy([1])):
+    for content in (*broken, pickle.dumps(print), legacy([1])):
         path.write_bytes(content)
         with pytest.raises(UserError, match="cannot be read"):
             pth.read(path)

@@ -33,20 +33,43 @@ def test_fewer_examples_than_features_are_no_trouble():
     assert np.isfinite(frechet.distance(moments.of(x[0]), moments.of(x[1])))
 
 
-def test_moments_grow_through_batches_that_end_anywhere():
-    x = np.random.default_rng(2).standard_normal((50, 3)).astype(np.float32)
-    at = [2, 10, 10, 33, 50]
-    for parts in ([5, 10, 12], [], range(1, 50)):
-        found = list(frechet.growing(np.split(x, parts), at))
-        assert [m.n for m in found] == at
-        for m in found:
-            np.testing.assert_allclose(m.covariance, np.cov(x[: m.n].T), atol=1e-6)
-    with pytest.raises(ValueError, match="50 examples, of which 51"):
-        list(frechet.growing([x], [10, 51]))
+def test_nearly_equal_and_rank_deficient_sets_as_scipy():
+    """Within 1e-4 of SciPy's root on the same features."""
+    rng = np.random.default_rng(3)
+    mixed = rng.standard_normal((5, 12))  # 12 features of rank 5
+    x = rng.standard_normal((500, 5)) @ mixed
+    near = x + 1e-2 * rng.standard_normal(x.shape)
+    for y in (near, rng.standard_normal((300, 5)) @ mixed):
+        a, b = (moments.of(z.astype(np.float32)) for z in (x, y))
+        root = scipy.linalg.sqrtm(a.covariance @ b.covariance + 1e-12 * np.eye(12)).real
+        shift = a.mean - b.mean
+        expected = shift @ shift + np.trace(a.covariance + b.covariance - 2 * root)
+        assert frechet.distance(a, b) == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
-def test_the_limit_is_where_a_line_in_1_over_n_ends():
-    at = frechet.sizes(20_000)
-    assert (len(at), at[0], at[-1]) == (15, 5000, 20_000)
-    assert frechet.sizes(100)[0] == 50
-    assert frechet.limit([7 + 3000 / n for n in at], at) == pytest.approx(7)
+def test_the_limit_is_where_a_line_in_1_over_n_ends(monkeypatch):
+    parts = [normal([0], [[1]], n) for n in frechet.sizes(6000)]
+    assert len(parts) == 15
+    assert {part.n for part in parts} == {400}
+    monkeypatch.setattr(frechet, "_distance", lambda a, root, b: 7 + 3000 / b.n)
+    assert frechet.limit(parts[0], parts) == pytest.approx(7)
+
+
+def test_the_limit_takes_the_bias_away():
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((30_000, 20)).astype(np.float32)
+    parts = list(moments.of_parts([x[:3000]], frechet.sizes(3000)))
+    reference = normal(np.zeros(20), np.eye(20))
+    biased = frechet.distance(reference, frechet.merged(parts))
+    assert abs(frechet.limit(reference, parts)) < biased / 3
+
+
+def test_the_standard_error_is_the_spread_of_repetitions():
+    rng = np.random.default_rng(5)
+    reference = normal([0.5, 0, 0], np.diag([1, 2, 0.5]))
+    values, errors = [], []
+    for x in rng.standard_normal((200, 300, 3)).astype(np.float32):
+        parts = list(moments.of_parts([x], frechet.sizes(300)))
+        values.append(frechet.distance(reference, frechet.merged(parts)))
+        errors.append(frechet.standard_error(reference, parts))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.1)

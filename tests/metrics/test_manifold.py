@@ -9,12 +9,12 @@ def line(*points):
 
 
 def test_precision_and_recall_by_hand():
-    # With k = 1 the balls of the real ones reach 1, 1 and 2; those of the fake ones 3, 3 and 95.
-    real, fake = line(0, 1, 3), line(2, 5, 100)
+    # With k = 1 the balls of the real ones reach 3, 2 and 2; those of the fake ones 3, 3 and 95.
+    real, fake = line(-2, 1, 3), line(2, 5, 100)
     found = manifold.precision_recall(real, fake, k=1)
-    # 2 is on the border of 1's ball, and 5 on that of 3's; 100 is in none.
+    # 2 is in 1's ball, and 5 on the border of 3's; 100 is in none.
     assert found["precision"] == pytest.approx(2 / 3)
-    assert found["recall"] == pytest.approx(2 / 3)  # 1 and 3, by the ball of 2; 0 by that of none
+    assert found["recall"] == pytest.approx(2 / 3)  # 1 and 3, by the ball of 2
 
 
 def test_density_and_coverage_by_hand():
