@@ -34,6 +34,7 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=32, batch=64, steps=3000)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
+    config.score = config_lib.scores()
     config.model = {"name": "dcgan", "latent": 100, "width": arg.width}
     config.loss = "non_saturating"
     config.regularizer = {"name": "none", "weight": 0.0}

@@ -25,6 +25,7 @@ def get_config(arg: str = ""):
     config_lib.choose("arch", arg.arch, dict.fromkeys(("sngan", "chainer_gan_lib")))
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
+    config.score = config_lib.scores()
     config.model = {"name": arg.arch, "latent": 128, "width": arg.width, "norm": "spectral"}
     config.loss = "hinge"
     config.regularizer = {"name": "none", "weight": 0.0}

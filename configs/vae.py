@@ -35,6 +35,7 @@ def get_config(arg: str = ""):
     }
     config.model = config_lib.choose("arch", arg.arch, models)
     config.data = config_lib.dataset(arg.data, arg.size or (32 if arg.arch == "conv" else 0))
+    config.score = config_lib.scores()
     config.optimizer = {"learning_rate": 1e-3}
     config.train.steps = 3000
     config.train.batch_size = 100

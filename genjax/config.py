@@ -1,6 +1,7 @@
 """Configs of experiments: defaults, overrides and checks."""
 
 import difflib
+import hashlib
 import importlib.util
 import itertools
 import json
@@ -148,6 +149,38 @@ def dataset(name: str, size: int) -> ConfigDict:
             "shift": 0,
         }
     )
+
+
+def scores() -> ConfigDict:
+    """The `score` keys of an experiment whose samples are compared with its data.
+
+    Keys:
+      metrics: which scores `--mode=evaluate` takes of samples (`genjax.scores.measure`); () for
+        none.
+      net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
+        (`genjax.metrics.rulers`).
+      n: how many samples are drawn for it, with sample.seed.
+      split: the pictures that they are compared with, "train" or "test".
+      every: in steps, how often training takes score.metric of score.few samples; 0 for never. It
+        falls on steps where a checkpoint is saved. The best one is kept, if checkpoint.best is "".
+    """
+    return ConfigDict(
+        {
+            "metrics": ("frechet", "kid", "precision_recall", "density_coverage", "memorisation"),
+            "net": "lite0",
+            "n": 5000,
+            "split": "train",
+            "every": 0,
+            "metric": "frechet",
+            "few": 1000,
+        }
+    )
+
+
+def digest(config: ConfigDict) -> str:
+    """Hexadecimal; equal for equal values of all keys."""
+    values = json.dumps(flatten(config), sort_keys=True)
+    return hashlib.sha256(values.encode()).hexdigest()[:16]
 
 
 def read(name: str, arguments: Sequence[str] = ()) -> ConfigDict:

@@ -1,19 +1,18 @@
 """Evaluation: means of per-example scores over held-out data, and the record of them."""
 
-import datetime
-import json
 import math
 
-import jax
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-import genjax
+from genjax import config as config_lib
 from genjax import data, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
-from genjax.files import append_durably
+from genjax.metrics import rulers
+from genjax.scores import measure, pictures, record, sets
+from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
 # less time, and scores need no memory for gradients.
@@ -66,7 +65,8 @@ class Evaluator:
 def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     """`--mode=evaluate`: appends one record per score to `scores.jsonl` and prints the scores.
 
-    Of several processes, only the first writes and prints.
+    They are the task's own of held-out data and, where the config has `score`, those of samples
+    beside real pictures. Of several processes, only the first writes and prints.
 
     Args:
       step: of the checkpoint: a number, "latest" or "best".
@@ -74,6 +74,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     Raises:
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
+    chosen = measure.choose(config.score.metrics) if "score" in config else {}
     trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
         raise UserError(f"task={config.task!r} has no scores")
@@ -83,22 +84,43 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         for line in dataset.lines():
             runs.warn(f"data: {line}")
     evaluator = Evaluator(trained.run)
-    scores = evaluator(trained.state)
-    if not processes.is_first():
-        return
-    setting = {
+    values = evaluator(trained.state)
+    if processes.is_first():
+        records = [
+            {"metric": name, "value": value} | _setting(trained, evaluator)
+            for name, value in values.items()
+        ]
+        record.append(workdir, records)
+        rows = [(each["metric"], record.shown(each)) for each in records]
+        print(f"step {trained.step:,}, {evaluator.examples:,} held-out examples")
+        print(record.table(rows))
+    if chosen:
+        records = of_samples(trained, chosen, config.score.n, workdir)
+        if processes.is_first():
+            record.append(workdir, records)
+            print(sets.described(records))
+
+
+def of_samples(trained: runs.Trained, chosen, n: int, workdir: epath.Path) -> list[dict]:
+    """The records of `n` samples of a run beside real pictures, as `config.score` says."""
+    options = trained.run.config.score
+    meter = rulers.Meter(rulers.load(options.net))
+    real = pictures.of_split(trained.run.dataset, options.split)
+    seed = trained.run.config.sample.seed
+    fake = pictures.of_trained(trained, f"{RUN_PREFIX}{workdir}", n, seed)
+    return sets.compared(meter, chosen, real, fake, seed)
+
+
+def _setting(trained: runs.Trained, evaluator: Evaluator) -> dict:
+    """What the task's own scores depend on."""
+    config, dataset = trained.run.config, trained.run.dataset
+    return {
         "step": trained.step,
         "n": evaluator.examples,
-        "split": "test" if trained.run.dataset else "",
+        "split": "test" if dataset else "",
+        "data_digest": dataset.digest if dataset else "",
         "seed": config.seed,
         "config": config.to_dict(),
-        "genjax": genjax.__version__,
-        "jax": jax.__version__,
-        "backend": jax.default_backend(),
-        "devices": trained.run.devices.device_count,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config_hash": config_lib.digest(config),
+        **record.surroundings(),
     }
-    records = [{"metric": name, "value": value} | setting for name, value in scores.items()]
-    append_durably(workdir / "scores.jsonl", "".join(json.dumps(r) + "\n" for r in records))
-    for metric, value in scores.items():
-        print(f"{metric} {value:.6g}  (step {trained.step}, {evaluator.examples} examples)")

@@ -34,6 +34,8 @@ class Task(NamedTuple):
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
+      sampled_with: what a score of samples says of the networks: "parameters", "average" or "raw",
+        and "batch_norm", whose statistics count where there is any.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
@@ -54,6 +56,7 @@ class Task(NamedTuple):
     images_per_step: int
     evaluate: Callable[..., Metrics] | None = None
     sample: Callable[..., jax.Array] | None = None
+    sampled_with: Mapping[str, str] = {}
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False

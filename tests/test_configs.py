@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 from PIL import Image
 
-import main
+from genjax import command
 from genjax.errors import UserError
 from genjax.evaluate import evaluate
 from genjax.sample import sample
@@ -23,7 +23,7 @@ def test_every_config_file_has_a_tiny_variant():
 
 @pytest.mark.parametrize("file", CONFIGS)
 def test_defaults_are_complete_locked_and_json(file):
-    config, _, options = main.parse(["main.py", f"--config={ROOT / 'configs' / file}.py"])
+    config, _, options = command.of_run(["main.py", f"--config={ROOT / 'configs' / file}.py"])
     assert config.is_locked and options.mode == "train"
     assert json.loads(config.to_json()) == json.loads(json.dumps(config.to_dict()))
 

@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-import main
+from genjax import command, images
 from genjax import config as config_lib
-from genjax import images
 from genjax.cnn import vgg, weights
 from genjax.data import open_dataset
 from genjax.data.archives import read_npz
@@ -324,4 +323,4 @@ def test_command_lines(level):
 
     @fuzz(level, 100, st.lists(option, max_size=4))
     def check(arguments):
-        clean(main.parse, ["main.py", *arguments])
+        clean(command.parse, ["main.py", *arguments])

@@ -12,15 +12,15 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 # From the ground up. A module imports from lower floors and, without a circle, from its own.
 FLOORS = [
     {"errors", "files", ""},
-    {"colour", "config", "images", "rng"},
+    {"colour", "command", "config", "images", "rng"},
     {"data", "devices", "report"},
     {"nn", "task", "workdir"},
     {"cnn"},
     {"metrics"},
     {"gan", "vae", "style"},
     {"runs"},
-    {"speed", "steps"},
-    {"train", "evaluate", "sample"},
+    {"speed", "steps", "scores"},
+    {"train", "evaluate", "sample", "score", "compare"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}
 NETWORK = re.compile(r"^class \w+\(nn\.Module\)", re.MULTILINE)

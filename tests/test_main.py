@@ -12,6 +12,7 @@ from etils import epath
 from PIL import Image
 
 import main
+from genjax import command
 from tests.tiny import STEPS, command_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ def _in_root(monkeypatch):
 
 
 def parse(line):
-    config, workdir, options = main.parse(["main.py", *shlex.split(line)])
+    config, workdir, options = command.of_run(["main.py", *shlex.split(line)])
     return config, workdir, options.mode
 
 
@@ -68,7 +69,7 @@ def test_help_names_every_mode(flag, capsys):
     assert main.main(["main.py", "--config=nonsense", flag]) == 0
     out, err = capsys.readouterr()
     assert not err
-    for mode in main.MODES:
+    for mode in command.MODES:
         assert f"\n  {mode} " in out
 
 
@@ -227,6 +228,6 @@ def test_the_last_line_says_that_it_is_done(tmp_path, capsys):
 
 def test_where_several_processes_meet(capsys):
     line = ["main.py", "--config=configs/vae.py", "--coordinator=a:1", "--processes=2"]
-    options = main.parse([*line, "--process_id=1"])[2]
+    options = command.of_run([*line, "--process_id=1"])[2]
     assert (options.coordinator, options.processes, options.process_id) == ("a:1", 2, 1)
     assert "argument --processes" in fails("--config=configs/vae.py --processes=two", capsys)

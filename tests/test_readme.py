@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import main
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -25,7 +23,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_commands_parse(page, command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    config, _, options = main.parse(["main.py", *shlex.split(command, comments=True)])
+    config, _, options = command.of_run(["main.py", *shlex.split(command, comments=True)])
     assert config.task and options.mode
 
 

@@ -12,7 +12,6 @@ from flax.traverse_util import flatten_dict
 from genjax.cnn.vgg import INPUTS
 from genjax.cnn.weights import checked, package_file, read_pickle
 
-
 # Of each layer: kernel, input and output features, stride, padding.
 _LAYERS = (
     (11, 3, 64, 4, 2),

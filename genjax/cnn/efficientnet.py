@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 with published weights, the default ruler of scores.
 
-Tan and Le 2019, arXiv:1905.11946, in the variant for phones: no squeeze-and-excitation, ReLU6 as the
-only nonlinearity. It was trained on ImageNet's 1,000 classes at 224 px. BatchNorm is folded into the
-convolutions, which is exact for a trained network.
+Tan and Le 2019, arXiv:1905.11946, in the variant for phones: no squeeze-and-excitation, ReLU6 as
+the only nonlinearity. It was trained on ImageNet's 1,000 classes at 224 px. BatchNorm is folded
+into the convolutions, which is exact for a trained network.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ _BLOCKS = tuple(
 
 
 def load() -> dict[str, dict[str, np.ndarray]]:
-    """{layer: {"kernel": f32[H, W, Cin, Cout], "bias": f32[Cout]}, …}; the last has f32[1280, 1000].
+    """{layer: {"kernel": f32[H, W, Cin, Cout], "bias": f32[Cout]}, …}; the last: f32[1280, 1000].
 
     A depthwise kernel is f32[H, W, 1, C].
 

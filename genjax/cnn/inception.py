@@ -1,9 +1,9 @@
-"""The Inception network of 2015, by whose features FID is defined; its weights are a file of the user's.
+"""The Inception network of 2015, whose features define FID; its weights are a file of the user's.
 
-Szegedy et al. 2016, arXiv:1512.00567, as converted from TensorFlow's graph of 2015-12-05: the layers
-of torchvision's `inception_v3` with three differences. It tells 1,008 classes apart, its average pools
-leave padding out of the mean, and the pool in the last block is one of maxima. BatchNorm is folded
-into the convolutions, which is exact for a trained network.
+Szegedy et al. 2016, arXiv:1512.00567, as converted from TensorFlow's graph of 2015-12-05: the
+layers of torchvision's `inception_v3` with three differences. It tells 1,008 classes apart, its
+average pools leave padding out of the mean, and the pool in the last block is one of maxima.
+BatchNorm is folded into the convolutions, which is exact for a trained network.
 """
 
 from collections.abc import Mapping

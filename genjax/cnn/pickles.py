@@ -1,10 +1,10 @@
 """Interprets pickles of arrays without running code that they may contain.
 
-A pickle is a program. The published weights that pip packages and PyTorch's files carry are pickles,
-so they are interpreted here instead of by Python's `pickle`. This interpreter knows the two dozen
-instructions that nested dicts of arrays need, cannot import or call anything of Python, NumPy or
-PyTorch, and reserves no more memory than the file fills. Whatever a pickle asks for by name is a
-stand-in of the vocabulary that its reader gives.
+A pickle is a program. The published weights that pip packages and PyTorch's files carry are
+pickles, so they are interpreted here instead of by Python's `pickle`. This interpreter knows the
+two dozen instructions that nested dicts of arrays need, cannot import or call anything of Python,
+NumPy or PyTorch, and reserves no more memory than the file fills. Whatever a pickle asks for by
+name is a stand-in of the vocabulary that its reader gives.
 """
 
 import pickletools
@@ -23,9 +23,9 @@ class Vocabulary(NamedTuple):
 
     Attributes:
       names: {"module name": what stands for it}.
-      makers: those of them that it may call. What it makes may have `build`, a method that takes the
-        contents that a pickle gives to an object.
-      persistent: makes of an identifier what is stored outside of the pickle; None where nothing is.
+      makers: those of them that it may call. What it makes may have `build`, a method that takes
+        the contents that a pickle gives to an object.
+      persistent: makes of an identifier what is stored outside of the pickle; None if nothing is.
     """
 
     names: Mapping[str, Any]

@@ -1,9 +1,9 @@
 """Reads the tensors of PyTorch's files (`.pth`, `.pt`) without PyTorch and without running them.
 
-`torch.save` writes a dict of tensors in one of two forms. Since PyTorch 1.6 it is a zip archive with
-a pickle, `data.pkl`, and a file for each storage. Before, it was four pickles in a row (a magic
-number, the version, the sizes of C's types, the tensors), a fifth with the storages' names, and the
-storages. A tensor is a view of a storage: an offset, a shape and strides.
+`torch.save` writes a dict of tensors in one of two forms. Since PyTorch 1.6 it is a zip archive
+with a pickle, `data.pkl`, and a file for each storage. Before, it was four pickles in a row (a
+magic number, the version, the sizes of C's types, the tensors), a fifth with the storages' names,
+and the storages. A tensor is a view of a storage: an offset, a shape and strides.
 """
 
 import hashlib

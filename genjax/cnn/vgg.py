@@ -93,6 +93,7 @@ def apply(
     pool: str = "max",
     dtype: jnp.dtype = jnp.float32,
     lineage: str = "torchvision",
+    floor: bool = False,
 ) -> dict[str, jax.Array]:
     """The features of images.
 
@@ -102,17 +103,19 @@ def apply(
       taps: names of layers after their ReLU, such as `relu3_1`.
       pool: "max", as trained, or "average", as Gatys et al. prefer. An odd last row or column is
         pooled alone, so no border is left out.
+      floor: leave such a row or column out, as PyTorch's pools do; for LPIPS, which is so defined.
       dtype: the type of the arithmetic.
       lineage: of the weights, a key of `INPUTS`, which says what the network was trained on.
 
     Returns:
-      {tap: f[B, h, w, C]}, of type `dtype`; h and w are halved and rounded up at each pool.
+      {tap: f[B, h, w, C]}, of type `dtype`; h and w are halved and rounded up (with `floor`,
+      down) at each pool.
     """
     x = INPUTS[lineage](x).astype(dtype)
     found, block = {}, "1"
     for name, layer in weights.items():
         if name[4] != block:
-            x, block = POOLS[pool](to_even(x)), name[4]
+            x, block = POOLS[pool](x if floor else to_even(x)), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
         x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias[None, None, None])
         tap = name.replace("conv", "relu")

@@ -83,7 +83,7 @@ class _Dtype:
         self.dtype = np.dtype(code)
 
     def build(self, contents):
-        version, order, subtype, names, fields, *_ = contents
+        _, order, subtype, names, fields, *_ = contents
         if (subtype, names, fields) != (None, None, None):
             raise ValueError("its type has parts")
         if order not in ("<", ">", "=", "|"):
@@ -100,7 +100,7 @@ class _Array:
         self.array = None
 
     def build(self, contents):
-        version, shape, dtype, fortran, contents = contents
+        _, shape, dtype, fortran, contents = contents
         if not (isinstance(dtype, _Dtype) and isinstance(contents, bytes)):
             raise ValueError("an array has no type or no contents")
         if len(shape) > 32 or not all(isinstance(n, int) and n >= 0 for n in shape):

@@ -5,22 +5,26 @@ kind of host. XLA compiles a CPU program for the instructions of that CPU and fo
 cores that the process may use, but JAX's cache keys contain neither. Different machines that share
 a home directory must not run each other's programs.
 
-Beside the programs lie numbers that are measured once a machine (`kept`).
+Beside the programs lie numbers that are measured once a machine (`kept`), and arrays that take long
+to compute (`kept_arrays`).
 
 JAX's environment variables take precedence. `JAX_COMPILATION_CACHE_DIR` names another folder, from
 which nothing is ever deleted. `JAX_ENABLE_COMPILATION_CACHE=false` turns the cache off.
 """
 
 import hashlib
+import io
 import math
 import os
 import platform
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 from etils import epath
 
 from genjax.devices import host
@@ -83,6 +87,33 @@ def kept(name: str, measure: Callable[[], float]) -> float:
         except OSError as error:
             _say(f"{path.name} is measured at every start ({error})")
     return value
+
+
+def kept_arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays that `make` computed earlier on this kind of host, or computes now.
+
+    They lie beside the numbers of `kept`, under the same conditions.
+
+    Args:
+      name: what the arrays depend on besides the host.
+    """
+    folder = jax.config.jax_compilation_cache_dir
+    if not (folder and jax.config.jax_enable_compilation_cache):
+        return make()
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    path = epath.Path(folder) / f"arrays-{digest}-{_host()}.npz"
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile):  # it is not there, or is damaged
+        arrays = make()
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        _say(f"{path.name} is computed at every start ({error})")
+    return arrays
 
 
 def prepare(root: Path) -> Path:

@@ -71,6 +71,13 @@ def require_devices() -> None:
         ) from None
 
 
+def for_batches(at_least: int) -> tuple["Jit", int]:
+    """All devices, and the number of pictures they take at a time: `at_least`, or what divides."""
+    count = len(jax.devices())
+    size = -(-at_least // count) * count
+    return Jit(jax.devices(), size, state_is_batch=False), size
+
+
 def make(mode: str, batch_size: int, state_is_batch: bool = False) -> "Jit | Fsdp | Pmap":
     """The devices that share a step of `batch_size` images, in the way that `mode` names.
 
@@ -163,14 +170,17 @@ class Jit:
         """The sharding of an array of the state that has no batch axis."""
         return self.replicated
 
-    def on_batch(self, function: Callable, constants) -> Callable:
+    def on_batch(self, function: Callable, constants, often: bool = False) -> Callable:
         """Compiles `function(global state, batch, key)` for batches of numpy arrays.
+
+        If `often`, for many calls.
 
         Each process passes its own rows of the batch, and every process gets the whole result. The
         batch that `function` receives also holds `constants`, as in training steps.
         """
         compiled = jit(
             lambda state, constants, batch, key: function(state, batch | constants, key),
+            often=often,
             out_shardings=self.replicated,
         )
         placed = _place(constants, self.replicated)

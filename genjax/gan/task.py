@@ -136,6 +136,7 @@ def build(config, inputs: Inputs) -> Task:
         images_per_step=config.n_dis * config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        sampled_with={"parameters": "average", "batch_norm": "running"},
         networks=("generator", "discriminator", "average"),
     )
 

@@ -22,7 +22,7 @@ def psnr(a: jax.Array, b: jax.Array) -> jax.Array:
 def ssim(a: jax.Array, b: jax.Array) -> jax.Array:
     """f32[B]: the structural similarity, at most 1, the mean over channels and points.
 
-    Wang et al. 2004, section III.B: Gaussian windows of 11 px with σ = 1.5, weighted (biased)
+    Wang et al. 2004, section III.B: Gaussian windows of 11 px with sigma = 1.5, weighted (biased)
     covariances, and only those windows that are inside the picture.
 
     Args:

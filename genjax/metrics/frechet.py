@@ -91,6 +91,6 @@ def _distance(a: Moments, root: np.ndarray, b: Moments) -> float:
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """The symmetric square root of a symmetric matrix with no negative eigenvalue but by rounding."""
+    """The symmetric root of a symmetric matrix without negative eigenvalues but for rounding."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

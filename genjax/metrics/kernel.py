@@ -37,7 +37,7 @@ def distance(
 
 @jax.jit
 def _row_sums(x, y):
-    """f32[m] each: the kernel's sums over the other examples of x, of y, and from x over all of y."""
+    """f32[m] each: the kernel's sums over the others of x, of y, and from x over all of y."""
 
     def kernel(a, b):
         return (jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / a.shape[1] + 1) ** 3

@@ -4,6 +4,7 @@ Features of a trained network, normalised at each point, differ by a weighted sq
 head for each layer, were fitted to people's judgements.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ def distance(net: str, weights: Mapping, a: jax.Array, b: jax.Array) -> jax.Arra
       net, weights: of `Lpips`.
       a, b: f32[B, H, W, 3], RGB in [0, 1].
     """
-    apply = vgg.apply if net == "vgg16" else alexnet.apply
+    apply = functools.partial(vgg.apply, floor=True) if net == "vgg16" else alexnet.apply
     features = apply(weights["network"], jnp.concatenate([a, b]), tuple(LAYERS[net]))
     total = jnp.zeros(len(a))
     for tap, head in weights["heads"].items():

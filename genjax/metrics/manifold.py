@@ -29,15 +29,21 @@ def density_coverage(
     real: np.ndarray, fake: np.ndarray, k: int = DENSITY_NEIGHBOURS
 ) -> dict[str, float]:
     """`density`, in how many balls of real examples a fake one is, over k; it may pass 1.
-    `coverage`, the share of real examples in whose ball there is a fake one.
+    `coverage`, the share of real examples in whose ball there is a fake one. `density_error` is the
+    standard error of the density, from how it spreads over the fake examples.
 
     Balls are as in `precision_recall`, without their border.
     """
-    hits, covered = 0, np.zeros(len(real), bool)
+    hits, covered = [], np.zeros(len(real), bool)
     for inside in neighbours.inside(fake, real, neighbours.radii(real, k), border=False):
-        hits += int(inside.sum())
+        hits.append(inside.sum(1))
         covered |= inside.any(0)
-    return {"density": hits / (k * len(fake)), "coverage": float(covered.mean())}
+    densities = np.concatenate(hits) / k
+    return {
+        "density": float(densities.mean()),
+        "density_error": float(densities.std() / np.sqrt(len(fake))),
+        "coverage": float(covered.mean()),
+    }
 
 
 def _share(x: np.ndarray, y: np.ndarray, k: int) -> float:

@@ -1,4 +1,4 @@
-"""Mean and covariance of features, gathered batch by batch: memory does not grow with their number."""
+"""Mean and covariance of features, gathered batch by batch in memory that does not grow."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

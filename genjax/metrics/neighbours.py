@@ -32,7 +32,7 @@ def nearest(x: np.ndarray, y: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.nd
 
 
 def radii(x: np.ndarray, k: int) -> np.ndarray:
-    """f64[N]: the squared distance of each example of f32[N, D], N > k, to its k-th nearest other."""
+    """f64[N]: squared distances of the examples f32[N, D], N > k, to their k-th nearest others."""
     return _nearest(x, x, k, itself=True)[0][:, -1]
 
 
@@ -102,7 +102,7 @@ def _compare(squared, slack, radii):
 
 @partial(jax.jit, static_argnums=2)
 def _candidates(squared, slack, wanted: int):
-    """(i32[B, wanted], f32[B]): the nearest by float32, and what no other one can be nearer than."""
+    """(i32[B, wanted], f32[B]): the nearest by float32, and how near others may be at most."""
     negative, index = jax.lax.top_k(-squared, wanted)
     rest = squared.shape[1] > wanted
     return index, jnp.where(rest, -negative[:, -1] - slack.max(1), jnp.inf)

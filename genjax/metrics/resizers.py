@@ -13,7 +13,7 @@ import numpy as np
 
 
 def resized(x: jax.Array, side: int, how: str) -> jax.Array:
-    """Pictures f32[B, H, W, C] of values 0 to 255, as f32[B, side, side, C]; `how` is in `RESIZERS`."""
+    """Pictures f32[B, H, W, C] of values 0 to 255 as f32[B, side, side, C], `how` of `RESIZERS`."""
     rows, columns = (RESIZERS[how](n, side) for n in x.shape[1:3])
     x = jnp.einsum("bhwc,ph->bpwc", x, rows, precision=jax.lax.Precision.HIGHEST)
     x = jnp.einsum("bpwc,qw->bpqc", x, columns, precision=jax.lax.Precision.HIGHEST)

@@ -156,6 +156,7 @@ def build(config, inputs: Inputs) -> Task:
         config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        sampled_with={"parameters": "raw", "batch_norm": "running"},
         pictures=pictures,
         networks=("encoder", "decoder", "likelihood"),
     )

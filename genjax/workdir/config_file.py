@@ -36,6 +36,13 @@ FREE_KEYS = (
     "data.workers",
     "data.changed",
     "profile.steps",
+    "score.metrics",
+    "score.net",
+    "score.n",
+    "score.split",
+    "score.every",
+    "score.metric",
+    "score.few",
 )
 
 # A run goes on with other values of these keys too, but it is no longer the run of one config: the

@@ -80,7 +80,7 @@ def test_heads_and_pairs_as_an_independent_computation_has_them(net):
         expected += ((unit[0] - unit[1]) ** 2 @ head).mean((1, 2))
     found = jax.jit(lpips.distance, static_argnums=0)(net.net, net.weights, a, b)
     assert found[0] == pytest.approx(0, abs=1e-9)  # but for rounding
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-9)
 
 
 def test_the_gradient_at_a_point_without_features_is_finite(net):

@@ -1,0 +1,1 @@
+"""Scores of sets of pictures: where pictures come from, what is measured, and the record of it."""

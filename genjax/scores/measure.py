@@ -1,0 +1,251 @@
+"""The scores of sets that can be asked for by name, and what each needs of the features."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from genjax import config as config_lib
+from genjax.devices import cache
+from genjax.devices.program import check_memory
+from genjax.errors import UserError
+from genjax.metrics import frechet, inception_score, kernel, manifold, memorisation, moments
+from genjax.metrics.moments import Moments
+from genjax.metrics.rulers import Meter
+from genjax.scores.pictures import Pictures
+
+_FEWER = "take fewer pictures (--n, or score.n of a run), or metrics that keep no features"
+
+
+class Measured(NamedTuple):
+    """The features of a set of pictures.
+
+    Attributes:
+      n: how many pictures.
+      parts: moments of consecutive parts of the set, all together the whole.
+      features: f32[n, D], where a score needs them one by one; else None.
+      logits: f32[n, K], likewise.
+    """
+
+    n: int
+    parts: tuple[Moments, ...]
+    features: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+    @property
+    def moments(self) -> Moments:
+        """Of the whole set."""
+        return frechet.merged(self.parts)
+
+
+class Value(NamedTuple):
+    """A score.
+
+    Attributes:
+      error: its standard error, as far as the generated pictures are a sample of many; the real
+        ones are taken as given. None where it is not known.
+    """
+
+    value: float
+    error: float | None = None
+
+
+class Metric(NamedTuple):
+    """What can be asked for by name.
+
+    Attributes:
+      least: pictures of each set that it takes.
+      keeps: "features" or "logits" where it needs those of each picture, else "".
+      setting: what its values depend on besides both sets, for the record.
+      scores: `(real, fake, seed) -> {name: Value}`.
+    """
+
+    least: int
+    keeps: str
+    setting: Mapping
+    scores: Callable[[Measured, Measured, int], Mapping[str, Value]]
+
+
+def choose(names: Iterable[str]) -> dict[str, Metric]:
+    """The metrics of these names.
+
+    Raises:
+      UserError: there is no such metric.
+    """
+    return {name: config_lib.choose("metric", name, METRICS) for name in names}
+
+
+def scores(
+    meter: Meter, metrics: Mapping[str, Metric], real: Measured, fake: Measured, seed: int
+) -> dict[str, tuple[Value, Metric]]:
+    """{name of the score: its value, and the metric that it belongs to}.
+
+    The name says the ruler, as in `frechet_lite0`; Inception's have the names that the literature
+    knows, `fid`, `kid` and `inception_score`.
+
+    Raises:
+      UserError: the ruler tells no classes apart, where a metric needs them.
+    """
+    found = {}
+    for name, metric in metrics.items():
+        if metric.keeps == "logits" and fake.logits is None:
+            raise UserError(f"{name} needs a net that tells classes apart, not {meter.ruler.name}")
+        for score, value in metric.scores(real, fake, seed).items():
+            found[_full_name(score, meter.ruler.name)] = value, metric
+    return found
+
+
+def _full_name(score: str, ruler: str) -> str:
+    if ruler == "inception":
+        return {"frechet": "fid", "frechet_limit": "fid_limit"}.get(score, score)
+    return f"{score}_{ruler}"
+
+
+def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -> Measured:
+    """The features of real pictures: computed once, and kept beside the compiled programs.
+
+    Raises:
+      UserError: there are too few, or they cannot be read.
+    """
+    _check_enough(metrics, pictures)
+    keeps = "features" in _kept(metrics)
+    ruler = meter.ruler
+    key = f"{ruler.fingerprint}-{ruler.resizer}-{pictures.digest}-{pictures.name}-{pictures.n}"
+
+    def measure() -> dict[str, np.ndarray]:
+        found = measured(meter, metrics, pictures, parts=1, kept={"features"} if keeps else set())
+        ((n, mean, scatter),) = found.parts
+        arrays = {"n": np.int64(n), "mean": mean, "scatter": scatter}
+        return arrays | ({"features": found.features} if keeps else {})
+
+    arrays = cache.kept_arrays(f"reference-{key}{'-features' * keeps}", measure)
+    part = Moments(int(arrays["n"]), arrays["mean"], arrays["scatter"])
+    return Measured(part.n, (part,), arrays.get("features"))
+
+
+def measured(
+    meter: Meter,
+    metrics: Mapping[str, Metric],
+    pictures: Pictures,
+    parts: int = frechet.PARTS,
+    kept: set[str] | None = None,
+) -> Measured:
+    """The features of pictures, in memory that grows with their number only where a metric asks.
+
+    Args:
+      parts: how many parts have moments of their own.
+      kept: "features" and "logits", what is kept of each picture; by default what `metrics` need.
+
+    Raises:
+      UserError: there are too few pictures, or they cannot be read.
+    """
+    _check_enough(metrics, pictures)
+    kept = _kept(metrics) if kept is None else kept
+    lists: dict[str, list] = {name: [] for name in kept}
+
+    def features():
+        for i, batch in enumerate(pictures.batches()):
+            found = meter(batch)
+            if not i:
+                size = sum(4 * found[name].shape[1] for name in kept & found.keys())
+                check_memory(2 * pictures.n * size, _FEWER)  # the list, and the array of it
+            for name in kept & found.keys():
+                lists[name].append(found[name])
+            yield found["features"]
+
+    if parts == 1:  # however many can be read
+        total = None
+        for batch in features():
+            total = moments.merged(total, moments.of(batch))
+        found = (total,)
+    else:
+        found = tuple(moments.of_parts(features(), frechet.sizes(pictures.n)))
+    arrays = {name: np.concatenate(rows) for name, rows in lists.items() if rows}
+    return Measured(sum(part.n for part in found), found, **arrays)
+
+
+def _kept(metrics: Mapping[str, Metric]) -> set[str]:
+    return {metric.keeps for metric in metrics.values() if metric.keeps}
+
+
+def _check_enough(metrics: Mapping[str, Metric], pictures: Pictures) -> None:
+    for name, metric in metrics.items():
+        if pictures.n < metric.least:
+            raise UserError(
+                f"{pictures.name} has {pictures.n} pictures, too few for {name}, which takes"
+                f" {metric.least} or more"
+            )
+
+
+def _frechet(real: Measured, fake: Measured, seed: int):
+    value = frechet.distance(real.moments, fake.moments)
+    return {"frechet": Value(value, frechet.standard_error(real.moments, fake.parts))}
+
+
+def _limit(real: Measured, fake: Measured, seed: int):
+    return {"frechet_limit": Value(frechet.limit(real.moments, fake.parts))}
+
+
+def _kid(real: Measured, fake: Measured, seed: int):
+    mean, spread = kernel.distance(real.features, fake.features, seed)
+    size = min(kernel.SUBSET_SIZE, real.n, fake.n)
+    # Subsets overlap: as many are independent as fit beside each other into the set.
+    return {"kid": Value(mean, spread * np.sqrt(size / fake.n))}
+
+
+def _inception_score(real: Measured, fake: Measured, seed: int):
+    mean, spread = inception_score.score(fake.logits)
+    return {"inception_score": Value(mean, spread / np.sqrt(inception_score.SPLITS))}
+
+
+def _precision_recall(real: Measured, fake: Measured, seed: int):
+    found = manifold.precision_recall(real.features, fake.features)
+    return {
+        "precision": _share(found["precision"], fake.n),
+        "recall": _share(found["recall"], real.n),
+    }
+
+
+def _density_coverage(real: Measured, fake: Measured, seed: int):
+    found = manifold.density_coverage(real.features, fake.features)
+    return {
+        "density": Value(found["density"], found["density_error"]),
+        "coverage": _share(found["coverage"], real.n),
+    }
+
+
+def _memorisation(real: Measured, fake: Measured, seed: int):
+    found = memorisation.of(real.features, fake.features)
+    return {"copies": _share(found["copies"], fake.n), "nearest": Value(found["nearest"])}
+
+
+def _share(value: float, n: int) -> Value:
+    return Value(value, float(np.sqrt(value * (1 - value) / n)))
+
+
+METRICS = {
+    "frechet": Metric(2 * frechet.PARTS, "", {}, _frechet),
+    "frechet_limit": Metric(100 * frechet.PARTS, "", {"parts": frechet.PARTS}, _limit),
+    "kid": Metric(
+        2, "features", {"subsets": kernel.SUBSETS, "subset_size": kernel.SUBSET_SIZE}, _kid
+    ),
+    "inception_score": Metric(
+        inception_score.SPLITS, "logits", {"splits": inception_score.SPLITS}, _inception_score
+    ),
+    "precision_recall": Metric(
+        manifold.PRECISION_NEIGHBOURS + 1,
+        "features",
+        {"neighbours": manifold.PRECISION_NEIGHBOURS, "border": "<="},
+        _precision_recall,
+    ),
+    "density_coverage": Metric(
+        manifold.DENSITY_NEIGHBOURS + 1,
+        "features",
+        {"neighbours": manifold.DENSITY_NEIGHBOURS, "border": "<"},
+        _density_coverage,
+    ),
+    "memorisation": Metric(2, "features", {}, _memorisation),
+}
+
+# The scores of which more is better; of all others, less is.
+MORE_IS_BETTER = ("inception_score", "precision", "recall", "density", "coverage")

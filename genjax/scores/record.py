@@ -1,0 +1,124 @@
+"""The record of a score: one JSON object with everything that the number depends on.
+
+Records are lines of `scores.jsonl`. Those of sets of pictures have: `metric`, `value`, `error` (its
+standard error, or null), `net`, `weights` (a hash), `resizer`, `setting` (the metric's own
+numbers), `real` and `real_digest`, `n_real`, `fake` and `fake_digest` ("" for fresh samples),
+`n_fake`, `size` ([H, W]), and for samples of a run `parameters`, `batch_norm`, `sample_seed`,
+`step`, `seed` and `config_hash`. Those of held-out data have `split`, `n` and `data_digest`
+instead. All have `genjax`, `jax`, `backend`, `devices` and `time`.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+
+import jax
+from etils import epath
+
+import genjax
+from genjax.errors import UserError
+from genjax.files import append_durably
+from genjax.metrics.rulers import Meter
+from genjax.scores.measure import Measured, Metric, Value
+from genjax.scores.pictures import Pictures
+
+FILE = "scores.jsonl"
+
+# What two records of a metric have to agree in for their values to be comparable. Which samples
+# were drawn and by which versions is chance, which the standard errors speak of.
+MEASURED = (
+    *("net", "weights", "resizer", "setting", "real_digest", "n_real", "n_fake", "size"),
+    *("parameters", "batch_norm", "split", "n", "data_digest"),
+)
+
+
+def surroundings() -> dict:
+    """What every record says of the program that took the score."""
+    return {
+        "genjax": genjax.__version__,
+        "jax": jax.__version__,
+        "backend": jax.default_backend(),
+        "devices": jax.device_count(),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def of_sets(
+    meter: Meter,
+    found: Mapping[str, tuple[Value, Metric]],
+    real: tuple[Pictures, Measured],
+    fake: tuple[Pictures, Measured],
+) -> list[dict]:
+    """A record for each score of two sets (`measure.scores`)."""
+    about = {
+        "net": meter.ruler.name,
+        "weights": meter.ruler.fingerprint,
+        "resizer": meter.ruler.resizer,
+        "real": real[0].name,
+        "real_digest": real[0].digest,
+        "n_real": real[1].n,
+        "fake": fake[0].name,
+        "fake_digest": fake[0].digest,
+        "n_fake": fake[1].n,
+        "size": list(real[0].shape[:2]),
+        **fake[0].about,
+        **surroundings(),
+    }
+    return [
+        {
+            "metric": name,
+            "value": value.value,
+            "error": value.error,
+            "setting": dict(metric.setting),
+        }
+        | about
+        for name, (value, metric) in found.items()
+    ]
+
+
+def append(workdir: epath.Path, records: Iterable[Mapping]) -> None:
+    """Adds records to the workdir's `scores.jsonl`."""
+    append_durably(workdir / FILE, "".join(json.dumps(record) + "\n" for record in records))
+
+
+def read(path: epath.Path) -> list[dict]:
+    """The records of a file, oldest first.
+
+    Raises:
+      UserError: there is no such file, or a line of it is no record.
+    """
+    if path.is_dir():
+        path = path / FILE
+    if not path.exists():
+        raise UserError(f"{path} does not exist: name a scores.jsonl, or a workdir that has one")
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            if not isinstance(record["metric"], str):
+                raise TypeError
+            float(record["value"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}, line {number} is no record of a score: remove it") from None
+        records.append(record)
+    if not records:
+        raise UserError(f"{path} has no records")
+    return records
+
+
+def table(rows: Iterable[Iterable[str]]) -> str:
+    """Lines of columns, the first flush left and the others flush right."""
+    rows = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def shown(record: Mapping) -> str:
+    """ "12.3 ± 0.4": a value with the half-width of its 95 % interval, where that is known."""
+    error = record.get("error")
+    return f"{record['value']:.4g}" + (f" ± {1.96 * error:.2g}" if error is not None else "")
