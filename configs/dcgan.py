@@ -8,6 +8,7 @@ python main.py --config=configs/dcgan.py:data=folder:PATH,size=64
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 
 def get_config(arg: str = ""):
@@ -34,7 +35,7 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=32, batch=64, steps=3000)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.score = config_lib.scores()
+    config.score = score_keys.defaults()
     config.model = {"name": "dcgan", "latent": 100, "width": arg.width}
     config.loss = "non_saturating"
     config.regularizer = {"name": "none", "weight": 0.0}

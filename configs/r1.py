@@ -5,6 +5,7 @@ python main.py --config=configs/r1.py:data=folder:PATH,size=64,width=64,batch=64
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 
 def get_config(arg: str = ""):
@@ -18,7 +19,7 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=16, batch=32, steps=1500)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.score = config_lib.scores()
+    config.score = score_keys.defaults()
     config.model = {"name": "chainer_gan_lib", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "non_saturating"
     config.regularizer = {"name": "r1", "weight": 10.0}

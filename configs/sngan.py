@@ -6,6 +6,7 @@ python main.py --config=configs/sngan.py:arch=chainer_gan_lib
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 
 def get_config(arg: str = ""):
@@ -25,7 +26,7 @@ def get_config(arg: str = ""):
     config_lib.choose("arch", arg.arch, dict.fromkeys(("sngan", "chainer_gan_lib")))
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.score = config_lib.scores()
+    config.score = score_keys.defaults()
     config.model = {"name": arg.arch, "latent": 128, "width": arg.width, "norm": "spectral"}
     config.loss = "hinge"
     config.regularizer = {"name": "none", "weight": 0.0}

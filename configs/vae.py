@@ -8,6 +8,7 @@ python main.py --config=configs/vae.py:arch=conv,data=tfds:cifar10,width=128,lik
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 
 def get_config(arg: str = ""):
@@ -35,7 +36,7 @@ def get_config(arg: str = ""):
     }
     config.model = config_lib.choose("arch", arg.arch, models)
     config.data = config_lib.dataset(arg.data, arg.size or (32 if arg.arch == "conv" else 0))
-    config.score = config_lib.scores()
+    config.score = score_keys.defaults()
     config.optimizer = {"learning_rate": 1e-3}
     config.train.steps = 3000
     config.train.batch_size = 100

@@ -6,6 +6,7 @@ python main.py --config=configs/wgan_gp.py:data=tfds:cifar10,width=64,batch=64,s
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 
 def get_config(arg: str = ""):
@@ -20,7 +21,7 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_arg(arg, data="mnist", size=32, width=8, batch=32, steps=1000)
     config = config_lib.base("gan")
     config.data = config_lib.dataset(arg.data, arg.size)
-    config.score = config_lib.scores()
+    config.score = score_keys.defaults()
     config.model = {"name": "chainer_gan_lib", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "wasserstein"
     config.regularizer = {"name": "gradient_penalty", "weight": 10.0}

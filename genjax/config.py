@@ -28,7 +28,7 @@ _RANGES = (
         "at least 1",
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch",
+        " generator_batch few",
     ),
     (
         "at least 0",
@@ -147,32 +147,6 @@ def dataset(name: str, size: int) -> ConfigDict:
             "workers": 0,
             "flip": False,
             "shift": 0,
-        }
-    )
-
-
-def scores() -> ConfigDict:
-    """The `score` keys of an experiment whose samples are compared with its data.
-
-    Keys:
-      metrics: which scores `--mode=evaluate` takes of samples (`genjax.scores.measure`); () for
-        none.
-      net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
-        (`genjax.metrics.rulers`).
-      n: how many samples are drawn for it, with sample.seed.
-      split: the pictures that they are compared with, "train" or "test".
-      every: in steps, how often training takes score.metric of score.few samples; 0 for never. It
-        falls on steps where a checkpoint is saved. The best one is kept, if checkpoint.best is "".
-    """
-    return ConfigDict(
-        {
-            "metrics": ("frechet", "kid", "precision_recall", "density_coverage", "memorisation"),
-            "net": "lite0",
-            "n": 5000,
-            "split": "train",
-            "every": 0,
-            "metric": "frechet",
-            "few": 1000,
         }
     )
 

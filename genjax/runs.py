@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 import genjax
 from genjax import config as config_lib
-from genjax import data, images, rng
+from genjax import data, images, rng, score_keys
 from genjax.devices import host, parallel, processes
 from genjax.errors import UserError
 from genjax.files import expanded
@@ -72,6 +72,7 @@ def build(config: ConfigDict, dataset: data.Dataset | None = None) -> Run:
         no devices, or the processes of the run have different configs, code or data.
     """
     config_lib.check(config)
+    score_keys.check(config)
     parallel.require_devices()
     if processes.count() > 1:
         processes.check_same(config_lib.flatten(config) | _code())
@@ -102,12 +103,12 @@ def checkpoints(run: Run, workdir: epath.Path) -> Checkpoints:
 
     All processes have to call this.
     """
-    options = run.config.checkpoint
+    best, mode = score_keys.best(run.config)
     return Checkpoints(
         workdir,
-        options.keep,
-        best=options.best,
-        best_mode=options.best_mode,
+        run.config.checkpoint.keep,
+        best=best,
+        best_mode=mode,
         made_by=_made_by(run.devices),
     )
 

@@ -48,6 +48,8 @@ class Task(NamedTuple):
       networks: the names of the state's fields that are networks' variables, with which another run
         can start (`init_from`).
       remarks: `(state) -> [line, ...]`, what people should know of the final state, a host's copy.
+      saturated: `({"train/…": mean}) -> bool`, whether by its metrics a discriminator tells nearly
+        all pictures apart; None where no metric says so.
       notes: {name: fact} for the run's report, such as whose weights were used.
     """
 
@@ -63,6 +65,7 @@ class Task(NamedTuple):
     constants: Mapping[str, Any] = {}
     networks: tuple[str, ...] = ()
     remarks: Callable[..., list[str]] | None = None
+    saturated: Callable[[Metrics], bool] | None = None
     notes: Mapping[str, str] = {}
 
 

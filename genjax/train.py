@@ -15,11 +15,12 @@ from ml_collections import ConfigDict
 
 import genjax
 from genjax import config as config_lib
-from genjax import data, images, rng, runs
+from genjax import data, images, rng, runs, score_keys
 from genjax.devices import StopRequest, host, processes
 from genjax.errors import Interrupted, NonFiniteError, UserError
 from genjax.evaluate import Evaluator
 from genjax.report import Meter, Report, Silent, as_computed, write_page
+from genjax.scores.watch import Saturation, Watch
 from genjax.speed import Profile, Speed, collectives
 from genjax.steps import Steps, open_feed
 from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir, fingerprint
@@ -94,6 +95,7 @@ class _Loop:
             "sample": config.sample.every,
             "evaluate": config.evaluate.every,
             "checkpoint": config.checkpoint.every,
+            "score": config.score.every if score_keys.watched(config) else 0,
         }
 
         # The data, as far as people have to know.
@@ -125,8 +127,8 @@ class _Loop:
         traced = config.profile.steps if processes.is_first() else ()  # only it writes files
         self.profile = Profile(traced, self.step, self.total, workdir, report.message)
 
-        # Scores and pictures of the state, as far as the task has them. Scores and `pictures` need
-        # held-out examples, if there is a data set.
+        # Scores and pictures of the state, as far as the task has them; of held-out examples, if
+        # there is a data set.
         held_out = not run.dataset or len(run.dataset.test)
         self.evaluator = Evaluator(run) if task.evaluate and held_out else None
         self.sampler = self.pictures = None
@@ -136,6 +138,9 @@ class _Loop:
             count = max(LEAST_SHOWN, config.sample.n)
             self.test_batch = data.examples(run.dataset.test, count)
             self.pictures = devices.on_state(task.pictures)
+
+        self.watch = Watch(run, workdir, report.message) if self.every["score"] else None
+        self.saturation = Saturation(task.saturated, report.message) if task.saturated else None
 
         self.facts = self._describe(state)
         self.state = devices.from_global(state)
@@ -168,7 +173,7 @@ class _Loop:
             raise Interrupted(f"{self.stop.requested or 'stopped with another process'}: {status}")
         status = f"done: {self.step:,} steps in {self.meter.seconds:,.0f} s"
         if best := self.checkpoints.best():
-            metric = self.config.checkpoint.best
+            metric = score_keys.best(self.config)[0]
             status += f"; best {metric} {best[1]:.5g} at step {best[0]:,}, kept"
         self._write_page(status)
         self.report.close(f"{status}: {self.workdir}/report.html")
@@ -229,7 +234,7 @@ class _Loop:
     def _is_anything_due(self) -> bool:
         """Whether the loop has to wait for this step. "log" alone can wait for the next chunk, but
         the first time, when it takes idle devices to measure the speed."""
-        waited_for = ["sample", "evaluate", "checkpoint", *([] if self.speed else ["log"])]
+        waited_for = ["sample", "evaluate", "score", "checkpoint", *([] if self.speed else ["log"])]
         due = any(self.is_due(what, self.step) for what in waited_for)
         return due or self.step in self.profile.bounds
 
@@ -257,8 +262,11 @@ class _Loop:
                 self._write_line(step, values)
                 self._save_early(None)
                 raise
-            if self.config.checkpoint.best:
-                config_lib.choose("checkpoint.best", self.config.checkpoint.best, scores)
+            if best := self.config.checkpoint.best:
+                known = dict.fromkeys([*scores, score_keys.watched(self.config)])
+                config_lib.choose("checkpoint.best", best, known)
+        if self.watch and self.is_due("score", step):
+            scores |= self.watch(state, step)
         self._write_line(step, values | scores)
         if self.is_due("sample", step):
             self._draw(state)
@@ -299,6 +307,8 @@ class _Loop:
         if not self.is_due("log", chunk.last_step):
             return {}
         values = self.meter.take()
+        if self.saturation:
+            self.saturation(chunk.last_step, values)
         if not self.speed:
             self._describe_step()
         return values | self.speed.metrics(values["perf/images_per_sec"])

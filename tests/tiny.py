@@ -81,7 +81,10 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     """(`configs/FILE.py:ARG`, {dotted key: value}) of a variant with overrides."""
     file, arg, values = VARIANTS[name]
     batch = {} if file == "style" else {"train.batch_size": 8}
-    return f"configs/{file}.py" + (f":{arg}" if arg else ""), _EVENTS | batch | values | overrides
+    # Feature networks take seconds to compile: `tests/scores` has its own.
+    scores = {} if file in ("style", "cnn") else {"score.metrics": ()}
+    events = _EVENTS | batch | scores
+    return f"configs/{file}.py" + (f":{arg}" if arg else ""), events | values | overrides
 
 
 def tiny(name: str, **overrides) -> ConfigDict:

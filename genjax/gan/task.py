@@ -16,6 +16,8 @@ from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_
 from genjax.nn import apply, backend, check_lasts, compute_type
 from genjax.task import Inputs, Task
 
+_WON = 0.99  # the share of pictures told apart, of either kind, at which a discriminator has won
+
 # {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
 NETWORKS = {
     "dcgan": dcgan.networks,
@@ -138,7 +140,13 @@ def build(config, inputs: Inputs) -> Task:
         sample=sample,
         sampled_with={"parameters": "average", "batch_norm": "running"},
         networks=("generator", "discriminator", "average"),
+        # A critic's answers have no zero that would divide real from generated.
+        saturated=None if config.loss == "wasserstein" else _saturated,
     )
+
+
+def _saturated(metrics) -> bool:
+    return metrics["train/d_real"] > _WON and metrics["train/d_fake"] < 1 - _WON
 
 
 def _adam(config, updates: int) -> optax.GradientTransformation:

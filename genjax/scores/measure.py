@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax import config as config_lib
+from genjax import score_keys
 from genjax.devices import cache
 from genjax.devices.program import check_memory
 from genjax.errors import UserError
@@ -78,10 +79,7 @@ def choose(names: Iterable[str]) -> dict[str, Metric]:
 def scores(
     meter: Meter, metrics: Mapping[str, Metric], real: Measured, fake: Measured, seed: int
 ) -> dict[str, tuple[Value, Metric]]:
-    """{name of the score: its value, and the metric that it belongs to}.
-
-    The name says the ruler, as in `frechet_lite0`; Inception's have the names that the literature
-    knows, `fid`, `kid` and `inception_score`.
+    """{name of the score, with the ruler's: its value, and the metric that it belongs to}.
 
     Raises:
       UserError: the ruler tells no classes apart, where a metric needs them.
@@ -91,14 +89,8 @@ def scores(
         if metric.keeps == "logits" and fake.logits is None:
             raise UserError(f"{name} needs a net that tells classes apart, not {meter.ruler.name}")
         for score, value in metric.scores(real, fake, seed).items():
-            found[_full_name(score, meter.ruler.name)] = value, metric
+            found[score_keys.name_of(score, meter.ruler.name)] = value, metric
     return found
-
-
-def _full_name(score: str, ruler: str) -> str:
-    if ruler == "inception":
-        return {"frechet": "fid", "frechet_limit": "fid_limit"}.get(score, score)
-    return f"{score}_{ruler}"
 
 
 def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -> Measured:

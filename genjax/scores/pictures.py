@@ -14,14 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax import config as config_lib
-from genjax import data, images, runs
+from genjax import data, images, runs, score_keys
 from genjax.data import Split, archives, listing
 from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.task import RUN_PREFIX
 from genjax.workdir import at_step, config_file
 
-SPLITS = ("train", "test")
 MOST_SAMPLES = 10_000  # that a run is asked for where nobody says how many
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
@@ -65,7 +64,7 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
     if name.startswith(RUN_PREFIX):
         return _of_run(name.removeprefix(RUN_PREFIX), n or MOST_SAMPLES)
     path, _, split = name.rpartition(":")
-    if split in SPLITS and path:
+    if split in score_keys.SPLITS and path:
         return of_split(data.open_dataset(config_lib.dataset(path, size)), split, n)
     kinds = ("mnist", "npz:", "tfds:", "folder:")
     if name.startswith(kinds) and not os.path.exists(expanded(name)):

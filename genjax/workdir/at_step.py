@@ -4,6 +4,7 @@ import re
 
 from etils import epath
 
+from genjax import score_keys
 from genjax.errors import UserError
 from genjax.files import place
 from genjax.workdir import config_file
@@ -27,8 +28,8 @@ def steps_of(workdir: epath.Path, which: str) -> list[int]:
     """The steps of the checkpoints that `which` allows, oldest first; the last whole one is meant.
 
     Args:
-      which: "latest", for all; "best", for the one with the best `checkpoint.best` of the run's
-        config; or the number of a step.
+      which: "latest", for all; "best", for the one that is best by the metric of the run's config
+        (`score_keys.best`); or the number of a step.
 
     Raises:
       UserError: `which` is something else; the run has no checkpoint of that step, or none at all;
@@ -50,16 +51,14 @@ def steps_of(workdir: epath.Path, which: str) -> list[int]:
 
 
 def _best(workdir: epath.Path, steps: list[int]) -> int:
-    options = config_file.load(workdir).checkpoint
-    if not options.best:
+    metric, mode = score_keys.best(config_file.load(workdir))
+    if not metric:
         raise UserError(
             f"{workdir} keeps no best checkpoint: train with --config.checkpoint.best=METRIC, "
             "such as eval/loss, or name a step"
         )
-    scored = {
-        step: (read_notes(workdir, step)["metrics"] or {}).get(options.best) for step in steps
-    }
+    scored = {step: (read_notes(workdir, step)["metrics"] or {}).get(metric) for step in steps}
     values = {step: value for step, value in scored.items() if value is not None}
     if not values:
-        raise UserError(f"no checkpoint in {workdir} has {options.best} yet: name a step")
-    return (min if options.best_mode == "min" else max)(values, key=values.get)
+        raise UserError(f"no checkpoint in {workdir} has {metric} yet: name a step")
+    return (min if mode == "min" else max)(values, key=values.get)
