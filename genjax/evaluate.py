@@ -92,7 +92,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         ]
         record.append(workdir, records)
         rows = [(each["metric"], record.shown(each)) for each in records]
-        print(f"step {trained.step:,}, {evaluator.examples:,} held-out examples")
+        print(f"step {trained.step:,}, {evaluator.examples:,} examples")
         print(record.table(rows))
     if chosen:
         records = of_samples(trained, chosen, config.score.n, workdir)

@@ -66,7 +66,9 @@ def test_evaluation_repeats_the_last_line(run, capsys):
         assert float(f"{record['value']:.9g}") == expected[record["metric"]]
         assert record["step"] == STEPS and record["config"]["seed"] == config.seed
         assert record["n"] == (1 if config.task == "style" else 500)
-    assert capsys.readouterr().out.count(f"step {STEPS}") == len(records)
+    out = capsys.readouterr().out
+    assert out.count(f"step {STEPS}, ") == 2
+    assert all(out.count(f"\n{name} ") == 2 for name in expected)
 
 
 def test_sampling(run):

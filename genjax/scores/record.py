@@ -119,6 +119,6 @@ def table(rows: Iterable[Iterable[str]]) -> str:
 
 
 def shown(record: Mapping) -> str:
-    """ "12.3 ± 0.4": a value with the half-width of its 95 % interval, where that is known."""
-    error = record.get("error")
-    return f"{record['value']:.4g}" + (f" ± {1.96 * error:.2g}" if error is not None else "")
+    """ "12.34 ± 0.4": a value with the half-width of its 95 % interval, where that is known."""
+    value, error = record["value"], record.get("error")
+    return f"{value:.6g}" if error is None else f"{value:.4g} ± {1.96 * error:.2g}"

@@ -7,6 +7,7 @@ import pytest
 from etils import epath
 
 from genjax import config as config_lib
+from genjax import score_keys
 from genjax.config import flatten
 from genjax.errors import UserError
 from genjax.workdir import config_file
@@ -22,6 +23,7 @@ def workdir(tmp_path):
 def config():
     values = config_lib.base("gan")
     values.data = config_lib.dataset("mnist", 0)
+    values.score = score_keys.defaults()
     values.optimizer = {"learning_rate": 1e-3, "linear_decay": 100}
     values.model = {"latent": 4, "hidden": (8, 4)}
     values.train.batch_size = 8

@@ -1,0 +1,96 @@
+"""Scores of sets by name: what they need, and that nothing of the way they are computed counts."""
+
+import jax
+import numpy as np
+import pytest
+
+from genjax.errors import UserError
+from genjax.metrics import frechet, moments, rulers
+from genjax.scores import measure
+from genjax.scores.pictures import Pictures
+from tests.scores.stub import pictures, ruler
+
+
+def as_set(array, digest="d", batch=7):
+    def batches():
+        yield from np.split(array, range(batch, len(array), batch))
+
+    return Pictures("set", digest, len(array), array.shape[1:], batches)
+
+
+@pytest.fixture(scope="module")
+def meter():
+    return rulers.Meter(ruler())
+
+
+def test_every_metric_gives_its_scores(meter):
+    metrics = measure.choose(measure.METRICS)
+    real, fake = pictures(1600, seed=1), pictures(1600, seed=2)
+    about = measure.reference(meter, metrics, as_set(real))
+    found = measure.scores(meter, metrics, about, measure.measured(meter, metrics, as_set(fake)), 0)
+    assert list(found) == [
+        f"{name}_lite0"
+        for name in (
+            *("frechet", "frechet_limit", "kid", "inception_score", "precision", "recall"),
+            *("density", "coverage", "copies", "nearest"),
+        )
+    ]
+    values = {name: value.value for name, (value, _) in found.items()}
+    # Two sets of one distribution.
+    assert abs(values["frechet_limit_lite0"]) < values["frechet_lite0"] < 0.05
+    assert abs(values["kid_lite0"]) < 1e-2
+    assert min(values["precision_lite0"], values["recall_lite0"]) > 0.9
+    assert 0.9 < values["density_lite0"] < 1.1
+    assert 0.45 < values["copies_lite0"] < 0.67
+    assert 1 < values["inception_score_lite0"] < 3
+
+
+def test_features_are_those_of_one_call_whatever_the_batches(meter):
+    array = pictures(50, channels=1)
+    metrics = measure.choose(["frechet", "kid"])
+    found = measure.measured(meter, metrics, as_set(array, batch=13))
+    expected = meter(np.repeat(array, 3, axis=-1))["features"]
+    np.testing.assert_allclose(found.features, expected, atol=1e-6)
+    np.testing.assert_allclose(found.moments.mean, expected.mean(0), atol=1e-6)
+    assert [part.n for part in found.parts] == frechet.sizes(50)
+    assert measure.measured(meter, measure.choose(["frechet"]), as_set(array)).features is None
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder for what is kept, in which compiled programs are not."""
+    before = jax.config.jax_compilation_cache_dir, jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    jax.config.update("jax_enable_compilation_cache", True)
+    yield tmp_path
+    jax.config.update("jax_compilation_cache_dir", before[0])
+    jax.config.update("jax_enable_compilation_cache", before[1])
+
+
+def test_a_reference_is_computed_once(meter, kept):
+    metrics, array = measure.choose(["kid"]), pictures(40)
+    first = measure.reference(meter, metrics, as_set(array))
+    nothing = as_set(array)._replace(batches=lambda: iter(()))
+    again = measure.reference(meter, metrics, nothing)
+    np.testing.assert_array_equal(first.features, again.features)
+    np.testing.assert_array_equal(first.moments.scatter, again.moments.scatter)
+    other = measure.reference(meter, metrics, as_set(pictures(40, seed=9), "other"))
+    assert not np.array_equal(first.features, other.features)
+    for file in kept.glob("arrays-*"):
+        file.write_bytes(file.read_bytes()[:50])
+    mended = measure.reference(meter, metrics, as_set(array))
+    np.testing.assert_array_equal(first.features, mended.features)
+
+
+def test_too_few_pictures_are_refused(meter):
+    with pytest.raises(UserError, match="set has 29 pictures, too few for frechet, which takes 30"):
+        measure.measured(meter, measure.choose(["frechet"]), as_set(pictures(29)))
+
+
+def test_unknown_metrics_and_nets_without_classes(meter):
+    with pytest.raises(UserError, match=r"'fretchet' is unknown; did you mean 'frechet'"):
+        measure.choose(["fretchet"])
+    logits = measure.choose(["inception_score"])
+    features = measure.Measured(30, (moments.of(np.eye(30)),))
+    with pytest.raises(UserError, match="needs a net that tells classes apart, not lite0"):
+        measure.scores(meter, logits, features, features, 0)
