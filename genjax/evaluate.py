@@ -97,18 +97,18 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     if chosen:
         records = of_samples(trained, chosen, config.score.n, workdir)
         if processes.is_first():
-            record.append(workdir, records)
             print(sets.described(records))
 
 
 def of_samples(trained: runs.Trained, chosen, n: int, workdir: epath.Path) -> list[dict]:
-    """The records of `n` samples of a run beside real pictures, as `config.score` says."""
+    """The records of `n` samples of a run beside real pictures, as `config.score` says; they are
+    written as `sets.compared` does."""
     options = trained.run.config.score
     meter = rulers.Meter(rulers.load(options.net))
     real = pictures.of_split(trained.run.dataset, options.split)
     seed = trained.run.config.sample.seed
     fake = pictures.of_trained(trained, f"{RUN_PREFIX}{workdir}", n, seed)
-    return sets.compared(meter, chosen, real, fake, seed)
+    return sets.compared(meter, chosen, real, fake, seed, workdir)
 
 
 def _setting(trained: runs.Trained, evaluator: Evaluator) -> dict:

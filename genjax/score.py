@@ -8,7 +8,6 @@ from genjax.devices import parallel, processes
 from genjax.metrics import rulers
 from genjax.scores import measure, pictures, record, sets
 
-DEFAULT = "frechet,kid,precision_recall,density_coverage"
 _SEED = 0  # of KID's subsets
 
 
@@ -31,9 +30,7 @@ def score(
     parallel.require_devices()
     meter = rulers.Meter(rulers.load(net))
     both = pictures.named(real, n, size), pictures.named(fake, n, size)
-    records = sets.compared(meter, chosen, *both, seed=_SEED)
+    records = sets.compared(meter, chosen, *both, _SEED, workdir)
     if processes.is_first():
-        workdir.mkdir(parents=True, exist_ok=True)
-        record.append(workdir, records)
         print(sets.described(records))
         print(f"{workdir / record.FILE}: {len(records)} records", file=sys.stderr)

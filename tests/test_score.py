@@ -7,6 +7,7 @@ import pytest
 from etils import epath
 
 import main
+from genjax import images
 from genjax.score import score
 from genjax.scores.record import MEASURED
 from tests.scores.stub import pictures, stub  # noqa: F401
@@ -41,6 +42,21 @@ def test_a_run_is_scored_as_its_pictures_are(stub, finished, tmp_path):  # noqa:
     assert fresh["fake"] == f"run:{workdir}" and fresh["n_fake"] == fresh["n_real"] == 100
     assert (fresh["parameters"], fresh["step"], fresh["sample_seed"]) == ("raw", 12, 0)
     assert fresh["fake_digest"] == ""
+
+
+def test_the_page_of_neighbours_shows_copies_beside_their_originals(stub, tmp_path):  # noqa: F811
+    real, fake = pictures(40, seed=1), pictures(40, seed=2)
+    fake[7], fake[30] = real[3], real[21]
+    np.savez(tmp_path / "a.npz", images=real)
+    np.savez(tmp_path / "b.npz", images=fake)
+    records = scored(tmp_path / "a.npz", tmp_path / "b.npz", tmp_path, metrics="memorisation")
+    assert {x["metric"] for x in records} == {"copies_lite0", "nearest_lite0"}
+    page = images.read(tmp_path / "neighbours.png")
+    assert page.shape == (8 * 14 + 2, 8 * 14 + 2, 3)
+    for top in (2, 16):
+        first, second = page[top : top + 12, 2:14], page[top : top + 12, 16:28]
+        np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(page[30:42, 2:14], page[30:42, 16:28])
 
 
 @pytest.mark.parametrize(

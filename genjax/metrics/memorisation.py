@@ -23,3 +23,15 @@ def of(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
         "nearest": float(np.sqrt(squared[:, 0]).mean()),
         "copies": float((squared[:, 0] < apart[index[:, 0]]).mean()),
     }
+
+
+def closest(real: np.ndarray, fake: np.ndarray, rows: int, columns: int):
+    """(i64[rows], i64[rows, columns]): the generated examples that are nearest to a real one, in
+    order, and the nearest real ones of each.
+
+    Args:
+      rows, columns: at most; fewer where there are fewer examples.
+    """
+    squared, index = neighbours.nearest(fake, real, min(columns, len(real)))
+    first = np.argsort(squared[:, 0], kind="stable")[:rows]
+    return first, index[first]
