@@ -15,11 +15,10 @@ def test_by_hand():
     assert found["copies"] == pytest.approx(2 / 3)
 
 
-def test_one_distribution_on_a_line_and_in_many_dimensions():
-    rng = np.random.default_rng(0)
-    for dimensions, expected in ((1, 2 / 3), (40, 0.5)):
-        real, fake = rng.standard_normal((2, 3000, dimensions)).astype(np.float32)
-        assert memorisation.of(real, fake)["copies"] == pytest.approx(expected, abs=0.04)
+def test_one_distribution_on_a_line():
+    real, fake = np.random.default_rng(0).random((2, 3000, 1)).astype(np.float32)
+    assert memorisation.of(real, fake)["copies"] == pytest.approx(2 / 3, abs=0.03)
+    assert memorisation.of(real, real[:100])["copies"] == 1
 
 
 def test_the_closest_come_first():
