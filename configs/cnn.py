@@ -58,7 +58,7 @@ def _resnet(config):
         "learning_rate": 0.24,
         "momentum": 0.6,
         "bias_rate": 0.053,
-        "dense_rate": 0.67,
+        "dense_rate": 0.67 / 256,
         "sgd_momentum": 0.85,
         "weight_decay": 2e-6,
         "decay_steps": 350,

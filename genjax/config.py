@@ -32,7 +32,8 @@ _RANGES = (
     (
         "at least 0",
         lambda x: x >= 0,
-        "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise linear_decay",
+        "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
+        " linear_decay",
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),

@@ -33,8 +33,8 @@ class ResNet(nn.Module):
 
     With `taps`, the result is {name: activation}: `whitening` and `gelu1_1`, `gelu1_2`, `gelu2_1`,
     … f32[B, h, w, features], the outputs of the groups' layers; `pool` f32[B, features], which the
-    dense layer sees; and `logits`. No layer behind the last tap runs. Such pictures are of any size,
-    since no pool leaves out a border of them.
+    dense layer sees; and `logits`. No layer behind the last tap runs. Such pictures are of any
+    size, since no pool leaves out a border of them.
 
     Attributes:
       widths: features of each group, which halves the picture.
@@ -85,8 +85,7 @@ class ResNet(nn.Module):
         x = x.astype(jnp.float32).max(axis=(1, 2))
         if done("pool", x):
             return found
-        unit = nn.initializers.normal(1.0)
-        x = nn.Dense(self.classes, use_bias=False, kernel_init=unit)(x) / x.shape[-1]
+        x = nn.Dense(self.classes, use_bias=False)(x) / x.shape[-1] ** 0.5
         return found if done("logits", x) else x
 
     def _whitened(self, x):

@@ -37,7 +37,7 @@ def mirrored_in_turn(
       axis_name: the mapped axis, if `index` is one device's shard of the global batch.
 
     Raises:
-      UserError: 32 bits cannot count through the steps after which batches and epochs begin together.
+      UserError: batches and epochs begin together after more examples than 32 bits count.
     """
     period = math.lcm(2 * examples, batch_size)
     if period + batch_size >= 2**32:
