@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from genjax.cnn.taps import FLAT, Taps
 from genjax.nn import BatchNorm, Conv, max_pool, to_even
 from genjax.nn.conv import conv
 from genjax.nn.sums import spread
@@ -54,16 +55,10 @@ class ResNet(nn.Module):
             axis_name=self.axis_name,
             dtype=self.dtype,
         )
-        found = {}
-
-        def done(name, value) -> bool:
-            if name in taps:
-                found[name] = value
-            return bool(taps) and len(found) == len(taps)
-
+        tapped = Taps(taps)
         x = self._whitened(x)
-        if done("whitening", x):
-            return found
+        if tapped.complete("whitening", x):
+            return tapped.found
         for group, width in enumerate(self.widths, start=1):
             layer = partial(
                 Conv,
@@ -77,16 +72,16 @@ class ResNet(nn.Module):
             x = layer()(x)
             x = max_pool(to_even(x) if taps else x)
             x = nn.gelu(norm()(x, train))
-            if done(f"gelu{group}_1", x):
-                return found
+            if tapped.complete(f"gelu{group}_1", x):
+                return tapped.found
             x += nn.gelu(norm()(layer()(x), train))
-            if done(f"gelu{group}_2", x):
-                return found
+            if tapped.complete(f"gelu{group}_2", x):
+                return tapped.found
         x = x.astype(jnp.float32).max(axis=(1, 2))
-        if done("pool", x):
-            return found
+        if tapped.complete("pool", x):
+            return tapped.found
         x = nn.Dense(self.classes, use_bias=False)(x) / x.shape[-1] ** 0.5
-        return found if done("logits", x) else x
+        return tapped.found if tapped.complete("logits", x) else x
 
     def _whitened(self, x):
         """GELU of whitened patches and their negatives, f[B, H - 1, W - 1, 8 C]."""
@@ -116,4 +111,4 @@ def identity_first(key, shape: tuple[int, ...], dtype=jnp.float32):
 def layer_names(groups: int) -> tuple[str, ...]:
     """The taps of a network with so many groups, first to last."""
     pairs = tuple(f"gelu{g}_{i}" for g in range(1, groups + 1) for i in (1, 2))
-    return ("whitening", *pairs, "pool", "logits")
+    return ("whitening", *pairs, *FLAT)

@@ -47,6 +47,7 @@ class _Architecture(NamedTuple):
       layers: `(config.model) -> names` of its taps, first to last.
       groups: `(config.model) -> (key, n)`: that value of `model` makes n levels of picture sizes.
       least_side: `(n) -> px`, the smallest picture for n levels.
+      channels: `(network's variables) -> int`, of the pictures that it takes.
       optimizer: `(config) -> optax transformation` of means of a batch's gradients.
       constants: `(dataset) -> collections` of variables that follow from the data.
     """
@@ -55,6 +56,7 @@ class _Architecture(NamedTuple):
     layers: Callable[..., tuple[str, ...]]
     groups: Callable[..., tuple[str, int]]
     least_side: Callable[[int], int]
+    channels: Callable[..., int]
     optimizer: Callable[..., optax.GradientTransformation]
     constants: Callable[..., dict]
 
@@ -75,6 +77,7 @@ _ARCHITECTURES = {
         lambda model: small.layer_names(model.blocks),
         lambda model: ("model.blocks", model.blocks),
         lambda blocks: 2 ** (blocks - 1),
+        lambda network: network["params"]["Conv_0"]["kernel"].shape[2],
         _adam,
         lambda dataset: {},
     ),
@@ -83,6 +86,7 @@ _ARCHITECTURES = {
         lambda model: resnet.layer_names(len(model.widths)),
         lambda model: ("model.widths", len(model.widths)),
         lambda groups: 2**groups + resnet.PATCH - 1,
+        lambda network: network["whitening"]["mean"].shape[0],
         lambda config: muon.optimizer(config.optimizer, config.train.batch_size),
         lambda dataset: {"whitening": whitening.statistics(dataset.train, dataset.shape[2])},
     ),
@@ -108,6 +112,12 @@ def classifier(config, classes: int, **common) -> nn.Module:
 def layer_names(config) -> tuple[str, ...]:
     """The taps of `classifier(config, ...)`, first to last."""
     return _architecture(config).layers(config.model)
+
+
+def channels_and_classes(config, network) -> tuple[int, int]:
+    """Of the pictures that a network takes, and of its answers; `network` is its variables."""
+    classes = network["params"]["Dense_0"]["kernel"].shape[1]
+    return _architecture(config).channels(network), classes
 
 
 def build(config, inputs: Inputs) -> Task:
