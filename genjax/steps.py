@@ -92,7 +92,7 @@ def step_function(task, config: ConfigDict, examples: int = 0) -> Callable:
         if options:
             key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
             flip = options.flip
-            if flip and options.flip_in_turn:
+            if options.flip_in_turn and flip:
                 side = rng.stream(seed, rng.Stream.SIDE)
                 size = task.images_per_step
                 flip = mirrored_in_turn(batch["index"], side, step, size, examples, axis_name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from genjax.data.augment import BORDERS
@@ -30,14 +31,17 @@ def mean_logits(flip: bool, shift: int, border: str, network: Callable, x):
       x: f32[B, H, W, C] in [-1, 1].
     """
 
-    def both_sides(x):
-        return (network(x) + network(x[:, :, ::-1])) / 2 if flip else network(x)
-
-    if not shift:
-        return both_sides(x)
-    height, width = x.shape[1:3]
-    fill = {} if border == "reflect" else {"constant_values": -1}  # black
-    edges = ((0, 0), (shift, shift), (shift, shift), (0, 0))
-    padded = jnp.pad(x, edges, mode=BORDERS[border], **fill)
-    up, down = (padded[:, i : i + height, i : i + width] for i in (2 * shift, 0))
-    return both_sides(x) / 2 + (both_sides(up) + both_sides(down)) / 4
+    views = [(x, 1.0)]
+    if shift:
+        height, width = x.shape[1:3]
+        fill = {} if border == "reflect" else {"constant_values": -1}  # black
+        edges = ((0, 0), (shift, shift), (shift, shift), (0, 0))
+        padded = jnp.pad(x, edges, mode=BORDERS[border], **fill)
+        moved = [padded[:, i : i + height, i : i + width] for i in (2 * shift, 0)]
+        views = [(x, 0.5), *((each, 0.25) for each in moved)]
+    if flip:
+        views = [(each, share / 2) for view, share in views for each in (view, view[:, :, ::-1])]
+    pictures, shares = zip(*views, strict=True)
+    # One after the other, in one trace of the network.
+    logits = jax.lax.map(network, jnp.stack(pictures))
+    return jnp.tensordot(jnp.array(shares), logits, 1)

@@ -30,7 +30,7 @@ def workdir(tmp_path_factory):
 def test_the_trunk_of_a_trained_classifier(workdir):
     workdir, net, network = workdir
     trunk = features.load(f"cnn:{workdir}", ("relu2_1",))
-    assert trunk.layers == ("relu1_1", "relu1_2", "relu2_1", "relu2_2")
+    assert trunk.layers == ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "pool", "logits")
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(1, 8, 8, 3)), jnp.float32)
     found = jax.jit(lambda: trunk.apply(trunk.weights, x, ("relu2_1",)))()
     grey = 2 * x.mean(axis=-1, keepdims=True) - 1  # a network of grey pictures in [-1, 1]
