@@ -26,6 +26,7 @@ def config():
     values.optimizer = {"learning_rate": 1e-3, "linear_decay": 100}
     values.model = {"latent": 4, "hidden": (8, 4)}
     values.train.batch_size = 8
+    values.evaluate.augment = False
     return values.lock()
 
 
@@ -60,7 +61,7 @@ def test_load_of_bytes_that_are_no_text(workdir):
 
 def test_free_keys_may_differ(config, workdir):
     config_file.save(config, workdir)
-    others = {int: 9, str: "other", list: (2, 4)}
+    others = {bool: True, int: 9, str: "other", list: (2, 4)}
     flat = flatten(config)
     changed = {key: others[type(flat[key])] for key in config_file.FREE_KEYS}
     assert config_file.changes(with_values(config, **changed), workdir) == {}
@@ -134,5 +135,5 @@ def test_classifiers_from_before_there_were_two_go_on(workdir):
     del values["model"]["name"], values["label_smoothing"], values["evaluate"]["augment"]
     (workdir / "config.json").write_text(json.dumps(values))
     assert config_file.changes(config, workdir) == {}
-    with pytest.raises(UserError, match="model.name .'small' there, 'resnet' here"):
+    with pytest.raises(UserError, match=r"model.name .'small' there, 'resnet' here"):
         config_file.changes(cnn.get_config("arch=resnet"), workdir)
