@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from genjax.cnn.taps import FLAT, Taps
+from genjax.errors import UserError
 from genjax.nn import BatchNorm, Conv, max_pool, to_even
 
 
@@ -50,6 +51,15 @@ class Classifier(nn.Module):
             return tapped.found
         x = nn.Dense(self.classes)(x)
         return tapped.found if tapped.complete("logits", x) else x
+
+
+def check_side(blocks: int, side: int) -> None:
+    """Raises UserError where so many blocks leave nothing of a picture of so many px."""
+    if not side >> (blocks - 1):
+        raise UserError(
+            f"model.blocks={blocks} halve a picture of {side} px to nothing: "
+            f"use {side.bit_length()} at most"
+        )
 
 
 def layer_names(blocks: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.cnn.taps import FLAT, Taps
+from genjax.errors import UserError
 from genjax.nn import BatchNorm, Conv, max_pool, to_even
 from genjax.nn.conv import conv
 from genjax.nn.sums import spread
@@ -106,6 +107,18 @@ def identity_first(key, shape: tuple[int, ...], dtype=jnp.float32):
     kernel = jax.random.uniform(key, shape, dtype, -bound, bound)
     same = min(shape[2:])
     return kernel.at[..., :same].set(0).at[height // 2, width // 2, :same, :same].set(jnp.eye(same))
+
+
+def check_side(groups: int, side: int) -> None:
+    """Raises UserError where so many groups leave nothing of a picture of so many px."""
+    least = 2**groups + PATCH - 1
+    if side < least:
+        possible = (side - PATCH + 1).bit_length() - 1
+        fewer = f"give model.widths {possible} numbers, or " * (possible > 0)
+        raise UserError(
+            f"{groups} groups (model.widths) halve a picture of {side} px to nothing: {fewer}"
+            f"enlarge it with --config.data.size={least}"
+        )
 
 
 def layer_names(groups: int) -> tuple[str, ...]:

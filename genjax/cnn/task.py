@@ -45,8 +45,7 @@ class _Architecture(NamedTuple):
     Attributes:
       network: `(config.model, classes, **common) -> Linen module`.
       layers: `(config.model) -> names` of its taps, first to last.
-      groups: `(config.model) -> (key, n)`: that value of `model` makes n levels of picture sizes.
-      least_side: `(n) -> px`, the smallest picture for n levels.
+      check_side: `(config.model, px)`: raises UserError for pictures that are too small.
       channels: `(network's variables) -> int`, of the pictures that it takes.
       optimizer: `(config) -> optax transformation` of means of a batch's gradients.
       constants: `(dataset) -> collections` of variables that follow from the data.
@@ -54,8 +53,7 @@ class _Architecture(NamedTuple):
 
     network: Callable[..., nn.Module]
     layers: Callable[..., tuple[str, ...]]
-    groups: Callable[..., tuple[str, int]]
-    least_side: Callable[[int], int]
+    check_side: Callable[..., None]
     channels: Callable[..., int]
     optimizer: Callable[..., optax.GradientTransformation]
     constants: Callable[..., dict]
@@ -71,24 +69,26 @@ def _adam(config) -> optax.GradientTransformation:
 
 _ARCHITECTURES = {
     "small": _Architecture(
-        lambda model, classes, **common: small.Classifier(
+        network=lambda model, classes, **common: small.Classifier(
             classes, model.width, model.blocks, **common
         ),
-        lambda model: small.layer_names(model.blocks),
-        lambda model: ("model.blocks", model.blocks),
-        lambda blocks: 2 ** (blocks - 1),
-        lambda network: network["params"]["Conv_0"]["kernel"].shape[2],
-        _adam,
-        lambda dataset: {},
+        layers=lambda model: small.layer_names(model.blocks),
+        check_side=lambda model, side: small.check_side(model.blocks, side),
+        channels=lambda network: network["params"]["Conv_0"]["kernel"].shape[2],
+        optimizer=_adam,
+        constants=lambda dataset: {},
     ),
     "resnet": _Architecture(
-        lambda model, classes, **common: resnet.ResNet(classes, tuple(model.widths), **common),
-        lambda model: resnet.layer_names(len(model.widths)),
-        lambda model: ("model.widths", len(model.widths)),
-        lambda groups: 2**groups + resnet.PATCH - 1,
-        lambda network: network["whitening"]["mean"].shape[0],
-        lambda config: muon.optimizer(config.optimizer, config.train.batch_size),
-        lambda dataset: {"whitening": whitening.statistics(dataset.train, dataset.shape[2])},
+        network=lambda model, classes, **common: resnet.ResNet(
+            classes, tuple(model.widths), **common
+        ),
+        layers=lambda model: resnet.layer_names(len(model.widths)),
+        check_side=lambda model, side: resnet.check_side(len(model.widths), side),
+        channels=lambda network: network["whitening"]["mean"].shape[0],
+        optimizer=lambda config: muon.optimizer(config.optimizer, config.train.batch_size),
+        constants=lambda dataset: {
+            "whitening": whitening.statistics(dataset.train, dataset.shape[2])
+        },
     ),
 }
 
@@ -139,7 +139,7 @@ def build(config, inputs: Inputs) -> Task:
             " a classifier needs two or more, each in a sub-folder of its own"
         )
     architecture = _architecture(config)
-    _check_side(architecture, config.model, min(dataset.shape[:2]))
+    architecture.check_side(config.model, min(dataset.shape[:2]))
     check_lasts(config, "decay_steps")
     make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
     optimizer = architecture.optimizer(config)
@@ -212,19 +212,3 @@ def scores(logits, labels, smoothing: float = 0.0) -> dict[str, jax.Array]:
 
 def _once(network: Callable, x):
     return network(x)
-
-
-def _check_side(architecture: _Architecture, model, side: int):
-    """Raises UserError where pictures of so many px are halved to nothing."""
-    key, groups = architecture.groups(model)
-    if side >= architecture.least_side(groups):
-        return
-    possible = max(n for n in range(groups) if not n or architecture.least_side(n) <= side)
-    if key == "model.blocks":
-        raise UserError(
-            f"model.blocks={groups} halve a picture of {side} px to nothing: use {possible} at most"
-        )
-    raise UserError(
-        f"{key}={tuple(model.widths)} halve a picture of {side} px to nothing: give {possible} of"
-        f" them, or --config.data.size={architecture.least_side(groups)}"
-    )

@@ -23,7 +23,8 @@ def test_orthogonalized_matrix(shape):
     expected = u * _polynomial(s / np.linalg.norm(s), 3) @ vt
     found = jax.jit(muon.orthogonalized)(jnp.asarray(matrix, jnp.float32))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert (np.abs(np.linalg.svd(found)[1] - 1) < 0.35).all()
+    singular = np.linalg.svd(found)[1]
+    assert singular.min() > 0.68 and singular.max() < 1.21
 
 
 def test_two_steps_of_muon_by_hand():
