@@ -22,8 +22,9 @@ _WHITENING_SHARE = 3 / 8  # of the steps, in which the first layer's bias learns
 def orthogonalized(matrix, iterations: int = _ITERATIONS):
     """About U Vᵀ, f32[m, n], of the singular value decomposition U S Vᵀ of `matrix`.
 
-    By Newton and Schulz's iteration with `_POLYNOMIAL`, which ends near 1 and not at it: after three
-    iterations, singular values of at least 0.02 of the Frobenius norm are between 0.68 and 1.21.
+    By Newton and Schulz's iteration with `_POLYNOMIAL`, which ends near 1 and not at it: after
+    three iterations, singular values of at least 0.02 of the Frobenius norm are between 0.68 and
+    1.21.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalized(matrix.T, iterations).T
