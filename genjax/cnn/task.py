@@ -167,11 +167,14 @@ def build(config, inputs: Inputs) -> Task:
         params, opt_state = descend(optimizer, grads, state.optimizer, params)
         return CnnState(updated | {"params": params}, opt_state), metrics
 
-    @backend.native()
     def evaluate(state, batch, key):
         x = images.to_float(batch["image"], low=-1)
         logits = judge(lambda x: make().apply(getattr(state, JUDGED), x, train=False), x)
         return scores(logits, batch["label"])
+
+    # Six views are so much work that the faster operations make up for their longer compilation.
+    if not config.evaluate.augment:
+        evaluate = backend.native()(evaluate)
 
     @backend.native()
     def pictures(state, batch, key):
