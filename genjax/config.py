@@ -28,18 +28,31 @@ _RANGES = (
         "at least 1",
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch few",
+        " generator_batch widths few",
     ),
     (
         "at least 0",
         lambda x: x >= 0,
-        "every max_skipped half_life ramp weight weights tv_weight init_noise linear_decay",
+        "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
+        " linear_decay",
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
-    ("at most 2**16", lambda x: x <= 2**16, "width"),  # layers double it, and count in 32 bits
-    ("more than 0", lambda x: x > 0, "learning_rate scale style_scale trunk_scale"),
-    ("at least 0 and less than 1", lambda x: 0 <= x < 1, "b1 b2"),
+    (
+        "at most 2**16",
+        lambda x: x <= 2**16,
+        "width widths",
+    ),  # layers double it, and count in 32 bits
+    (
+        "more than 0",
+        lambda x: x > 0,
+        "learning_rate bias_rate dense_rate scale style_scale trunk_scale",
+    ),
+    (
+        "at least 0 and less than 1",
+        lambda x: 0 <= x < 1,
+        "b1 b2 momentum sgd_momentum label_smoothing",
+    ),
 )
 
 
@@ -131,7 +144,11 @@ def dataset(name: str, size: int) -> ConfigDict:
         decoded pixels.
       workers: Grain's worker processes when streaming; 0 for threads.
       flip: mirror each image left to right with probability 1/2.
+      flip_in_turn: with `flip`, mirror each image in every other epoch instead
+        (`genjax.data.augment.mirrored_in_turn`).
       shift: move each image at random, by up to so many pixels in each direction.
+      border: what comes in at the edges of a moved image: "black", or "reflect" for the image
+        itself, reflected.
     """
     return ConfigDict(
         {
@@ -146,7 +163,9 @@ def dataset(name: str, size: int) -> ConfigDict:
             "resident_limit_mb": 2048,
             "workers": 0,
             "flip": False,
+            "flip_in_turn": False,
             "shift": 0,
+            "border": "black",
         }
     )
 

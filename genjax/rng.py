@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     BINARIZE = 5
     NOISE = 6
     BINARIZE_HELD_OUT = 7
+    SIDE = 8
 
 
 def stream(seed, name: Stream) -> jax.Array:

@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from genjax import data, rng, runs
-from genjax.data.augment import augment
+from genjax.data.augment import augment, mirrored_in_turn
 from genjax.data.feed import Resident, Stream
 from genjax.devices import pmean
 
@@ -40,7 +40,7 @@ class Steps:
         self._devices, self._feed = run.devices, feed
         # A dimension of size 1 would be compiled away, into a program that rounds differently.
         self.capacity = max(2, run.config.train.steps_per_call)
-        function = step_function(run.task, run.config)
+        function = step_function(run.task, run.config, len(run.dataset.train) if feed else 0)
         self._program = run.devices.chunk(function, self.capacity, state)
         self._arrays = run.devices.place_arrays(
             {"data": feed.arrays if feed else {}, "constants": run.task.constants}
@@ -73,15 +73,16 @@ def filled(chunk: dict[str, np.ndarray], capacity: int) -> dict[str, np.ndarray]
     }
 
 
-def step_function(task, config: ConfigDict) -> Callable:
+def step_function(task, config: ConfigDict, examples: int = 0) -> Callable:
     """One training step: selects the batch, augments it, and calls the task's step.
 
     Returns `(state, arrays, x, step, axis_name) -> (state, metrics)`.
 
     Args:
       task: a `genjax.task.Task`.
-      config: of the run; `seed`, `data.flip`, `data.shift` and `train.on_nonfinite` are read. With
-        "skip", a step whose metrics are not all finite leaves the state as it was.
+      config: of the run; `seed`, `train.on_nonfinite` and what `data` says of flips and shifts are
+        read. With "skip", a step whose metrics are not all finite leaves the state as it was.
+      examples: how many the training split has; only `data.flip_in_turn` asks.
     """
     seed, options = config.seed, config.get("data")
     skips = config.train.on_nonfinite == "skip"
@@ -90,7 +91,12 @@ def step_function(task, config: ConfigDict) -> Callable:
         batch = data.select(arrays["data"], x)
         if options:
             key = jax.random.fold_in(rng.stream(seed, rng.Stream.AUGMENT), step)
-            batch = augment(batch, key, options.flip, options.shift, axis_name)
+            flip = options.flip
+            if options.flip_in_turn and flip:
+                side = rng.stream(seed, rng.Stream.SIDE)
+                size = task.images_per_step
+                flip = mirrored_in_turn(batch["index"], side, step, size, examples, axis_name)
+            batch = augment(batch, key, flip, options.shift, axis_name, options.border)
         key = jax.random.fold_in(rng.stream(seed, rng.Stream.STEP), step)
         updated, metrics = task.step(state, batch | arrays["constants"], key, axis_name)
         if not skips:

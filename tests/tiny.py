@@ -51,6 +51,16 @@ VARIANTS = {
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
     "cnn": ("cnn", "size=8", {"model.width": 4, "model.blocks": 2, "data.shift": 1}),
+    "cnn-resnet": (
+        "cnn",
+        "arch=resnet,size=8",
+        {
+            "model.widths": (4, 4),
+            "optimizer.learning_rate": 0.02,
+            "optimizer.bias_rate": 1e-3,
+            "data.shift": 1,
+        },
+    ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
 }

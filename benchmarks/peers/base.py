@@ -68,6 +68,7 @@ class Peer:
     def hold(self, examples: Examples, batch_size: int) -> tuple[int, int, int]:
         """Trains on these from now on, `batch_size` in a step; returns their shape (H, W, C)."""
         require(self.config, "data.flip", (False,))
+        require(self.config, "data.border", ("black",))
         self.images_per_step, self.data = batch_size, Data(self, examples, batch_size)
         return examples.image.shape[1:]
 

@@ -39,6 +39,9 @@ class Peer(base.Peer):
 
     def __init__(self, config, variant, device, examples: base.Examples):
         super().__init__(config, variant, device)
+        base.require(config, "model.name", ("small",))
+        base.require(config, "label_smoothing", (0,))
+        base.require(config, "evaluate.augment", (False,))
         shape, model = self.hold(examples, config.train.batch_size), config.model
         network = Classifier(shape[2], examples.classes, model.width, model.blocks)
         self.networks = {"network": self.place(lecun(network))}

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax import config as config_lib
-from genjax.cnn import classifier, task, vgg
+from genjax.cnn import task, vgg
 from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.workdir import at_step, config_file, restore_arrays
@@ -21,7 +21,8 @@ class FeatureNet(NamedTuple):
       name: which network it is and whose weights it has, for a report.
       layers: the names that can be tapped, first to last.
       weights: arrays; an argument of `apply`, so that they are not compiled into programs.
-      apply: `(weights, x, taps) -> {tap: f32[B, h, w, C]}` of RGB images f32[B, H, W, 3] in [0, 1].
+      apply: `(weights, x, taps) -> {tap: f32[B, h, w, C]}` of RGB images f32[B, H, W, 3] in [0, 1];
+        of a classifier's taps `pool` and `logits` f32[B, C].
     """
 
     name: str
@@ -83,10 +84,10 @@ def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str) -> FeatureNe
     config = config_file.load(folder)
     if config.task != "cnn":
         raise UserError(f"{workdir} holds a run of task={config.task!r}, not of 'cnn'")
-    network = restore_arrays(folder, at_step.steps_of(folder, step), ("network",))["network"]
-    params = network["params"]
-    channels = params["Conv_0"]["kernel"].shape[2]
-    net = task.classifier(config, params["Dense_0"]["bias"].shape[0], dtype=dtype)
+    steps = at_step.steps_of(folder, step)
+    network = restore_arrays(folder, steps, (task.JUDGED,))[task.JUDGED]
+    channels, classes = task.channels_and_classes(config, network)
+    net = task.classifier(config, classes, dtype=dtype)
 
     def apply(weights, x, taps):
         x = 2 * x - 1
@@ -94,6 +95,4 @@ def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str) -> FeatureNe
             x = x.mean(axis=-1, keepdims=True)
         return net.apply(weights, x, train=False, taps=tuple(taps))
 
-    return FeatureNet(
-        f"classifier of {workdir}", classifier.layer_names(config.model.blocks), network, apply
-    )
+    return FeatureNet(f"classifier of {workdir}", task.layer_names(config), network, apply)

@@ -1,15 +1,19 @@
 """The classification task: cross-entropy, accuracy, and pictures of the hardest images."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from genjax import images
-from genjax.cnn.classifier import Classifier
+from genjax.cnn import classifier as small
+from genjax.cnn import muon, resnet, views, whitening
+from genjax.config import choose
 from genjax.devices import pmean
 from genjax.errors import UserError
 from genjax.nn import apply, backend, check_lasts, compute_type, descend, with_params
@@ -17,13 +21,17 @@ from genjax.task import Inputs, Task
 
 _COLUMNS = 8  # of the pictures
 
+# The field of `CnnState` that holds the network to be judged or used. Where a state gets an average
+# of its parameters beside those that it trains, it is this one that names it.
+JUDGED = "network"
+
 
 @flax.struct.dataclass
 class CnnState:
     """Everything that a resume needs.
 
     Attributes:
-      network: Linen variables, `params` and `batch_stats`.
+      network: Linen variables, `params`, `batch_stats` and, of a ResNet, `whitening`.
       optimizer: the optax state.
     """
 
@@ -31,21 +39,93 @@ class CnnState:
     optimizer: Any
 
 
-def classifier(config, classes: int, **common) -> Classifier:
-    """The network that a config with `task` "cnn" describes."""
-    model = config.model
-    return Classifier(classes, model.width, model.blocks, **common)
+class _Architecture(NamedTuple):
+    """A kind of network, and how it is trained.
+
+    Attributes:
+      network: `(config.model, classes, **common) -> Linen module`.
+      layers: `(config.model) -> names` of its taps, first to last.
+      check_side: `(config.model, px)`: raises UserError for pictures that are too small.
+      channels: `(network's variables) -> int`, of the pictures that it takes.
+      optimizer: `(config) -> optax transformation` of means of a batch's gradients.
+      constants: `(dataset) -> collections` of variables that follow from the data.
+    """
+
+    network: Callable[..., nn.Module]
+    layers: Callable[..., tuple[str, ...]]
+    check_side: Callable[..., None]
+    channels: Callable[..., int]
+    optimizer: Callable[..., optax.GradientTransformation]
+    constants: Callable[..., dict]
+
+
+def _adam(config) -> optax.GradientTransformation:
+    """Adam with a learning rate that falls to 0 along half a cosine (Loshchilov and Hutter 2017,
+    arXiv:1608.03983) over `optimizer.decay_steps`."""
+    options = config.optimizer
+    rate = optax.cosine_decay_schedule(options.learning_rate, options.decay_steps)
+    return optax.adam(rate, b1=options.b1, b2=options.b2)
+
+
+_ARCHITECTURES = {
+    "small": _Architecture(
+        network=lambda model, classes, **common: small.Classifier(
+            classes, model.width, model.blocks, **common
+        ),
+        layers=lambda model: small.layer_names(model.blocks),
+        check_side=lambda model, side: small.check_side(model.blocks, side),
+        channels=lambda network: network["params"]["Conv_0"]["kernel"].shape[2],
+        optimizer=_adam,
+        constants=lambda dataset: {},
+    ),
+    "resnet": _Architecture(
+        network=lambda model, classes, **common: resnet.ResNet(
+            classes, tuple(model.widths), **common
+        ),
+        layers=lambda model: resnet.layer_names(len(model.widths)),
+        check_side=lambda model, side: resnet.check_side(len(model.widths), side),
+        channels=lambda network: network["whitening"]["mean"].shape[0],
+        optimizer=lambda config: muon.optimizer(config.optimizer, config.train.batch_size),
+        constants=lambda dataset: {
+            "whitening": whitening.statistics(dataset.train, dataset.shape[2])
+        },
+    ),
+}
+
+
+def _architecture(config) -> _Architecture:
+    name = config.model.get("name", "small")  # runs from before there were two have no name
+    return choose("model.name", name, _ARCHITECTURES)
+
+
+def classifier(config, classes: int, **common) -> nn.Module:
+    """The network that a config with `task` "cnn" describes.
+
+    It is called with images f32[B, H, W, C] in [-1, 1], `train` and `taps`.
+
+    Args:
+      common: `axis_name` and `dtype`.
+    """
+    return _architecture(config).network(config.model, classes, **common)
+
+
+def layer_names(config) -> tuple[str, ...]:
+    """The taps of `classifier(config, ...)`, first to last."""
+    return _architecture(config).layers(config.model)
+
+
+def channels_and_classes(config, network) -> tuple[int, int]:
+    """Of the pictures that a network takes, and of its answers; `network` is its variables."""
+    classes = network["params"]["Dense_0"]["kernel"].shape[1]
+    return _architecture(config).channels(network), classes
 
 
 def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "cnn".
 
-    Adam with a learning rate that falls to 0 along half a cosine (Loshchilov and Hutter 2017,
-    arXiv:1608.03983) over `optimizer.decay_steps`.
-
     Raises:
-      UserError: the data has no labels or one class only, the pictures are too small for so many
-        blocks, or the learning rate is 0 before the last step.
+      UserError: the data has no labels or one class only, the pictures are too small for the
+        network, its name is unknown, or the learning rate is 0 before the last step.
     """
     dataset = inputs.dataset
     if not dataset.classes:
@@ -58,32 +138,17 @@ def build(config, inputs: Inputs) -> Task:
             f"data.name={config.data.name!r} has one class only ({', '.join(dataset.class_names)}):"
             " a classifier needs two or more, each in a sub-folder of its own"
         )
-    side, halvings = min(dataset.shape[:2]), config.model.blocks - 1
-    if not side >> halvings:
-        raise UserError(
-            f"model.blocks={config.model.blocks} halve a picture of {side} px to nothing: "
-            f"use {side.bit_length()} at most"
-        )
-    make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
+    architecture = _architecture(config)
+    architecture.check_side(config.model, min(dataset.shape[:2]))
     check_lasts(config, "decay_steps")
-    options = config.optimizer
-    optimizer = optax.adam(
-        optax.cosine_decay_schedule(options.learning_rate, options.decay_steps),
-        b1=options.b1,
-        b2=options.b2,
-    )
+    make = partial(classifier, config, dataset.classes, dtype=compute_type(config.precision))
+    optimizer = architecture.optimizer(config)
+    judge = partial(views.mean_logits, *views.of(config)) if config.evaluate.augment else _once
 
     @backend.native()
     def init(key, constants):
         network = make().init(key, jnp.zeros((1, *dataset.shape)), train=True)
-        return CnnState(network, optimizer.init(network["params"]))
-
-    def scores(logits, labels):
-        """{name: f32[B]}."""
-        return {
-            "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
-            "accuracy": (logits.argmax(axis=-1) == labels).astype(jnp.float32),
-        }
+        return CnnState(network | constants, optimizer.init(network["params"]))
 
     def step(state, batch, key, axis_name):
         x = images.to_float(batch["image"], low=-1)
@@ -91,7 +156,8 @@ def build(config, inputs: Inputs) -> Task:
         def loss(params):
             network = make(axis_name=axis_name)
             logits, updated = apply(network, with_params(state.network, params), x)
-            metrics = jax.tree.map(jnp.mean, scores(logits, batch["label"]))
+            scored = scores(logits, batch["label"], config.label_smoothing)
+            metrics = jax.tree.map(jnp.mean, scored)
             return metrics["loss"], (metrics, updated)
 
         params = state.network["params"]
@@ -101,10 +167,14 @@ def build(config, inputs: Inputs) -> Task:
         params, opt_state = descend(optimizer, grads, state.optimizer, params)
         return CnnState(updated | {"params": params}, opt_state), metrics
 
-    @backend.native()
     def evaluate(state, batch, key):
         x = images.to_float(batch["image"], low=-1)
-        return scores(make().apply(state.network, x, train=False), batch["label"])
+        logits = judge(lambda x: make().apply(getattr(state, JUDGED), x, train=False), x)
+        return scores(logits, batch["label"])
+
+    # Six views are so much work that the faster operations make up for their longer compilation.
+    if not config.evaluate.augment:
+        evaluate = backend.native()(evaluate)
 
     @backend.native()
     def pictures(state, batch, key):
@@ -120,5 +190,28 @@ def build(config, inputs: Inputs) -> Task:
         config.train.batch_size,
         evaluate=evaluate,
         pictures=pictures,
+        constants=architecture.constants(dataset),
         networks=("network",),
     )
+
+
+def scores(logits, labels, smoothing: float = 0.0) -> dict[str, jax.Array]:
+    """Cross-entropy in nats and whether the largest logit is right, {name: f32[B]}.
+
+    Args:
+      logits: f32[B, classes].
+      labels: i32[B].
+      smoothing: the share of the target's mass that all classes have in equal parts (Szegedy et al.
+        2016, arXiv:1512.00567, §7).
+    """
+    if smoothing:
+        classes = logits.shape[-1]
+        target = optax.smooth_labels(jax.nn.one_hot(labels, classes), smoothing)
+        loss = optax.softmax_cross_entropy(logits, target)
+    else:
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return {"loss": loss, "accuracy": (logits.argmax(axis=-1) == labels).astype(jnp.float32)}
+
+
+def _once(network: Callable, x):
+    return network(x)

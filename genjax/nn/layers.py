@@ -101,11 +101,13 @@ class BatchNorm(nn.Module):
 
     Attributes:
       momentum: weight of the old running average; 0.9 is PyTorch's 0.1.
+      use_scale: whether there is a parameter `scale` beside `bias`.
       axis_name: the mapped axis over which the batch is sharded; None where `x` is all of it.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
+    use_scale: bool = True
     scale_init: Callable = nn.initializers.ones
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
@@ -113,7 +115,7 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         features = x.shape[-1:]
-        scale = self.param("scale", self.scale_init, features)
+        scale = self.param("scale", self.scale_init, features) if self.use_scale else 1.0
         bias = self.param("bias", nn.initializers.zeros, features)
         running = {
             "mean": self.variable("batch_stats", "mean", jnp.zeros, features),
@@ -131,7 +133,7 @@ class BatchNorm(nn.Module):
                     variable.value = kept + (1 - self.momentum) * found[name]
         else:
             found = {name: variable.value for name, variable in running.items()}
-        scale *= jax.lax.rsqrt(found["var"] + self.epsilon)
+        scale = scale * jax.lax.rsqrt(found["var"] + self.epsilon)
         y = x * spread(scale, x.shape) + spread(bias - found["mean"] * scale, x.shape)
         return _materialise_gradient(y.astype(self.dtype))
 

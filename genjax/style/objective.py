@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.cnn.features import FeatureNet
+from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.style import losses
@@ -47,6 +48,12 @@ def make(config, net: FeatureNet) -> Objective:
             f"{len(layer_weights)} numbers: give as many"
         )
     taps = tuple(dict.fromkeys(content_layers + style_layers))
+    if flat := [layer for layer in taps if layer in FLAT]:
+        pictures = ", ".join(layer for layer in net.layers if layer not in FLAT)
+        raise UserError(
+            f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
+            f" neither content nor style: use {pictures}"
+        )
     norm = config.style_loss.gram
     choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
     # Features times s make the content loss times s^2, and the style loss times s^4.

@@ -29,6 +29,7 @@ FREE_KEYS = (
     "sample.seed",
     "sample.format",
     "evaluate.every",
+    "evaluate.augment",
     "checkpoint.every",
     "checkpoint.keep",
     "data.placement",
@@ -63,6 +64,10 @@ _BEFORE = {
     "sample.format": "npz",
     "data.changed": "refuse",
     "data.labels": "folders",
+    "data.flip_in_turn": False,
+    "data.border": "black",
+    "model.name": "small",
+    "label_smoothing": 0.0,
 }
 
 _HISTORY = "history"

@@ -112,6 +112,9 @@ def test_grids_are_those_of_ours(shape):
 def test_other_configs_are_refused():
     with pytest.raises(ValueError, match=r"data.size=8 has no peer"):
         files.digits(tiny("dcgan"))
+    variant = peers.variants("cpu", "float32")["eager"]
+    with pytest.raises(ValueError, match=r"model.name=resnet has no peer, only small"):
+        peers.build(tiny("cnn-resnet"), variant, "cpu", None)
 
 
 def test_the_variants_of_the_choice_exist():

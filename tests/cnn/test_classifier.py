@@ -19,9 +19,12 @@ def test_shapes_and_taps():
         "relu2_2": (2, 6, 6, 4),
         "relu3_1": (2, 3, 3, 8),
         "relu3_2": (2, 3, 3, 8),
+        "pool": (2, 8),
+        "logits": (2, 7),
     }
     # The classifier reads the last layer and nothing else.
     dense = variables["params"]["Dense_0"]
-    features = taps["relu3_2"].mean(axis=(1, 2))
-    expected = features @ dense["kernel"] + dense["bias"][None]
+    np.testing.assert_allclose(taps["pool"], taps["relu3_2"].mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(taps["logits"], logits, rtol=1e-4, atol=1e-6)
+    expected = taps["pool"] @ dense["kernel"] + dense["bias"][None]
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-6)

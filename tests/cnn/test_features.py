@@ -8,8 +8,10 @@ from configs import cnn as cnn_config
 from configs import dcgan as dcgan_config
 from genjax.cnn import features, vgg
 from genjax.cnn.classifier import Classifier
+from genjax.cnn.resnet import ResNet
 from genjax.cnn.task import CnnState
 from genjax.errors import UserError
+from genjax.nn import backend
 from genjax.workdir import Checkpoints, config_file
 
 
@@ -30,12 +32,36 @@ def workdir(tmp_path_factory):
 def test_the_trunk_of_a_trained_classifier(workdir):
     workdir, net, network = workdir
     trunk = features.load(f"cnn:{workdir}", ("relu2_1",))
-    assert trunk.layers == ("relu1_1", "relu1_2", "relu2_1", "relu2_2")
+    assert trunk.layers == ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "pool", "logits")
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(1, 8, 8, 3)), jnp.float32)
     found = jax.jit(lambda: trunk.apply(trunk.weights, x, ("relu2_1",)))()
     grey = 2 * x.mean(axis=-1, keepdims=True) - 1  # a network of grey pictures in [-1, 1]
     expected = jax.jit(lambda: net.apply(network, grey, train=False, taps=("relu2_1",)))()
     np.testing.assert_allclose(found["relu2_1"], expected["relu2_1"], rtol=1e-4, atol=1e-6)
+
+
+def test_the_trunk_of_a_resnet_and_what_it_says(tmp_path):
+    workdir, random = epath.Path(tmp_path), np.random.default_rng(0)
+    config = cnn_config.get_config("arch=resnet")
+    config.model.widths = (2, 3)
+    config_file.save(config, workdir)
+    net = ResNet(10, (2, 3))
+    with backend.native():
+        network = jax.jit(lambda: net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), True))()
+    kernel = jnp.asarray(random.normal(size=(2, 2, 1, 8)), jnp.float32)
+    network |= {"whitening": {"kernel": kernel, "mean": jnp.full(1, -0.5)}}
+    with Checkpoints(workdir) as kept:
+        kept.save(1, CnnState(network, {}), {}, {})
+    taps = ("gelu2_1", "pool", "logits")
+    trunk = features.load(f"cnn:{workdir}", taps)
+    x = jnp.asarray(random.uniform(size=(2, 9, 8, 3)), jnp.float32)
+    with backend.native():
+        found = jax.jit(lambda: trunk.apply(trunk.weights, x, taps))()
+        grey = 2 * x.mean(axis=-1, keepdims=True) - 1
+        expected = jax.jit(lambda: net.apply(network, grey, train=False, taps=taps))()
+    assert found["gelu2_1"].shape == (2, 2, 2, 3) and found["pool"].shape == (2, 3)
+    for tap in taps:
+        np.testing.assert_allclose(found[tap], expected[tap], rtol=1e-4, atol=1e-6)
 
 
 def test_vgg16_says_whose_weights_it_has():

@@ -146,3 +146,14 @@ def test_several_styles_are_a_weighted_mean(net):
     config.style_weights = (3.0, 1.0)
     unequal = _pieces(config, net, ["coffee", "china"])["style"]
     np.testing.assert_allclose(unequal, 0.75 * coffee + 0.25 * china, rtol=1e-4)
+
+
+def test_a_layer_without_places_is_neither_content_nor_style():
+    net = features.FeatureNet("classifier", ("gelu1_1", "pool", "logits"), {}, None)
+    for loss in ("content_loss", "style_loss"):
+        config = style_config.get_config()
+        config[loss].layers = ("pool",) * len(config[loss].layers)
+        with pytest.raises(
+            UserError, match=r"layer 'pool' .* be neither content nor style: use gelu1_1"
+        ):
+            style_objective.make(config, net)

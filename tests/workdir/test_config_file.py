@@ -6,6 +6,7 @@ import re
 import pytest
 from etils import epath
 
+from configs import cnn
 from genjax import config as config_lib
 from genjax import score_keys
 from genjax.config import flatten
@@ -27,6 +28,7 @@ def config():
     values.optimizer = {"learning_rate": 1e-3, "linear_decay": 100}
     values.model = {"latent": 4, "hidden": (8, 4)}
     values.train.batch_size = 8
+    values.evaluate.augment = False
     return values.lock()
 
 
@@ -61,7 +63,7 @@ def test_load_of_bytes_that_are_no_text(workdir):
 
 def test_free_keys_may_differ(config, workdir):
     config_file.save(config, workdir)
-    others = {int: 9, str: "other", list: (2, 4)}
+    others = {bool: True, int: 9, str: "other", list: (2, 4)}
     flat = flatten(config)
     changed = {key: others[type(flat[key])] for key in config_file.FREE_KEYS}
     assert config_file.changes(with_values(config, **changed), workdir) == {}
@@ -118,10 +120,22 @@ def test_runs_from_before_a_key_was_there_go_on(config, workdir):
     """As they did: with what was then the only possibility."""
     config_file.save(config, workdir)
     values = json.loads((workdir / "config.json").read_text())
-    for key in ("init_from", "data.labels", "data.changed", "sample.format"):
+    before = ("init_from", "data.labels", "data.changed", "sample.format")
+    for key in (*before, "data.flip_in_turn", "data.border"):
         *groups, name = key.split(".")
         (values[groups[0]] if groups else values).pop(name, None)
     (workdir / "config.json").write_text(json.dumps(values))
     assert config_file.changes(config, workdir) == {}
     with pytest.raises(UserError, match="init_from"):
         config_file.changes(with_values(config, init_from="elsewhere"), workdir)
+
+
+def test_classifiers_from_before_there_were_two_go_on(workdir):
+    config = cnn.get_config()
+    config_file.save(config, workdir)
+    values = json.loads((workdir / "config.json").read_text())
+    del values["model"]["name"], values["label_smoothing"], values["evaluate"]["augment"]
+    (workdir / "config.json").write_text(json.dumps(values))
+    assert config_file.changes(config, workdir) == {}
+    with pytest.raises(UserError, match=r"model.name .'small' there, 'resnet' here"):
+        config_file.changes(cnn.get_config("arch=resnet"), workdir)
