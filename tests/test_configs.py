@@ -100,10 +100,10 @@ def test_sampling_another_seed_draws_other_pictures(finished, tmp_path):
 
 def test_a_resnet_of_another_width():
     """Its groups have a quarter, all and all of the features; a bias' rate follows them."""
-    config, _, _ = main.parse(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnet,width=64"])
+    config, _, _ = command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnet,width=64"])
     assert config.model.widths == (16, 64, 64)
     assert config.optimizer.bias_rate == pytest.approx(0.053 / 4)
-    small, _, _ = main.parse(["main.py", f"--config={ROOT}/configs/cnn.py:width=64"])
+    small, _, _ = command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:width=64"])
     assert small.model.to_dict() == {"name": "small", "width": 64, "blocks": 3}
     with pytest.raises(UserError, match="arch='resnets' is unknown; did you mean 'resnet'"):
-        main.parse(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnets"])
+        command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnets"])

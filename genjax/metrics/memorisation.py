@@ -9,9 +9,9 @@ def of(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     """`nearest`, the mean distance from a generated example to the nearest real one; `copies`, the
     share of generated examples that are nearer to a real one than any other real one is to that.
 
-    `copies` is one minus the authenticity of Alaa et al. 2022, arXiv:2102.08921, section 3.3. Of new
-    examples of the same distribution it is 2/3 on a line, and less in more dimensions, where few
-    examples are near any other. So a generator's is to be held against that of held-out examples.
+    `copies` is one minus the authenticity of Alaa et al. 2022, arXiv:2102.08921, section 3.3. Of
+    new examples of the same distribution it is 2/3 on a line, and less in more dimensions, where
+    few examples are near any other. A generator's is to be held against that of held-out examples.
 
     Args:
       real: f32[N, D], the training set; N at least 2.
