@@ -11,7 +11,7 @@ from genjax import data, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.metrics import rulers
-from genjax.scores import measure, pictures, record, sets
+from genjax.scores import generators, measure, pictures, record, sets
 from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
@@ -74,7 +74,8 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     Raises:
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
-    chosen = measure.choose(config.score.metrics) if "score" in config else {}
+    names = config.score.metrics if "score" in config else ()
+    chosen = measure.choose(names, generators.NAMES)
     trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
         raise UserError(f"task={config.task!r} has no scores")
@@ -98,6 +99,11 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         records = of_samples(trained, chosen, config.score.n, workdir)
         if processes.is_first():
             print(sets.described(records))
+    if "path_length" in names:
+        found = generators.of(trained, config.score.n)
+        if processes.is_first():
+            record.append(workdir, [found])
+            print(record.table([(found["metric"], record.shown(found))]))
 
 
 def of_samples(trained: runs.Trained, chosen, n: int, workdir: epath.Path) -> list[dict]:

@@ -11,8 +11,8 @@ def defaults() -> ConfigDict:
     """The keys with their defaults.
 
     Keys:
-      metrics: which scores `--mode=evaluate` takes of samples (`genjax.scores.measure`); () for
-        none.
+      metrics: which scores `--mode=evaluate` takes of samples, names of `genjax.scores.measure` or
+        "path_length"; () for none.
       net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
         (`genjax.metrics.rulers`).
       n: how many samples are drawn for it, with sample.seed.

@@ -36,6 +36,8 @@ class Task(NamedTuple):
         the state is the pictures, all of them, whatever `index`.
       sampled_with: what a score of samples says of the networks: "parameters", "average" or "raw",
         and "batch_norm", whose statistics count where there is any.
+      decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
+        latents, of which `model.latent` says the length; `index` chooses what else `sample` does.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
@@ -59,6 +61,7 @@ class Task(NamedTuple):
     evaluate: Callable[..., Metrics] | None = None
     sample: Callable[..., jax.Array] | None = None
     sampled_with: Mapping[str, str] = {}
+    decode: Callable[..., jax.Array] | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False

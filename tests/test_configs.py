@@ -100,7 +100,9 @@ def test_sampling_another_seed_draws_other_pictures(finished, tmp_path):
 
 def test_a_resnet_of_another_width():
     """Its groups have a quarter, all and all of the features; a bias' rate follows them."""
-    config, _, _ = command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnet,width=64"])
+    config, _, _ = command.of_run(
+        ["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnet,width=64"]
+    )
     assert config.model.widths == (16, 64, 64)
     assert config.optimizer.bias_rate == pytest.approx(0.053 / 4)
     small, _, _ = command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:width=64"])

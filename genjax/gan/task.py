@@ -92,6 +92,10 @@ def build(config, inputs: Inputs) -> Task:
         z = rng.normal(key, examples, (model.latent,))
         return gan().G.apply(state.average, z, label, train=False)
 
+    def in_turn(index):
+        """A class for each sample."""
+        return index % max(1, inputs.dataset.classes)
+
     def judge(state, x, label):
         """D's answers to as many images as some training batches have, each batch by itself.
 
@@ -129,8 +133,10 @@ def build(config, inputs: Inputs) -> Task:
         }
 
     def sample(state, key, index):
-        label = index % max(1, inputs.dataset.classes)  # classes in turn
-        return to_pictures(config, generate(state, key, index, label))
+        return to_pictures(config, generate(state, key, index, in_turn(index)))
+
+    def decode(state, z, index):
+        return (gan().G.apply(state.average, z, in_turn(index), train=False) + 1) / 2
 
     return Task(
         init,
@@ -138,6 +144,7 @@ def build(config, inputs: Inputs) -> Task:
         images_per_step=config.n_dis * config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        decode=decode,
         sampled_with={"parameters": "average", "batch_norm": "running"},
         networks=("generator", "discriminator", "average"),
         # A critic's answers have no zero that would divide real from generated.

@@ -43,13 +43,18 @@ class Ruler(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The start of the SHA-256 of all weights, names and shapes included."""
-        digest = hashlib.sha256()
-        for path, array in sorted(flatten_dict(self.weights, sep="/").items()):
-            array = np.asarray(array)
-            digest.update(f"{path} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:16]
+        """That of the weights."""
+        return fingerprint(self.weights)
+
+
+def fingerprint(weights: Mapping) -> str:
+    """The start of the SHA-256 of all arrays, names and shapes included."""
+    digest = hashlib.sha256()
+    for path, array in sorted(flatten_dict(weights, sep="/").items()):
+        array = np.asarray(array)
+        digest.update(f"{path} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load(name: str) -> Ruler:

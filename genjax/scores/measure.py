@@ -67,13 +67,18 @@ class Metric(NamedTuple):
     scores: Callable[[Measured, Measured, int], Mapping[str, Value]]
 
 
-def choose(names: Iterable[str]) -> dict[str, Metric]:
+def choose(names: Iterable[str], others: Iterable[str] = ()) -> dict[str, Metric]:
     """The metrics of these names.
+
+    Args:
+      others: names that are known as well, and are left out.
 
     Raises:
       UserError: there is no such metric.
     """
-    return {name: config_lib.choose("metric", name, METRICS) for name in names}
+    known = METRICS | dict.fromkeys(others)
+    chosen = {name: config_lib.choose("metric", name, known) for name in names}
+    return {name: metric for name, metric in chosen.items() if metric}
 
 
 def scores(

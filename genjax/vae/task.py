@@ -117,10 +117,12 @@ def build(config, inputs: Inputs) -> Task:
         """The mean of q(z | x), f32[B, latent]."""
         return make()[0].apply(state.encoder, x, train=False)[0]
 
+    def decode(state, z, index=None):
+        """The expected picture of each latent, f32[B, H, W, C]."""
+        return likelihood.mean(make()[1].apply(state.decoder, z, train=False))
+
     def picture(state, z):
-        """The expected picture of each latent, u8[B, H, W, C]."""
-        decoded = make()[1].apply(state.decoder, z, train=False)
-        return images.to_uint8(likelihood.mean(decoded), low=0)
+        return images.to_uint8(decode(state, z), low=0)
 
     def sample(state, key, index):
         return picture(state, rng.normal(key, index, (model.latent,)))
@@ -156,6 +158,7 @@ def build(config, inputs: Inputs) -> Task:
         config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        decode=decode,
         sampled_with={"parameters": "raw", "batch_norm": "running"},
         pictures=pictures,
         networks=("encoder", "decoder", "likelihood"),
