@@ -82,7 +82,7 @@ def disturbed(given: Halves) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def noisy(array: np.ndarray, deviation: float) -> np.ndarray:
-    """Pictures u8[N, H, W, C] and noise from N(0, deviation²) on each value, cut off at 0 and 255."""
+    """Pictures u8[N, H, W, C] and noise from N(0, deviation²), cut off at 0 and 255."""
     draw = np.random.default_rng(_SEED)
     noise = draw.normal(0, deviation, array.shape)
     return (array + noise).round().clip(0, 255).astype(np.uint8)
