@@ -26,8 +26,8 @@ print(sorted(found & {"jax", "jaxlib", "flax", "genjax"}))
 
 @pytest.fixture
 def settings(tmp_path):
-    """What the program is told of two sets of 40 pictures."""
-    scoring.write_sets(tmp_path, 40)
+    """What the program is told of two sets of twelve pictures."""
+    scoring.write_sets(tmp_path, 12)
     weights = str(package_file(efficientnet.PACKAGE, efficientnet.FILE))
     paths = {name: str(tmp_path / f"{name}.npz") for name in ("real", "fake")}
     return {"place": "cpu", "weights": weights, "variant": "eager channels_last"} | paths
@@ -79,7 +79,7 @@ def test_the_program_finds_the_distance_of_ours_without_jax(settings, tmp_path):
 
 @pytest.mark.slow
 def test_the_choice_of_a_variant_times_a_few_pictures(settings, monkeypatch):
-    monkeypatch.setattr(torch_score, "BATCH", 8)
+    monkeypatch.setattr(torch_score, "BATCH", 2)
     for variant in commands.EAGER:
         asked = (variant, "cpu", settings["weights"], settings["real"])
         assert torch_score.rate(*asked) > 0
