@@ -179,8 +179,8 @@ def _limit(real: Measured, fake: Measured, seed: int):
 
 
 def _kid(real: Measured, fake: Measured, seed: int):
-    mean, _ = kernel.distance(real.features, fake.features, seed)
-    return {"kid": Value(mean, kernel.standard_error(real.features, fake.features))}
+    value = kernel.distance(real.features, fake.features, seed)
+    return {"kid": Value(value, kernel.standard_error(real.features, fake.features))}
 
 
 def _inception_score(real: Measured, fake: Measured, seed: int):

@@ -33,11 +33,12 @@ def settings(tmp_path):
     return {"place": "cpu", "weights": weights, "variant": "eager channels_last"} | paths
 
 
-def test_the_distance_is_that_of_one_dimension_by_hand():
-    """Means 2 and 5, variances 4 and 1: (5 - 2)² + (2 - 1)² = 10; and nothing in another one."""
-    a = np.stack([[0.0, 2.0, 4.0], [7.0, 7.0, 7.0]], axis=1)
-    b = np.stack([[4.0, 5.0, 6.0], [7.0, 7.0, 7.0]], axis=1)
-    assert torch_score.frechet(a, b) == pytest.approx(10, rel=1e-6)
+def test_the_distance_is_that_of_rectangles_by_hand():
+    """Corners of 4 x 2 at (2, 1) and of 2 x 1 at (5, 1/2): means differ by 9 + 1/4, deviations,
+    4/√3 and 2/√3 along x and half of that along y, by 4/3 + 1/3."""
+    a = np.array([[0, 0], [4, 0], [0, 2], [4, 2]], np.float64)
+    b = np.array([[4, 0], [6, 0], [4, 1], [6, 1]], np.float64)
+    assert torch_score.frechet(a, b) == pytest.approx(9.25 + 5 / 3, rel=1e-6)
 
 
 def test_the_distance_is_that_of_ours():
