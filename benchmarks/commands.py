@@ -1,7 +1,8 @@
 """Whole commands: `python main.py`, from the start of its process to its end, beside PyTorch.
 
 Ours starts with an empty compilation cache, and again with the one that this has filled; PyTorch's
-is `benchmarks.torch_main`, with the faster of its eager variants. A side's process has nothing of
+is `benchmarks.torch_main` (of scores `benchmarks.torch_score`), with the faster of its eager
+variants. A side's process has nothing of
 ours beside it, and everything in its files: what it printed, and its workdir.
 """
 
@@ -10,7 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,30 +27,59 @@ from genjax.errors import UserError
 _CLOCK = Path(__file__).with_name("clock.py")
 EMPTY, WARM, PEER = "empty cache", "warm cache", "PyTorch"
 # Of the choice of PyTorch's variant, by its bare steps.
-_EAGER = ("eager", "eager channels_last")
+EAGER = ("eager", "eager channels_last")
 _TRIALS, _TRIAL_SECONDS = 3, 1.0
 
 
-def measure(config: str, arguments: list[str], place: str, peer: str, rounds: int, folder: Path):
-    """Times rounds of each side, in turn; yields what is known after each round.
+class Contest(NamedTuple):
+    """A command of ours, and a program in PyTorch that does the same.
+
+    Attributes:
+      ours: {state of the cache, EMPTY or WARM: arguments of `main.py`}.
+      prepare: makes (arguments of Python for the program in PyTorch, its variant), or raises
+        SideError or UserError; None where there is no such side.
+      scores: of the workdir of either, when it is done.
+    """
+
+    ours: dict[str, list[str]]
+    prepare: Callable[[], tuple[list, str]] | None
+    scores: Callable[[Path], dict[str, float]]
+
+
+def training(config: str, arguments: list[str], place: str, peer: str, folder: Path) -> Contest:
+    """The sides of a whole run.
 
     Args:
       config, arguments: of `genjax.config.read`.
       place: "cpu" or "gpu".
       peer: "torch" or "none".
-      folder: an empty one, for all that the processes write.
+      folder: for the files that the program in PyTorch needs.
+    """
+    ours = [f"--config={config}", *arguments]
+
+    def prepare() -> tuple[list, str]:
+        settings = _settings(config, arguments, place, folder)
+        command = ["-m", "benchmarks.torch_main", settings]
+        return command, json.loads(settings.read_text())["variant"]
+
+    both = {EMPTY: ours, WARM: ours}
+    return Contest(both, prepare if peer == "torch" else None, last_scores)
+
+
+def measure(contest: Contest, rounds: int, folder: Path):
+    """Times rounds of each side, in turn; yields what is known after each round.
+
+    Args:
+      folder: for all that the processes write.
 
     Yields:
       Of a row as docs/benchmarks.md describes it: `sides` and `ratios`.
     """
     sides = {EMPTY: {"rounds": []}, WARM: {"rounds": []}}
-    ours = ["main.py", f"--config={config}", *arguments]
-    commands = {EMPTY: ours, WARM: ours}
-    if peer == "torch":
+    commands = {name: ["main.py", *arguments] for name, arguments in contest.ours.items()}
+    if contest.prepare is not None:
         try:
-            settings = _settings(config, arguments, place, folder)
-            commands[PEER] = ["-m", "benchmarks.torch_main", settings]
-            variant = json.loads(settings.read_text())["variant"]
+            commands[PEER], variant = contest.prepare()
             sides[PEER] = {"variant": variant, "rounds": []}
         except (SideError, UserError) as error:
             sides[PEER] = {"error": str(error)}
@@ -59,7 +91,7 @@ def measure(config: str, arguments: list[str], place: str, peer: str, rounds: in
             command, log = [*commands[name], place_of], workdir.with_suffix(".txt")
             try:
                 sides[name]["rounds"].append(timed(command, cache, log))
-                sides[name]["scores"] = last_scores(workdir)
+                sides[name]["scores"] = contest.scores(workdir)
             except SideError as error:
                 sides[name] = {"error": str(error)}
         yield {"sides": {k: _summed(side) for k, side in sides.items()}, "ratios": _ratios(sides)}
@@ -134,7 +166,7 @@ def _settings(config: str, arguments: list[str], place: str, folder: Path) -> Pa
     request |= {"kind": "train", "device": place}
     with nursery() as start_child:
         found = {
-            name: Side(start_child, request | {"variant": name}, _TRIAL_SECONDS) for name in _EAGER
+            name: Side(start_child, request | {"variant": name}, _TRIAL_SECONDS) for name in EAGER
         }
         for side in found.values():
             side.open()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import commands, scaling, texts, timing, workloads
+from benchmarks import commands, scaling, scoring, texts, timing, workloads
 from benchmarks import input as inputs
 from benchmarks.children import Side, SideError, nursery
 from benchmarks.workloads import COMMAND, INPUT, LOOP, SAMPLE, TRAIN, Setting, Workload
@@ -109,13 +109,19 @@ def _growing(plan: Plan, workload: Workload, setting: Setting) -> Iterator[dict]
     if workload.kind != COMMAND:
         yield measure(plan, workload, setting)
         return
-    config, arguments = workloads.arguments(workload, setting)
     goals = {commands.EMPTY: workload.empty_goal, commands.WARM: setting.goal}
     row = _begun(workload, setting) | {"goal": None, "goals": goals if plan.place == "cpu" else {}}
     with tempfile.TemporaryDirectory(prefix="genjax-benchmarks-") as folder:
-        request = (config, arguments, plan.place, plan.peer, plan.care.commands, Path(folder))
-        for found in commands.measure(*request):
+        contest = _contest(plan, workload, setting, Path(folder))
+        for found in commands.measure(contest, plan.care.commands, Path(folder)):
             yield row | found
+
+
+def _contest(plan: Plan, workload: Workload, setting: Setting, folder: Path) -> commands.Contest:
+    config, arguments = workloads.arguments(workload, setting)
+    if config is None:
+        return scoring.contest(arguments, plan.place, plan.peer, folder)
+    return commands.training(config, arguments, plan.place, plan.peer, folder)
 
 
 def measure(plan: Plan, workload: Workload, setting: Setting) -> dict:
@@ -146,12 +152,17 @@ def _begun(workload: Workload, setting: Setting) -> dict:
         "family": workload.peer,
         "unit": workload.unit,
         "config": config,
-        "overrides": config_lib.overrides(arguments),
+        "overrides": config_lib.overrides(arguments) if config else _options(arguments),
         **setting._asdict(),
         "sides": {},
         "fastest": None,
         "ratio": None,
     }
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    """{option: text} of arguments `--OPTION=TEXT`."""
+    return dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
 
 
 def _sides(plan: Plan, kind: str, precision: str) -> dict[str, dict]:

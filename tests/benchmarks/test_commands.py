@@ -42,7 +42,8 @@ def runs(monkeypatch):
 
 
 def _measured(folder, peer="torch") -> list[dict]:
-    return list(commands.measure("configs/vae.py", [], "cpu", peer, 2, folder))
+    contest = commands.training("configs/vae.py", [], "cpu", peer, folder)
+    return list(commands.measure(contest, 2, folder))
 
 
 def test_sides_take_turns_and_each_round_has_a_cache_of_its_own(runs, tmp_path):

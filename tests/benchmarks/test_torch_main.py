@@ -118,4 +118,4 @@ def test_other_configs_are_refused():
 
 
 def test_the_variants_of_the_choice_exist():
-    assert {*commands._EAGER} <= peers.variants("cpu", "float32").keys()
+    assert {*commands.EAGER} <= peers.variants("cpu", "float32").keys()

@@ -4,17 +4,22 @@ import pytest
 
 from benchmarks import scaling, workloads
 from benchmarks.workloads import BY_NAME, TABLE
+from genjax import command
 from genjax import config as config_lib
 from genjax.errors import UserError
 
 
 @pytest.mark.parametrize("workload", TABLE, ids=lambda workload: workload.name)
-def test_every_workload_is_a_config(workload, monkeypatch):
+def test_every_workload_is_a_command(workload, monkeypatch):
     from tests.tiny import ROOT
 
     monkeypatch.chdir(ROOT)
     for setting in (*workload.settings("cpu"), *workload.settings("gpu")):
-        config = config_lib.read(*workloads.arguments(workload, setting))
+        file, options = workloads.arguments(workload, setting)
+        if file is None:
+            assert command.parse(["main.py", *options]).mode == workload.peer
+            continue
+        config = config_lib.read(file, options)
         assert config.task == workload.peer
         assert config.precision == setting.precision
         assert setting.batch is None or config.train.batch_size == setting.batch

@@ -14,16 +14,45 @@ def test_of_all_examples_as_two_loops_have_it():
     pairs = [(i, j) for i in range(6) for j in range(6)]
     within = [sum(k(z[i], z[j]) for i, j in pairs if i != j) / 30 for z in (x, y)]
     expected = sum(within) - 2 * sum(k(x[i], y[j]) for i, j in pairs) / 36
-    mean, spread = kernel.distance(x, y, seed=0, subsets=3)
-    assert mean == pytest.approx(expected, rel=1e-5)
-    assert spread == pytest.approx(0, abs=1e-5)  # each subset has all of them
+    assert kernel.distance(x, y, seed=0) == pytest.approx(expected, rel=1e-5)
 
 
 def test_subsets_of_one_distribution_are_unbiased():
     x = np.random.default_rng(1).standard_normal((2, 400, 8)).astype(np.float32)
-    mean, spread = kernel.distance(*x, seed=0, subsets=50, size=100)
-    assert abs(mean) < 3 * spread / np.sqrt(50) + 0.03
-    assert spread > 0
+    found = kernel.distance(*x, seed=0, subsets=50, size=100)
+    assert abs(found - _distance(*x)) < 0.02 and abs(found) < 0.05
     assert kernel.distance(*x, seed=0, subsets=2, size=50) == kernel.distance(
         *x, seed=0, subsets=2, size=50
     )
+
+
+def _distance(x, y) -> float:
+    """The unbiased squared MMD of all examples, in float64."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+
+    def k(a, b):
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def within(a):
+        return (k(a, a).sum() - np.trace(k(a, a))) / (len(a) * (len(a) - 1))
+
+    return within(x) + within(y) - 2 * k(x, y).mean()
+
+
+def test_the_standard_error_is_that_of_leaving_each_example_out(monkeypatch):
+    monkeypatch.setattr(kernel, "_BLOCK", 4)  # the last block is shorter
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((7, 4)), 1 + rng.standard_normal((6, 4))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    left = np.array([_distance(x, np.delete(y, i, axis=0)) for i in range(6)])
+    expected = np.sqrt(5 / 6 * ((left - left.mean()) ** 2).sum())
+    assert kernel.standard_error(x, y) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_standard_error_is_the_spread_over_samples():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((300, 4)).astype(np.float32)
+    samples = 0.5 + rng.standard_normal((200, 100, 4)).astype(np.float32)
+    spread = np.std([_distance(x, y) for y in samples])
+    errors = [kernel.standard_error(x, y) for y in samples[:20]]
+    assert np.mean(errors) == pytest.approx(spread, rel=0.15)
