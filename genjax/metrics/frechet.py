@@ -23,9 +23,9 @@ def distance(a: Moments, b: Moments) -> float:
     return _distance(a, _root(a.covariance), b)
 
 
-def sizes(n: int) -> list[int]:
-    """The numbers of examples of `PARTS` parts of n, equal to within one."""
-    ends = np.linspace(0, n, PARTS + 1).round().astype(int)
+def sizes(n: int, parts: int = PARTS) -> list[int]:
+    """The numbers of examples of so many parts of n, equal to within one."""
+    ends = np.linspace(0, n, parts + 1).round().astype(int)
     return np.diff(ends).tolist()
 
 

@@ -26,12 +26,14 @@ class Measured(NamedTuple):
       parts: moments of consecutive parts of the set, all together the whole.
       features: f32[n, D], where a score needs them one by one; else None.
       logits: f32[n, K], likewise.
+      labels: i32[n], the classes that they were made to be of; None where that is not known.
     """
 
     n: int
     parts: tuple[Moments, ...]
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
     @property
     def moments(self) -> Moments:
@@ -107,7 +109,7 @@ def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -
     _check_enough(metrics, pictures)
     keeps = "features" in _kept(metrics)
     ruler = meter.ruler
-    key = f"{ruler.fingerprint}-{ruler.resizer}-{pictures.digest}-{pictures.name}-{pictures.n}"
+    key = (ruler.fingerprint, ruler.resizer, pictures.digest, pictures.shape, pictures.n, keeps)
 
     def measure() -> dict[str, np.ndarray]:
         found = measured(meter, metrics, pictures, parts=1, kept={"features"} if keeps else set())
@@ -115,7 +117,8 @@ def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -
         arrays = {"n": np.int64(n), "mean": mean, "scatter": scatter}
         return arrays | ({"features": found.features} if keeps else {})
 
-    arrays = cache.kept_arrays(f"reference-{key}{'-features' * keeps}", measure)
+    # Samples that are drawn for the purpose have no digest to be known by.
+    arrays = cache.kept_arrays(f"reference {key}", measure) if pictures.digest else measure()
     part = Moments(int(arrays["n"]), arrays["mean"], arrays["scatter"])
     return Measured(part.n, (part,), arrays.get("features"))
 
@@ -124,13 +127,13 @@ def measured(
     meter: Meter,
     metrics: Mapping[str, Metric],
     pictures: Pictures,
-    parts: int = frechet.PARTS,
+    parts: int | None = None,
     kept: set[str] | None = None,
 ) -> Measured:
     """The features of pictures, in memory that grows with their number only where a metric asks.
 
     Args:
-      parts: how many parts have moments of their own.
+      parts: how many parts have moments of their own; by default as many as Fréchet's error takes.
       kept: "features" and "logits", what is kept of each picture; by default what `metrics` need.
 
     Raises:
@@ -150,15 +153,16 @@ def measured(
                 lists[name].append(found[name])
             yield found["features"]
 
+    parts = parts or min(frechet.PARTS, pictures.n)
     if parts == 1:  # however many can be read
         total = None
         for batch in features():
             total = moments.merged(total, moments.of(batch))
         found = (total,)
     else:
-        found = tuple(moments.of_parts(features(), frechet.sizes(pictures.n)))
+        found = tuple(moments.of_parts(features(), frechet.sizes(pictures.n, parts)))
     arrays = {name: np.concatenate(rows) for name, rows in lists.items() if rows}
-    return Measured(sum(part.n for part in found), found, **arrays)
+    return Measured(sum(part.n for part in found), found, **arrays, labels=pictures.labels)
 
 
 def _kept(metrics: Mapping[str, Metric]) -> set[str]:
@@ -191,6 +195,14 @@ def _kid(real: Measured, fake: Measured, seed: int):
 def _inception_score(real: Measured, fake: Measured, seed: int):
     mean, spread = inception_score.score(fake.logits)
     return {"inception_score": Value(mean, spread / np.sqrt(inception_score.SPLITS))}
+
+
+def _class_accuracy(real: Measured, fake: Measured, seed: int):
+    if fake.labels is None:
+        raise UserError(
+            "class_accuracy needs the classes of the generated pictures: a .npz with `labels`"
+        )
+    return {"class_accuracy": _share(float((fake.logits.argmax(1) == fake.labels).mean()), fake.n)}
 
 
 def _precision_recall(real: Measured, fake: Measured, seed: int):
@@ -240,7 +252,10 @@ METRICS = {
         _density_coverage,
     ),
     "memorisation": Metric(2, "features", {}, _memorisation),
+    "class_accuracy": Metric(1, "logits", {}, _class_accuracy),
 }
 
 # The scores of which more is better; of all others, less is.
-MORE_IS_BETTER = ("inception_score", "precision", "recall", "density", "coverage")
+MORE_IS_BETTER = (
+    *("inception_score", "precision", "recall", "density", "coverage", "class_accuracy"),
+)

@@ -38,6 +38,7 @@ class Pictures(NamedTuple):
       shape: (H, W, C).
       batches: `() -> ` u8[b, H, W, C], …: all of them, in their order.
       about: what a record says besides: of samples, what they were drawn from and how.
+      labels: i32[n], the class that each was made to be of; None where that is not known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Pictures(NamedTuple):
     shape: tuple[int, int, int]
     batches: Callable[[], Iterator[np.ndarray]]
     about: Mapping = {}
+    labels: np.ndarray | None = None
 
 
 def named(name: str, n: int = 0, size: int = 0) -> Pictures:
@@ -65,9 +67,11 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
         return _of_run(name.removeprefix(RUN_PREFIX), n or MOST_SAMPLES)
     path, _, split = name.rpartition(":")
     if split in score_keys.SPLITS and path:
+        if path.startswith("folder:") and not size:
+            raise UserError(f"{name} needs a size for its pictures: --size=PX")
         return of_split(data.open_dataset(config_lib.dataset(path, size)), split, n)
-    kinds = ("mnist", "npz:", "tfds:", "folder:")
-    if name.startswith(kinds) and not os.path.exists(expanded(name)):
+    is_data = name == "mnist" or name.startswith(("npz:", "tfds:", "folder:"))
+    if is_data and not os.path.exists(expanded(name)):
         raise UserError(f"{name} is a data set: say which split, {name}:train or {name}:test")
     if name.endswith(".npz"):
         return _of_file(name, n)
@@ -100,11 +104,16 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
     return Pictures(f"{dataset.name}:{split}", dataset.digest, len(order), part.shape, batches)
 
 
-def of_array(name: str, array: np.ndarray, n: int = 0) -> Pictures:
+def of_array(
+    name: str, array: np.ndarray, n: int = 0, labels: np.ndarray | None = None
+) -> Pictures:
     """`n` pictures of u8[N, H, W, C] in memory, or all (0).
 
+    Args:
+      labels: integers [N], their classes.
+
     Raises:
-      UserError: it is another kind of array, or has no pictures.
+      UserError: an array is of another kind, or there are no pictures.
     """
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
         raise UserError(
@@ -119,8 +128,15 @@ def of_array(name: str, array: np.ndarray, n: int = 0) -> Pictures:
         for first in range(0, len(order), _TOGETHER):
             yield array[order[first : first + _TOGETHER]]
 
+    if labels is not None:
+        if labels.shape != (len(array),) or labels.dtype.kind not in "iu":
+            raise UserError(
+                f"{name}: labels is {labels.dtype}{list(labels.shape)}, it must be integers"
+                f" [{len(array)}]"
+            )
+        labels = labels[order]
     digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:32]
-    return Pictures(name, digest, len(order), array.shape[1:], batches)
+    return Pictures(name, digest, len(order), array.shape[1:], batches, labels=labels)
 
 
 def of_trained(trained: runs.Trained, name: str, n: int, seed: int) -> Pictures:
@@ -161,7 +177,7 @@ def _of_file(path: str, n: int) -> Pictures:
             f"{images.shown(path)} has no array `images`, it has {there}; a data set of Keras' form"
             f" is npz:{images.shown(path)}:train"
         )
-    return of_array(images.shown(path), arrays["images"], n)
+    return of_array(images.shown(path), arrays["images"], n, arrays.get("labels"))
 
 
 def _of_folder(path: str, n: int, size: int) -> Pictures:

@@ -24,7 +24,7 @@ def meter():
 
 
 def test_every_metric_gives_its_scores(meter):
-    metrics = measure.choose(measure.METRICS)
+    metrics = measure.choose(name for name in measure.METRICS if name != "class_accuracy")
     real, fake = pictures(1600, seed=1), pictures(1600, seed=2)
     about = measure.reference(meter, metrics, as_set(real))
     found = measure.scores(meter, metrics, about, measure.measured(meter, metrics, as_set(fake)), 0)
@@ -80,6 +80,33 @@ def test_a_reference_is_computed_once(meter, kept):
         file.write_bytes(file.read_bytes()[:50])
     mended = measure.reference(meter, metrics, as_set(array))
     np.testing.assert_array_equal(first.features, mended.features)
+
+
+def test_few_pictures_are_enough_where_the_definition_says_so(meter):
+    metrics = measure.choose(["kid", "precision_recall", "memorisation"])
+    sets = (as_set(pictures(4, seed)) for seed in (1, 2))
+    about = [measure.measured(meter, metrics, each) for each in sets]
+    assert len(measure.scores(meter, metrics, *about, 0)) == 5
+
+
+def test_the_share_of_samples_of_the_class_that_was_asked_for(meter):
+    array, metrics = pictures(40), measure.choose(["class_accuracy"])
+    labels = meter(array)["logits"].argmax(1)
+    labels[:10] = (labels[:10] + 1) % 3
+    found = measure.measured(meter, metrics, as_set(array)._replace(labels=labels))
+    ((value, _),) = measure.scores(meter, metrics, found, found, 0).values()
+    assert value.value == 0.75
+    with pytest.raises(UserError, match=r"a \.npz with `labels`"):
+        measure.scores(meter, metrics, found, found._replace(labels=None), 0)
+
+
+def test_samples_are_no_reference_to_keep(meter, kept):
+    metrics = measure.choose(["kid"])
+    first, other = (
+        measure.reference(meter, metrics, as_set(pictures(20, seed), digest="")) for seed in (1, 2)
+    )
+    assert not np.array_equal(first.features, other.features)
+    assert not list(kept.glob("arrays-*"))
 
 
 def test_too_few_pictures_are_refused(meter):

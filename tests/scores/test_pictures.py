@@ -40,6 +40,13 @@ def test_a_folder_and_an_array_are_the_same_pictures(tmp_path):
         np.testing.assert_array_equal(all_of(few), all_of(found)[:7])
 
 
+def test_labels_go_with_their_pictures(tmp_path):
+    array = pictures(9)
+    np.savez(tmp_path / "a.npz", images=array, labels=array[:, 0, 0, 0].astype(int))
+    found = sets.named(str(tmp_path / "a.npz"), n=5)
+    np.testing.assert_array_equal(found.labels, all_of(found)[:, 0, 0, 0])
+
+
 def test_the_digest_is_of_the_contents(tmp_path):
     array = pictures(3)
     a, b = (sets.named(str(as_folder(tmp_path / x, array))) for x in "ab")
@@ -73,6 +80,7 @@ def broken(tmp_path):
     (cut / "deep" / "1.png").write_bytes(whole[:100])
     np.savez(tmp_path / "none.npz", x=pictures(2))
     np.savez(tmp_path / "float.npz", images=pictures(2) / 255)
+    np.savez(tmp_path / "odd.npz", images=pictures(2), labels=np.zeros(3, int))
     np.savez(tmp_path / "zero.npz", images=pictures(0))
     Image.fromarray(pictures(1)[0]).save(tmp_path / "one.png")
     return {
@@ -82,6 +90,7 @@ def broken(tmp_path):
         "cut": "1.png cannot be decoded",
         "none.npz": "has no array `images`, it has x",
         "float.npz": "images is float64[2, 12, 12, 3], it must be uint8",
+        "odd.npz": "labels is int64[3], it must be integers [2]",
         "zero.npz": "has no pictures",
         "one.png": "is a file: name a folder or a .npz",
         "emtpy": "does not exist; did you mean",
@@ -99,6 +108,7 @@ def test_what_is_no_set_of_pictures_is_one_line(tmp_path):
     [
         ("mnist", "say which split, mnist:train or mnist:test"),
         ("mnits:test", "is no data set"),
+        ("folder:nowhere:test", "folder:nowhere:test needs a size for its pictures: --size=PX"),
         ("run:nowhere", "is not a run's workdir"),
     ],
 )
