@@ -111,8 +111,12 @@ def rows(meter: Meter, given: Halves) -> Iterator[tuple[str, int, dict[str, Mapp
 
 
 def _possible(n: int) -> dict[str, measure.Metric]:
-    """The metrics that `n` pictures are enough for."""
-    return {name: metric for name, metric in measure.METRICS.items() if metric.least <= n}
+    """The metrics that `n` pictures are enough for; `class_accuracy` is of labelled samples."""
+    return {
+        name: metric
+        for name, metric in measure.METRICS.items()
+        if metric.least <= n and name != "class_accuracy"
+    }
 
 
 def table(found: list[tuple[str, int, dict[str, Mapping]]]) -> str:
