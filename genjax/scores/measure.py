@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from genjax import config as config_lib
 from genjax import score_keys
-from genjax.devices import cache
+from genjax.devices import cache, processes
 from genjax.devices.program import check_memory
 from genjax.errors import UserError
 from genjax.metrics import frechet, inception_score, kernel, manifold, memorisation, moments
@@ -15,6 +16,7 @@ from genjax.metrics.moments import Moments
 from genjax.metrics.rulers import Meter
 from genjax.scores.pictures import Pictures
 
+_PATIENCE = 2  # seconds of measuring before a progress bar appears
 _FEWER = "take fewer pictures (--n, or score.n of a run), or metrics that keep no features"
 
 
@@ -144,14 +146,20 @@ def measured(
     lists: dict[str, list] = {name: [] for name in kept}
 
     def features():
+        quiet = not processes.is_first()
+        bar = tqdm(
+            desc=pictures.name, total=pictures.n, leave=False, delay=_PATIENCE, disable=quiet
+        )
         for i, batch in enumerate(pictures.batches()):
             found = meter(batch)
+            bar.update(len(batch))
             if not i:
                 size = sum(4 * found[name].shape[1] for name in kept & found.keys())
                 check_memory(2 * pictures.n * size, _FEWER)  # the list, and the array of it
             for name in kept & found.keys():
                 lists[name].append(found[name])
             yield found["features"]
+        bar.close()
 
     parts = parts or min(frechet.PARTS, pictures.n)
     if parts == 1:  # however many can be read
