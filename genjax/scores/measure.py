@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from genjax import config as config_lib
 from genjax import score_keys
@@ -146,20 +145,20 @@ def measured(
     lists: dict[str, list] = {name: [] for name in kept}
 
     def features():
+        from tqdm import tqdm
+
         quiet = not processes.is_first()
-        bar = tqdm(
-            desc=pictures.name, total=pictures.n, leave=False, delay=_PATIENCE, disable=quiet
-        )
-        for i, batch in enumerate(pictures.batches()):
-            found = meter(batch)
-            bar.update(len(batch))
-            if not i:
-                size = sum(4 * found[name].shape[1] for name in kept & found.keys())
-                check_memory(2 * pictures.n * size, _FEWER)  # the list, and the array of it
-            for name in kept & found.keys():
-                lists[name].append(found[name])
-            yield found["features"]
-        bar.close()
+        about = {"desc": pictures.name, "total": pictures.n}
+        with tqdm(**about, leave=False, delay=_PATIENCE, disable=quiet) as bar:
+            for i, batch in enumerate(pictures.batches()):
+                found = meter(batch)
+                bar.update(len(batch))
+                if not i:
+                    size = sum(4 * found[name].shape[1] for name in kept & found.keys())
+                    check_memory(2 * pictures.n * size, _FEWER)  # the list, and the array of it
+                for name in kept & found.keys():
+                    lists[name].append(found[name])
+                yield found["features"]
 
     parts = parts or min(frechet.PARTS, pictures.n)
     if parts == 1:  # however many can be read

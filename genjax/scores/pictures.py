@@ -101,7 +101,8 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
                 if read := [r["image"] for r in found if not r["skipped"]]:
                     yield np.stack(read)
 
-    return Pictures(f"{dataset.name}:{split}", dataset.digest, len(order), part.shape, batches)
+    digest = f"{dataset.digest}:{split}"
+    return Pictures(f"{dataset.name}:{split}", digest, len(order), part.shape, batches)
 
 
 def of_array(

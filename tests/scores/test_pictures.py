@@ -60,6 +60,7 @@ def test_splits_are_what_networks_see():
     assert (test.n, test.shape, test.name) == (500, (32, 32, 1), "mnist:test")
     assert all_of(test).shape == (500, 32, 32, 1)
     assert (train.n, train.shape) == (10, (28, 28, 1))
+    assert train.digest != sets.named("mnist:test", n=10).digest
 
 
 def test_a_size_brings_folders_to_squares(tmp_path):
