@@ -19,6 +19,7 @@ def sets(kind):
 @pytest.mark.parametrize("kind", ["plain", "far", "grid", "one"])
 def test_as_the_definitions_in_float64(monkeypatch, kind):
     monkeypatch.setattr(neighbours, "BLOCK", 7)
+    monkeypatch.setattr(neighbours, "_GROUP", 3)
     x, y = sets(kind)
     squared, index = neighbours.nearest(x, y, 3)
     order = np.argsort(brute(x, y), 1, kind="stable")[:, :3]
