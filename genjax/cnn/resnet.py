@@ -114,9 +114,9 @@ def check_side(groups: int, side: int) -> None:
     least = 2**groups + PATCH - 1
     if side < least:
         possible = (side - PATCH + 1).bit_length() - 1
-        fewer = f"give model.widths {possible} numbers, or " * (possible > 0)
+        fewer = f"use {possible} at most, or " * (possible > 0)
         raise UserError(
-            f"{groups} groups (model.widths) halve a picture of {side} px to nothing: {fewer}"
+            f"the {groups} groups of model.widths halve a picture of {side} px to nothing: {fewer}"
             f"enlarge it with --config.data.size={least}"
         )
 

@@ -53,7 +53,7 @@ def test_blocks_have_to_leave_a_pixel():
 
 def test_groups_have_to_leave_a_pixel():
     """28 px are 27 patches, and halved 13, 6, 3 and 1."""
-    with pytest.raises(UserError, match=r"28 px to nothing: give model\.widths 4 .*data\.size=33"):
+    with pytest.raises(UserError, match=r"28 px to nothing: use 4 at most, or .*data\.size=33"):
         _resnet(widths=(2,) * 5)
     assert _resnet(widths=(2,) * 4, size=17).init
 

@@ -48,6 +48,17 @@ def test_batch_norm_by_hand():
     np.testing.assert_allclose(stats["var"], [1.0], rtol=1e-6)  # 0.9 * 1 + 0.1 * 1
 
 
+def test_batch_norm_without_a_scale():
+    """As with a scale of ones, and there is none to be trained."""
+    x = _normal(4, 2, 2, 3)
+    outputs = {}
+    for use_scale in (True, False):
+        norm = BatchNorm(use_scale=use_scale)
+        outputs[use_scale], variables = norm.init_with_output(jax.random.key(0), x, True)
+        assert ("scale" in variables["params"]) == use_scale
+    np.testing.assert_array_equal(outputs[True], outputs[False])
+
+
 def test_batch_norm_uses_running_averages_when_not_training():
     x = jnp.array([[0.0], [2.0]])
     norm = BatchNorm(epsilon=0.0)
