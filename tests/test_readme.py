@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from genjax import command
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -16,15 +18,15 @@ TEXT = {page: page.read_text().replace("\\\\\n", " ").replace("\\\n", " ") for p
 COMMANDS = [
     (page.name, match.strip())
     for page, text in TEXT.items()
-    for match in re.findall(r"python main\.py ([^`|\n]*--config=[^`|\n]*)", text)
+    for match in re.findall(r"python main\.py ([^`|\n]*--(?:config|real)=[^`|\n]*)", text)
 ]
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_commands_parse(page, command, monkeypatch):
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_parse(page, line, monkeypatch):
     monkeypatch.chdir(ROOT)
-    config, _, options = command.of_run(["main.py", *shlex.split(command, comments=True)])
-    assert config.task and options.mode
+    asked = command.parse(["main.py", *shlex.split(line, comments=True)])
+    assert asked.mode == "score" or asked.arguments[0].task
 
 
 def test_there_are_commands():

@@ -3,20 +3,30 @@
 import json
 
 import pytest
+from etils import epath
 
 from genjax import runs
 from genjax.errors import UserError
-from genjax.scores import watch
+from genjax.evaluate import evaluate
+from genjax.scores import record, watch
 from genjax.scores.measure import Value
 from genjax.train import train
 from genjax.workdir import at_step
+from tests import reading
 from tests.scores.stub import stub  # noqa: F401
 from tests.tiny import metrics_of, tiny
 
 
 def test_training_scores_and_keeps_the_best(stub, tmp_path, capsys):  # noqa: F811
-    config = tiny("vae", **{"score.every": 4, "score.few": 40, "checkpoint.best": ""})
-    train(config, tmp_path)
+    keys = {"score.every": 4, "score.few": 40, "score.n": 50, "score.metrics": ("kid",)}
+    config = tiny("vae", **keys, **{"checkpoint.best": ""})
+    tmp_path = epath.Path(tmp_path)
+    with reading.recorded() as found:
+        train(config, tmp_path)
+        evaluate(config, tmp_path)
+    assert not [key for key in reading.unread(config, found) if key.startswith("score.")]
+    (kid,) = [x for x in record.read(tmp_path) if x["metric"] == "kid_lite0"]
+    assert (kid["n_fake"], kid["n_real"], kid["real"]) == (50, 4500, "mnist:train")
     name = "eval/frechet_lite0"
     scored = {line["step"]: line[name] for line in metrics_of(tmp_path) if name in line}
     assert list(scored) == [4, 8, 12]
