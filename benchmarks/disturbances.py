@@ -52,12 +52,16 @@ def halves(dataset: Dataset, n: int) -> Halves:
     """The training pictures in two halves, of `n` pictures or as large as possible (0).
 
     Raises:
-      UserError: there are not so many, or one cannot be read.
+      UserError: there are not so many, they are too few, or one cannot be read.
     """
-    split, most = dataset.train, len(dataset.train) // 2
+    split, most, least = dataset.train, len(dataset.train) // 2, measure.METRICS["frechet"].least
+    if most < least:
+        raise UserError(f"{dataset.name} has too few pictures: a half takes {least}, it has {most}")
     n = n or most
-    if not 0 < n <= most:
-        raise UserError(f"--n={n} has to be 1 to {most}, half of the pictures of {dataset.name}")
+    if not least <= n <= most:
+        raise UserError(
+            f"--n={n} has to be {least} to {most}, half of the pictures of {dataset.name}"
+        )
     order = np.random.default_rng(_SEED).permutation(len(split))[: 2 * n]
     found = [split.read(i) for i in order]
     split.report(order, [each["skipped"] for each in found])
@@ -75,7 +79,7 @@ def disturbed(given: Halves) -> Iterator[tuple[str, np.ndarray]]:
     for deviation in BLUR:
         yield f"blur, sigma = {deviation} px", blurred(fake, deviation)
     yield "one picture, repeated", np.repeat(fake[:1], len(fake), axis=0)
-    if given.labels is not None:
+    if given.labels is not None and len(np.unique(given.labels)) > 1:
         yield "without the first class", fake[given.labels != given.labels.min()]
     yield "copies of the real half", given.real
     yield f"one picture in {FEWER}", fake[::FEWER]

@@ -7,6 +7,8 @@ from benchmarks import disturbances
 from benchmarks.disturbances import AS_IT_IS, Halves
 from genjax import config as config_lib
 from genjax import data
+from genjax.data.dataset import Subset
+from genjax.errors import UserError
 from genjax.metrics.rulers import Ruler
 from genjax.scores import measure
 
@@ -66,8 +68,15 @@ def test_what_is_done_to_the_second_half():
     assert np.array_equal(found["without the first class"], left)
     assert np.array_equal(found["copies of the real half"], real)
     assert np.array_equal(found["one picture in 4"], fake[[0, 4, 8]])
-    unlabelled = dict(disturbances.disturbed(Halves(real, fake, None)))
-    assert found.keys() - unlabelled.keys() == {"without the first class"}
+    for labels in (None, np.zeros(12, int)):  # no classes, and one alone
+        others = dict(disturbances.disturbed(Halves(real, fake, labels)))
+        assert found.keys() - others.keys() == {"without the first class"}
+
+
+def test_a_data_set_may_be_too_small(digits):
+    few = digits._replace(train=Subset(digits.train, np.arange(59)))
+    with pytest.raises(UserError, match="mnist has too few pictures: a half takes 30, it has 29"):
+        disturbances.halves(few, 0)
 
 
 def test_scores_move_as_they_should(digits):
@@ -113,7 +122,8 @@ def test_the_table_has_bold_what_is_beyond_both_intervals():
 @pytest.mark.parametrize(
     "option, expected",
     [
-        ("--n=2251", "--n=2251 has to be 1 to 2250, half of the pictures of mnist"),
+        ("--n=2251", "--n=2251 has to be 30 to 2250, half of the pictures of mnist"),
+        ("--n=29", "--n=29 has to be 30 to 2250, half of the pictures of mnist"),
         ("--net=lite1", "lite0"),
         ("--noise=3", "unrecognized arguments: --noise=3 (see --help)"),
     ],
