@@ -23,7 +23,7 @@ from benchmarks import peers
 from benchmarks.peers import lite0
 
 BATCH = 50  # as pytorch-fid has it
-_TRIED = 4  # batches, for the choice of a variant
+_TRIED = 2  # batches, for the choice of a variant
 _OFFSET = 1e-6  # on the diagonals of covariances whose product has no root
 
 
