@@ -18,9 +18,11 @@ from genjax import rng
 from genjax.data import Resident
 from genjax.devices import parallel
 from genjax.errors import UserError
+from genjax.metrics.rulers import Meter
 from genjax.runs import abstract_state, build
 from genjax.train import train
 from tests import rounding
+from tests.scores.stub import pictures, ruler
 from tests.tiny import STEPS, tiny, without_curves
 
 # Where pictures are the batch: one for each device, of one shape.
@@ -30,6 +32,7 @@ EIGHT_CONTENTS = {
 }
 THREE_CONTENTS = {"content": "coffee,astronaut,cat", "content_fit": "crop"}
 MODES = ("jit", "pmap", "fsdp")
+PICTURES = pictures(77)
 CHAIN = ("jit", "pmap", "jit", "fsdp", "jit")  # of one run: every change between jit and another
 
 
@@ -103,7 +106,12 @@ def refused(folder: epath.Path):
     (folder / "refused").write_text("\n".join(refusals()))
 
 
-OTHERS = {f.__name__: f for f in (changed, three, sizes, refused)}
+def features(folder: epath.Path):
+    """Those of more pictures than a call takes, and a number of them that does not divide."""
+    (folder / "features").write_text(json.dumps(Meter(ruler())(PICTURES)["features"].tolist()))
+
+
+OTHERS = {f.__name__: f for f in (changed, three, sizes, refused, features)}
 OTHERS |= {error: partial(with_error, error=error) for error in ERRORS}
 
 

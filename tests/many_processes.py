@@ -14,9 +14,11 @@ from etils import epath
 from genjax.data import feed
 from genjax.devices import processes
 from genjax.evaluate import evaluate
+from genjax.metrics import rulers
 from genjax.sample import sample
 from genjax.train import train
 from tests.eight_devices import overrides
+from tests.scores.stub import ruler
 from tests.tiny import STEPS, tiny, without_curves
 
 
@@ -51,9 +53,11 @@ def streamed(folder: epath.Path, pictures: str):
 
 
 def verbs(folder: epath.Path, pictures: str):
-    """Evaluates and samples what one of the runs above trained."""
-    for verb in (evaluate, sample):
-        verb(tiny("vae"), folder / "vae-jit")
+    """Evaluates, scores and samples what one of the runs above trained."""
+    rulers.load = lambda name: ruler()
+    scores = {"score.metrics": ("kid",), "score.n": 20}
+    evaluate(tiny("vae", **scores), folder / "vae-jit")
+    sample(tiny("vae"), folder / "vae-jit")
 
 
 OTHERS = {"streamed": streamed, "verbs": verbs}

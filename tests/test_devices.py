@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from etils import epath
 
 from genjax.evaluate import evaluate
-from tests.eight_devices import ERRORS, MODES, THREE_CONTENTS, overrides
+from genjax.metrics.rulers import Meter
+from tests.eight_devices import ERRORS, MODES, PICTURES, THREE_CONTENTS, overrides
 from tests.rounding import assert_close, assert_within, lines_excess, state_excess
+from tests.scores.stub import ruler
 from tests.tiny import ROOT, VARIANTS, kinds_first, metrics_of, tiny
 
 # One variant of each kind of state, in the modes that compute it differently; one in all.
@@ -96,6 +99,12 @@ def test_what_eight_devices_trained_one_can_evaluate(run, eight, bound):
     for score in scores:
         name = score["metric"]
         assert abs(score["value"] - expected[name]) <= limits[name], name
+
+
+@pytest.mark.parametrize("run", ["features"])
+def test_features_for_scores_are_the_same_on_eight_devices(run, eight):
+    found = json.loads(eight(run).read_text())
+    np.testing.assert_allclose(found, Meter(ruler())(PICTURES)["features"], atol=1e-6)
 
 
 @pytest.mark.parametrize("run", ["refused"])

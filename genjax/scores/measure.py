@@ -118,8 +118,10 @@ def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -
         arrays = {"n": np.int64(n), "mean": mean, "scatter": scatter}
         return arrays | ({"features": found.features} if keeps else {})
 
-    # Samples that are drawn for the purpose have no digest to be known by.
-    arrays = cache.kept_arrays(f"reference {key}", measure) if pictures.digest else measure()
+    # Samples that are drawn for the purpose have no digest to be known by. Of several processes,
+    # one that found the features would leave the others waiting for it.
+    known = pictures.digest and processes.count() == 1
+    arrays = cache.kept_arrays(f"reference {key}", measure) if known else measure()
     part = Moments(int(arrays["n"]), arrays["mean"], arrays["scatter"])
     return Measured(part.n, (part,), arrays.get("features"))
 

@@ -136,6 +136,9 @@ def test_only_the_first_writes_scores_and_samples(many):
     scores = [json.loads(x) for x in (workdir / "scores.jsonl").read_text().splitlines()]
     assert len(scores) == len({score["metric"] for score in scores}) > 0
     evaluated = {k: v for k, v in metrics_of(workdir)[-1].items() if k.startswith("eval/")}
+    (kid,) = [score for score in scores if score["metric"] == "kid_lite0"]
+    assert (kid["n_fake"], kid["n_real"], kid["devices"]) == (20, 4500, 4)
+    scores.remove(kid)
     assert {score["metric"]: pytest.approx(score["value"]) for score in scores} == evaluated
     assert np.load(workdir / "samples.npz")["images"].shape == (8, 28, 28, 1)
     said = (folder / "said").read_text()  # Gloo speaks in any
