@@ -100,17 +100,8 @@ def apply(weights: Mapping, x: jax.Array) -> dict[str, jax.Array]:
 
 def _folded(carried: Mapping, conv: str, norm: str) -> dict[str, np.ndarray]:
     """A convolution and the BatchNorm behind it as one convolution with a bias."""
-    kernel = carried[f"{conv}.weight"].astype(np.float64)
-    gamma, beta, mean, variance = (
-        carried[f"{norm}.{name}"].astype(np.float64)
-        for name in ("weight", "bias", "running_mean", "running_var")
-    )
-    scale = gamma / np.sqrt(variance + _EPSILON)
-    kernel = (kernel * scale[:, None, None, None]).transpose(2, 3, 1, 0)
-    return {
-        "kernel": kernel.astype(np.float32),
-        "bias": (beta - mean * scale).astype(np.float32),
-    }
+    parts = [carried[f"{norm}.{name}"] for name in pth.NORM]
+    return pth.folded(carried[f"{conv}.weight"], parts, _EPSILON)
 
 
 def _relu6(x):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.cnn import pth
-from genjax.errors import UserError
+from genjax.cnn.weights import checked
 
 SIDE = 299  # px
 FEATURES, CLASSES = 2048, 1008
@@ -122,27 +122,13 @@ def load(path: str, sha256: str = SHA256) -> dict[str, dict[str, np.ndarray]]:
     """
     carried = pth.read(path, sha256)
 
-    def array(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        found = carried.get(name)
-        if found is None or found.shape != shape:
-            there = (
-                "no" if found is None else f"with the shape {found.shape} instead of {shape} the"
-            )
-            raise UserError(f"weights file {path} has {there} array {name}: it is another network")
-        return found.astype(np.float64)
+    def array(name: str, *shape: int) -> np.ndarray:
+        return checked(carried, name, shape, path)
 
     def layer(name, height, width, channels, features):
-        kernel = array(f"{name}.conv.weight", (features, channels, height, width))
-        gamma, beta, mean, variance = (
-            array(f"{name}.bn.{part}", (features,))
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = gamma / np.sqrt(variance + _EPSILON)
-        kernel = (kernel * scale[:, None, None, None]).transpose(2, 3, 1, 0)
-        return {
-            "kernel": kernel.astype(np.float32),
-            "bias": (beta - mean * scale).astype(np.float32),
-        }
+        kernel = array(f"{name}.conv.weight", features, channels, height, width)
+        norm = [array(f"{name}.bn.{part}", features) for part in pth.NORM]
+        return pth.folded(kernel, norm, _EPSILON)
 
     weights, channels = {}, 3
     for name, side, _, _, features in _STEM:
@@ -160,8 +146,8 @@ def load(path: str, sha256: str = SHA256) -> dict[str, dict[str, np.ndarray]]:
             width += inner
         channels = width
     weights["fc"] = {
-        "kernel": array("fc.weight", (CLASSES, FEATURES)).T.astype(np.float32),
-        "bias": array("fc.bias", (CLASSES,)).astype(np.float32),
+        "kernel": array("fc.weight", CLASSES, FEATURES).T.copy(),
+        "bias": array("fc.bias", CLASSES),
     }
     return weights
 

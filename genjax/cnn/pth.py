@@ -10,12 +10,15 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from genjax.cnn import pickles
 from genjax.errors import UserError
+
+NORM = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names in a BatchNorm
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _TYPES = {
@@ -161,3 +164,21 @@ def _tensors(top) -> dict[str, np.ndarray]:
         if not isinstance(value, _Tensor) or value.storage.numbers is None:
             raise ValueError(f"{name[:100]!r} is no tensor")
     return {name: tensor.array() for name, tensor in top.items()}
+
+
+def folded(kernel: np.ndarray, norm: Sequence[np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
+    """A trained convolution and the BatchNorm behind it as one convolution with a bias.
+
+    Args:
+      kernel: f[Cout, Cin, H, W], as PyTorch has it.
+      norm: BatchNorm's `NORM`, f[Cout] each.
+
+    Returns:
+      {"kernel": f32[H, W, Cin, Cout], "bias": f32[Cout]}.
+    """
+    gamma, beta, mean, variance = (x.astype(np.float64) for x in norm)
+    scale = gamma / np.sqrt(variance + epsilon)
+    return {
+        "kernel": (kernel * scale[:, None, None, None]).transpose(2, 3, 1, 0).astype(np.float32),
+        "bias": (beta - mean * scale).astype(np.float32),
+    }
