@@ -6,7 +6,12 @@
 
 With arch=resnet, a network that is good enough to judge pictures of CIFAR's size by:
 
-    python main.py --config=configs/cnn.py:arch=resnet,data=folder:PATH
+    python main.py --config=configs/cnn.py:arch=resnet,data=folder:PATH,size=32
+    python main.py --config=configs/cnn.py:arch=resnet,data=npz:PATH,width=64 \\
+        --config.data.flip=false
+
+The first is six epochs of CIFAR-10: 90.1 % of its test images, as JPEG of quality 75, in some 20
+minutes of two AVX-512 cores; the second five of MNIST: 99.69 % in some 3 minutes (docs/results.md).
 """
 
 from genjax import config as config_lib
