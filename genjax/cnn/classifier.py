@@ -21,7 +21,8 @@ class Classifier(nn.Module):
     With `taps`, the result is {name: f32[B, h, w, features]}, the outputs of the layers so named:
     `relu2_1` is the first convolution of the second block after its ReLU. `pool` f32[B, features]
     is what the dense layer sees, and there are `logits`. No layer behind the last tap runs. Such
-    pictures are of any size: no pool leaves out a border of them.
+    pictures are of any size: no pool leaves out a border of them, except beside `pool` or `logits`,
+    which are those of the network as it was trained.
 
     Attributes:
       width: features of the first block.
@@ -40,7 +41,7 @@ class Classifier(nn.Module):
         tapped = Taps(taps)
         for block in range(self.blocks):
             if block:
-                x = max_pool(to_even(x) if taps else x)
+                x = max_pool(to_even(x) if tapped.to_the_border else x)
             for i in (1, 2):
                 conv = Conv(self.width << block, 3, padding=1, use_bias=False, dtype=self.dtype)
                 x = nn.relu(norm()(conv(x), train))

@@ -35,8 +35,9 @@ class ResNet(nn.Module):
 
     With `taps`, the result is {name: activation}: `whitening` and `gelu1_1`, `gelu1_2`, `gelu2_1`,
     … f32[B, h, w, features], the outputs of the groups' layers; `pool` f32[B, features], which the
-    dense layer sees; and `logits`. No layer behind the last tap runs. Such pictures are of any
-    size, since no pool leaves out a border of them.
+    dense layer sees; and `logits`. No layer behind the last tap runs. Pictures of features are of
+    any size, since no pool leaves out a border of them, except beside `pool` or `logits`, which
+    are those of the network as it was trained.
 
     Attributes:
       widths: features of each group, which halves the picture.
@@ -71,7 +72,7 @@ class ResNet(nn.Module):
                 dtype=self.dtype,
             )
             x = layer()(x)
-            x = max_pool(to_even(x) if taps else x)
+            x = max_pool(to_even(x) if tapped.to_the_border else x)
             x = nn.gelu(norm()(x, train))
             if tapped.complete(f"gelu{group}_1", x):
                 return tapped.found

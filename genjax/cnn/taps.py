@@ -10,10 +10,13 @@ class Taps:
 
     Attributes:
       found: {name: activation}, those so far.
+      to_the_border: whether pools have to leave out no odd border (`genjax.nn.to_even`): where only
+        pictures of features are asked for. What is behind them is that of the network as trained.
     """
 
     def __init__(self, names: Sequence[str]):
         self._names, self.found = frozenset(names), {}
+        self.to_the_border = bool(names) and self._names.isdisjoint(FLAT)
 
     def complete(self, name: str, value) -> bool:
         """Keeps `value` if it is asked for; whether all that is asked for is there with it.

@@ -17,15 +17,20 @@ def test_shapes_and_taps():
         variables |= {"whitening": {"kernel": kernel, "mean": mean}}
         names = layer_names(2)
         taps = jax.jit(lambda: net.apply(variables, x, train=False, taps=names))()
+        logits = jax.jit(lambda: net.apply(variables, x, train=False))()
+        pictures = jax.jit(lambda: net.apply(variables, x, train=False, taps=names[:-2]))()
     assert {name: tap.shape for name, tap in taps.items()} == {
         "whitening": (2, 9, 11, 24),
-        "gelu1_1": (2, 5, 6, 4),  # 9 x 11 px, made even so that no border is left out
-        "gelu1_2": (2, 5, 6, 4),
-        "gelu2_1": (2, 3, 3, 6),
-        "gelu2_2": (2, 3, 3, 6),
+        "gelu1_1": (2, 4, 5, 4),
+        "gelu1_2": (2, 4, 5, 4),
+        "gelu2_1": (2, 2, 2, 6),
+        "gelu2_2": (2, 2, 2, 6),
         "pool": (2, 6),
         "logits": (2, 7),
     }
+    np.testing.assert_allclose(taps["logits"], logits, rtol=1e-5, atol=1e-6)
+    # Where only pictures are asked for, 9 x 11 px and 5 x 6 px are halved without a loss.
+    assert pictures["gelu1_2"].shape == (2, 5, 6, 4) and pictures["gelu2_2"].shape == (2, 3, 3, 6)
     # The first layer's pixel at the top left, and what the last layer makes of the pictures.
     patch = np.tensordot(x[:, :2, :2] - mean[None, None, None], kernel, axes=3)
     np.testing.assert_allclose(taps["whitening"][:, 0, 0], jax.nn.gelu(patch), atol=1e-5)
