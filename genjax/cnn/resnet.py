@@ -111,7 +111,9 @@ def identity_first(key, shape: tuple[int, ...], dtype=jnp.float32):
 
 
 def check_side(groups: int, side: int) -> None:
-    """Raises UserError where so many groups leave nothing of a picture of so many px."""
+    """Raises UserError where there is no group, or so many halve so many px to nothing."""
+    if not groups:
+        raise UserError("model.widths is empty: give the features of a group, or of several")
     least = 2**groups + PATCH - 1
     if side < least:
         possible = (side - PATCH + 1).bit_length() - 1

@@ -60,3 +60,8 @@ def test_convolutions_begin_as_identities():
     y = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=same)
     np.testing.assert_allclose(y[..., :2], x, atol=1e-6)
     assert 0.9 / np.sqrt(18) < np.abs(kernel[..., 2:]).max() <= 1 / np.sqrt(18)
+
+
+def test_no_group_is_refused():
+    with pytest.raises(UserError, match=r"model\.widths is empty"):
+        resnet.check_side(0, 32)
