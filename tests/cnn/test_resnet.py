@@ -1,8 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from genjax.cnn import resnet
 from genjax.cnn.resnet import ResNet, identity_first, layer_names
+from genjax.errors import UserError
 from genjax.nn import backend
 
 
