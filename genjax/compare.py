@@ -3,7 +3,7 @@
 from genjax.errors import UserError
 from genjax.files import place
 from genjax.scores import record
-from genjax.scores.measure import MORE_IS_BETTER
+from genjax.scores.measure import better
 
 
 def compare(names: list[str]) -> None:
@@ -27,7 +27,7 @@ def compare(names: list[str]) -> None:
         _check_same(metric, {c: r[metric] for c, r in columns.items() if metric in r})
     rows = [
         [
-            f"{metric} ({'more' if metric.startswith(MORE_IS_BETTER) else 'less'} is better)",
+            f"{metric} ({way})" if (way := better(metric)) else metric,
             *(record.shown(r[metric]) if metric in r else "-" for r in columns.values()),
         ]
         for metric in metrics

@@ -31,17 +31,23 @@ def compare(tmp_path, capsys):
 def test_files_and_steps_are_columns(compare):
     code, out, err = compare(
         {
-            "a": [{}, {"value": 9.0}, {"metric": "recall_lite0", "value": 0.5, "error": None}],
+            "a": [
+                {},
+                {"value": 9.0},
+                {"metric": "recall_lite0", "value": 0.5, "error": None},
+                {"metric": "copies_lite0", "value": 0.1, "error": None},
+            ],
             "b": [{"step": 200, "value": 8.0}, {"step": 300, "value": 7.0}],
         }
     )
     assert (code, err) == (0, "")
-    header, frechet, recall, _ = out.splitlines()
+    header, frechet, recall, copies, _ = out.splitlines()
     assert header.index("a, step 100") < header.index("b, step 200") < header.index("b, step 300")
     assert frechet.split() == [
         *("frechet_lite0", "(less", "is", "better)"),
         *("9", "±", "0.98", "8", "±", "0.98", "7", "±", "0.98"),
     ]
+    assert copies.split() == ["copies_lite0", "0.1", "-", "-"]
     assert recall.split() == ["recall_lite0", "(more", "is", "better)", "0.5", "-", "-"]
 
 

@@ -73,11 +73,15 @@ def load(name: str) -> Ruler:
 
 
 class Meter:
-    """Measures pictures with a ruler, on all devices, in batches of one size."""
+    """Measures pictures with a ruler, on all devices, in batches of one size.
+
+    Attributes:
+      size: of the batches that no time is lost with, or a multiple of it.
+    """
 
     def __init__(self, ruler: Ruler):
         self.ruler = ruler
-        self._devices, self._size = parallel.for_batches(_TOGETHER)
+        self._devices, self.size = parallel.for_batches(_TOGETHER)
         self._compiled = self._devices.on_batch(
             lambda _, batch, __: _apply(ruler, batch["weights"], batch["image"]),
             {"weights": ruler.weights},
@@ -91,9 +95,9 @@ class Meter:
         result.
         """
         found = []
-        for first in range(0, len(pictures), self._size):
-            part = pictures[first : first + self._size]
-            whole = np.zeros((self._size, *part.shape[1:]), np.uint8)  # one program for all
+        for first in range(0, len(pictures), self.size):
+            part = pictures[first : first + self.size]
+            whole = np.zeros((self.size, *part.shape[1:]), np.uint8)  # one program for all
             whole[: len(part)] = part
             values = self._compiled((), {"image": whole[self._devices.rows]}, ())
             found.append({name: np.asarray(x)[: len(part)] for name, x in values.items()})

@@ -1,6 +1,6 @@
 """The scores of sets that can be asked for by name, and what each needs of the features."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -152,7 +152,7 @@ def measured(
         quiet = not processes.is_first()
         about = {"desc": pictures.name, "total": pictures.n}
         with tqdm(**about, leave=False, delay=_PATIENCE, disable=quiet) as bar:
-            for i, batch in enumerate(pictures.batches()):
+            for i, batch in enumerate(_regrouped(pictures.batches(), meter.size)):
                 found = meter(batch)
                 bar.update(len(batch))
                 if not i:
@@ -172,6 +172,19 @@ def measured(
         found = tuple(moments.of_parts(features(), frechet.sizes(pictures.n, parts)))
     arrays = {name: np.concatenate(rows) for name, rows in lists.items() if rows}
     return Measured(sum(part.n for part in found), found, **arrays, labels=pictures.labels)
+
+
+def _regrouped(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same pictures in batches of one size, but for the last: a net fills up what is less."""
+    rest = None
+    for batch in batches:
+        rest = batch if rest is None else np.concatenate([rest, batch])
+        whole = len(rest) // size * size
+        for first in range(0, whole, size):
+            yield rest[first : first + size]
+        rest = rest[whole:]
+    if rest is not None and len(rest):
+        yield rest
 
 
 def _kept(metrics: Mapping[str, Metric]) -> set[str]:
@@ -264,7 +277,17 @@ METRICS = {
     "class_accuracy": Metric(1, "logits", {}, _class_accuracy),
 }
 
-# The scores of which more is better; of all others, less is.
+# What the names begin with of scores of which less, or more, is better. Of the others, such as
+# `copies`, what real pictures have is best.
+LESS_IS_BETTER = ("frechet", "fid", "kid", "path_length", "eval/negative_elbo")
 MORE_IS_BETTER = (
     *("inception_score", "precision", "recall", "density", "coverage", "class_accuracy"),
+    "eval/accuracy",
 )
+
+
+def better(score: str) -> str:
+    """ "more is better", "less is better", or "" where neither is."""
+    if score.startswith(MORE_IS_BETTER):
+        return "more is better"
+    return "less is better" if score.startswith(LESS_IS_BETTER) else ""

@@ -67,6 +67,19 @@ def kept(tmp_path):
     jax.config.update("jax_enable_compilation_cache", before[1])
 
 
+def test_small_batches_are_put_together(meter):
+    """A sampler draws as many as a training batch has; a call of the net takes as long for less."""
+    sizes = []
+
+    def counting(batch):
+        sizes.append(len(batch))
+        return meter(batch)
+
+    counting.size = meter.size
+    measure.measured(counting, measure.choose(["frechet"]), as_set(pictures(150), batch=20))
+    assert sizes == [64, 64, 22]
+
+
 def test_a_reference_is_computed_once(meter, kept):
     metrics, array = measure.choose(["kid"]), pictures(40)
     first = measure.reference(meter, metrics, as_set(array))
