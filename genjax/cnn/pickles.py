@@ -63,6 +63,8 @@ def run(pickled: bytes | BinaryIO, vocabulary: Vocabulary):
             stack.append([])
         elif name == "APPENDS":
             items = since_mark()
+            if not isinstance(stack[-1], list):
+                raise ValueError("it appends to what is no list")
             stack[-1].extend(items)
         elif name == "MARK":
             marks.append(len(stack))
