@@ -9,6 +9,7 @@ and the storages. A tensor is a view of a storage: an offset, a shape and stride
 import hashlib
 import io
 import math
+import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ from genjax.errors import UserError
 NORM = ("weight", "bias", "running_mean", "running_var")  # PyTorch's names in a BatchNorm
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+# What interpreting a damaged file raises, and what zipfile does of one.
+_BROKEN = (
+    *(ValueError, LookupError, TypeError, OverflowError, EOFError, OSError),
+    *(RuntimeError, struct.error, zipfile.BadZipFile),
+)
 _TYPES = {
     **{"Float": "<f4", "Double": "<f8", "Half": "<f2"},
     **{"Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "<i1", "Byte": "<u1", "Bool": "?"},
@@ -48,14 +54,7 @@ def read(path: str | Path, sha256: str = "") -> dict[str, np.ndarray]:
         return _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_legacy(data)
     except FileNotFoundError:
         raise UserError(f"weights file {path} does not exist") from None
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        OverflowError,
-        OSError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _BROKEN as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"weights file {path} cannot be read: {reason}") from None
 
@@ -123,7 +122,13 @@ def _vocabulary(storages: dict[str, _Storage]) -> pickles.Vocabulary:
 def _read_zip(data: bytes) -> dict[str, np.ndarray]:
     storages: dict[str, _Storage] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        root = next(x for x in archive.namelist() if x.endswith("/data.pkl"))[: -len("data.pkl")]
+        entries = archive.infolist()
+        if any(x.compress_type != zipfile.ZIP_STORED or x.flag_bits & 1 for x in entries):
+            raise ValueError("it is compressed or encrypted, which PyTorch's files are not")
+        pickled = [x for x in archive.namelist() if x.endswith("/data.pkl")]
+        if len(pickled) != 1:
+            raise ValueError("it is no file of PyTorch's")
+        root = pickled[0].removesuffix("data.pkl")
         if (
             f"{root}byteorder" in archive.namelist()
             and archive.read(f"{root}byteorder") != b"little"
@@ -131,10 +136,7 @@ def _read_zip(data: bytes) -> dict[str, np.ndarray]:
             raise ValueError("its numbers have another order of bytes")
         top = pickles.run(archive.read(f"{root}data.pkl"), _vocabulary(storages))
         for key, storage in storages.items():
-            entry = archive.getinfo(f"{root}data/{key}")
-            if entry.compress_type != zipfile.ZIP_STORED:
-                raise ValueError("a storage is compressed, which PyTorch does not do")
-            storage.fill(archive.read(entry))
+            storage.fill(archive.read(f"{root}data/{key}"))
     return _tensors(top)
 
 
@@ -144,7 +146,8 @@ def _read_legacy(data: bytes) -> dict[str, np.ndarray]:
     if pickles.run(file, plain) != _MAGIC:
         raise ValueError("it is no file of PyTorch's")
     pickles.run(file, plain)  # the version
-    if not pickles.run(file, plain).get("little_endian"):
+    about = pickles.run(file, plain)
+    if not (isinstance(about, dict) and about.get("little_endian")):
         raise ValueError("its numbers have another order of bytes")
     top = pickles.run(file, _vocabulary(storages))
     rest = memoryview(data)

@@ -1,6 +1,7 @@
 """Files as PyTorch writes them, made here without it."""
 
 import collections
+import contextlib
 import io
 import pickle
 import struct
@@ -138,3 +139,16 @@ def test_what_is_broken_or_no_state_dict_is_one_line(tmp_path):
             pth.read(path)
     with pytest.raises(UserError, match="does not exist"):
         pth.read(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("form", [legacy, zipped])
+def test_damage_anywhere_is_one_line_or_none(tmp_path, form):
+    path, rng = tmp_path / "net.pth", np.random.default_rng(0)
+    whole = form({"w": _Tensor(np.arange(10, dtype=np.float32)), "b": _Tensor(np.ones(2))})
+    for _ in range(300):
+        content = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(0, len(content), rng.integers(1, 4))
+        content[places] = rng.integers(0, 256, len(places))
+        path.write_bytes(content[: rng.integers(1, 2 * len(content))].tobytes())
+        with contextlib.suppress(UserError):
+            pth.read(path)
