@@ -4,10 +4,10 @@
     python main.py --config=configs/cnn.py:data=npz:PATH --config.train.steps=6000 \\
         --config.optimizer.decay_steps=6000
 
-With arch=resnet, a network that is good enough to judge pictures of CIFAR's size by:
+With arch=airbench, a network that is good enough to judge pictures of CIFAR's size by:
 
-    python main.py --config=configs/cnn.py:arch=resnet,data=folder:PATH,size=32
-    python main.py --config=configs/cnn.py:arch=resnet,data=npz:PATH,width=64 \\
+    python main.py --config=configs/cnn.py:arch=airbench,data=folder:PATH,size=32
+    python main.py --config=configs/cnn.py:arch=airbench,data=npz:PATH,width=64 \\
         --config.data.flip=false
 
 The first is six epochs of CIFAR-10: 90.1 % of its test images, as JPEG of quality 75, in some 20
@@ -18,28 +18,29 @@ from genjax import config as config_lib
 
 
 def get_config(arg: str = ""):
-    """ARG: `arch` (small or resnet), `data`, `size` (px a side; 0 for as stored), `width` (features
-    of the first block; of a resnet's second and third group, where the first has a quarter of them;
-    0: 16 of small and 256 of resnet).
+    """ARG: `arch` (small or airbench), `data`, `size` (px a side; 0 for as stored), `width`
+    (features of the first block; of airbench's second and third group, where the first has a
+    quarter of them; 0: 16 of small and 256 of airbench).
 
     Keys:
       model.name: "small" (`genjax.cnn.classifier`): model.width: features of the first block;
-        model.blocks: each halves the picture and doubles the features. "resnet"
-        (`genjax.cnn.resnet`): model.widths: features of each group, which halves the picture.
+        model.blocks: each halves the picture and doubles the features. "airbench"
+        (`genjax.cnn.airbench`): model.widths: features of each group, which halves the picture.
       label_smoothing: the share of the target's mass that all classes have in equal parts.
       evaluate.augment: judge pictures by the mean over views of them, mirrored with data.flip and
         moved by a pixel with data.shift.
-      optimizer: of "small" Adam's; of "resnet" Muon's (learning_rate, momentum) and, for the dense
-        layer and biases, that of gradients (bias_rate, dense_rate, sgd_momentum, weight_decay: see
-        `genjax.cnn.muon.optimizer`). decay_steps: after how many the learning rate is 0.
-      data.flip: of "resnet" true, except for the digits of data=mnist. Say
+      optimizer: of "small" Adam's; of "airbench" Muon's (learning_rate, momentum) and, for the
+        dense layer and biases, that of gradients (bias_rate, dense_rate, sgd_momentum,
+        weight_decay: see `genjax.cnn.muon.optimizer`). decay_steps: after how many the learning
+        rate is 0.
+      data.flip: of "airbench" true, except for the digits of data=mnist. Say
         --config.data.flip=false for others whose mirror images mean something else.
     """
     arg = config_lib.parse_arg(arg, arch="small", data="mnist", size=0, width=0)
     config = config_lib.base("cnn")
     config.data = config_lib.dataset(arg.data, arg.size)
     config.data.shift = 2
-    config_lib.choose("arch", arg.arch, {"small": _small, "resnet": _resnet})(config, arg)
+    config_lib.choose("arch", arg.arch, {"small": _small, "airbench": _airbench})(config, arg)
     config.lock()
     return config
 
@@ -54,11 +55,11 @@ def _small(config, arg):
     config.checkpoint.best = "eval/accuracy"
 
 
-def _resnet(config, arg):
+def _airbench(config, arg):
     """The rates are those of the author's training of this network with Muon (the post that
     `genjax.cnn.muon` names), at batches of half its size."""
     width = arg.width or 256
-    config.model = {"name": "resnet", "widths": (-(-width // 4), width, width)}
+    config.model = {"name": "airbench", "widths": (-(-width // 4), width, width)}
     config.data.flip = arg.data != "mnist"
     config.data.flip_in_turn = True
     config.data.border = "reflect"
@@ -71,9 +72,9 @@ def _resnet(config, arg):
         "dense_rate": 0.67 / 256,
         "sgd_momentum": 0.85,
         "weight_decay": 2e-6,
-        "decay_steps": 300,
+        "decay_steps": 400,
     }
-    config.train.steps = 300
+    config.train.steps = 400
     config.train.batch_size = 1000
     config.train.steps_per_call = 5
     config.log.every = 10

@@ -98,14 +98,14 @@ def test_sampling_another_seed_draws_other_pictures(finished, tmp_path):
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_a_resnet_of_another_width():
+def test_airbench_of_another_width():
     """Its groups have a quarter, all and all of the features; a bias' rate follows them."""
     config, _, _ = command.of_run(
-        ["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnet,width=64"]
+        ["main.py", f"--config={ROOT}/configs/cnn.py:arch=airbench,width=64"]
     )
     assert config.model.widths == (16, 64, 64)
     assert config.optimizer.bias_rate == pytest.approx(0.053 / 4)
     small, _, _ = command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:width=64"])
     assert small.model.to_dict() == {"name": "small", "width": 64, "blocks": 3}
-    with pytest.raises(UserError, match="arch='resnets' is unknown; did you mean 'resnet'"):
-        command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:arch=resnets"])
+    with pytest.raises(UserError, match="arch='airbenchs' is unknown; did you mean 'airbench'"):
+        command.of_run(["main.py", f"--config={ROOT}/configs/cnn.py:arch=airbenchs"])

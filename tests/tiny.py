@@ -51,9 +51,9 @@ VARIANTS = {
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
     "cnn": ("cnn", "size=8", {"model.width": 4, "model.blocks": 2, "data.shift": 1}),
-    "cnn-resnet": (
+    "cnn-airbench": (
         "cnn",
-        "arch=resnet,size=8",
+        "arch=airbench,size=8",
         {
             "model.widths": (4, 4),
             "optimizer.learning_rate": 0.02,

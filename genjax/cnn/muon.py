@@ -1,4 +1,4 @@
-"""The optimiser of `genjax.cnn.resnet`: Muon for kernels, stochastic gradients for the rest.
+"""The optimiser of `genjax.cnn.airbench`: Muon for kernels, stochastic gradients for the rest.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves a kernel by the matrix
 with orthogonal rows that is nearest to its momentum, so that no direction is moved more than

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from genjax import images
+from genjax.cnn import airbench, muon, views, whitening
 from genjax.cnn import classifier as small
-from genjax.cnn import muon, resnet, views, whitening
 from genjax.config import choose
 from genjax.devices import pmean
 from genjax.errors import UserError
@@ -31,7 +31,7 @@ class CnnState:
     """Everything that a resume needs.
 
     Attributes:
-      network: Linen variables, `params`, `batch_stats` and, of a ResNet, `whitening`.
+      network: Linen variables, `params`, `batch_stats` and, of airbench, `whitening`.
       optimizer: the optax state.
     """
 
@@ -78,12 +78,12 @@ _ARCHITECTURES = {
         optimizer=_adam,
         constants=lambda dataset: {},
     ),
-    "resnet": _Architecture(
-        network=lambda model, classes, **common: resnet.ResNet(
+    "airbench": _Architecture(
+        network=lambda model, classes, **common: airbench.Airbench(
             classes, tuple(model.widths), **common
         ),
-        layers=lambda model: resnet.layer_names(len(model.widths)),
-        check_side=lambda model, side: resnet.check_side(len(model.widths), side),
+        layers=lambda model: airbench.layer_names(len(model.widths)),
+        check_side=lambda model, side: airbench.check_side(len(model.widths), side),
         channels=lambda network: network["whitening"]["mean"].shape[0],
         optimizer=lambda config: muon.optimizer(config.optimizer, config.train.batch_size),
         constants=lambda dataset: {

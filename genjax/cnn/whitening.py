@@ -1,4 +1,4 @@
-"""The first layer of `genjax.cnn.resnet`: filters that whiten the patches of training images.
+"""The first layer of `genjax.cnn.airbench`: filters that whiten the patches of training images.
 
 Page 2019 ("How to train your ResNet 8: bag of tricks"), in the form of Jordan 2024
 (arXiv:2404.00498, §3.1): the eigenvectors of the covariance of small patches, each divided by the
@@ -8,7 +8,7 @@ root of its eigenvalue, and the negatives of all, so that a ReLU-like function l
 import numpy as np
 
 from genjax import images
-from genjax.cnn.resnet import PATCH
+from genjax.cnn.airbench import PATCH
 from genjax.data import Split, examples
 
 _LOOKED_AT = 1000  # images; 961,000 patches of CIFAR's, for 12 x 12 numbers

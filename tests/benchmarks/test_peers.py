@@ -164,7 +164,7 @@ def test_variants():
     ("name", "key", "value"),
     [
         ("dcgan", "loss", "minimax"),
-        ("dcgan", "model.name", "resnet"),
+        ("dcgan", "model.name", "airbench"),
         ("r1", "regularizer.name", "r2"),
         ("vae", "binarize", "static"),
         ("vae", "likelihood", "laplace"),

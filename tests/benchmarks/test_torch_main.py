@@ -113,8 +113,8 @@ def test_other_configs_are_refused():
     with pytest.raises(ValueError, match=r"data.size=8 has no peer"):
         files.digits(tiny("dcgan"))
     variant = peers.variants("cpu", "float32")["eager"]
-    with pytest.raises(ValueError, match=r"model.name=resnet has no peer, only small"):
-        peers.build(tiny("cnn-resnet"), variant, "cpu", None)
+    with pytest.raises(ValueError, match=r"model.name=airbench has no peer, only small"):
+        peers.build(tiny("cnn-airbench"), variant, "cpu", None)
 
 
 def test_the_variants_of_the_choice_exist():

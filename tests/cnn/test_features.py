@@ -7,8 +7,8 @@ from etils import epath
 from configs import cnn as cnn_config
 from configs import dcgan as dcgan_config
 from genjax.cnn import features, vgg
+from genjax.cnn.airbench import Airbench
 from genjax.cnn.classifier import Classifier
-from genjax.cnn.resnet import ResNet
 from genjax.cnn.task import CnnState
 from genjax.errors import UserError
 from genjax.nn import backend
@@ -40,12 +40,12 @@ def test_the_trunk_of_a_trained_classifier(workdir):
     np.testing.assert_allclose(found["relu2_1"], expected["relu2_1"], rtol=1e-4, atol=1e-6)
 
 
-def test_the_trunk_of_a_resnet_and_what_it_says(tmp_path):
+def test_the_trunk_of_airbench_and_what_it_says(tmp_path):
     workdir, random = epath.Path(tmp_path), np.random.default_rng(0)
-    config = cnn_config.get_config("arch=resnet")
+    config = cnn_config.get_config("arch=airbench")
     config.model.widths = (2, 3)
     config_file.save(config, workdir)
-    net = ResNet(10, (2, 3))
+    net = Airbench(10, (2, 3))
     with backend.native():
         network = jax.jit(lambda: net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), True))()
     kernel = jnp.asarray(random.normal(size=(2, 2, 1, 8)), jnp.float32)

@@ -8,7 +8,7 @@ from configs import cnn as cnn_config
 from genjax import data, images
 from genjax.cnn import task as cnn_task
 from genjax.cnn import views
-from genjax.cnn.resnet import ResNet
+from genjax.cnn.airbench import Airbench
 from genjax.errors import UserError
 from genjax.nn import backend
 from genjax.task import Inputs
@@ -54,12 +54,12 @@ def test_blocks_have_to_leave_a_pixel():
 def test_groups_have_to_leave_a_pixel():
     """28 px are 27 patches, and halved 13, 6, 3 and 1."""
     with pytest.raises(UserError, match=r"28 px to nothing: use 4 at most, or .*data\.size=33"):
-        _resnet(widths=(2,) * 5)
-    assert _resnet(widths=(2,) * 4, size=17).init
+        _airbench(widths=(2,) * 5)
+    assert _airbench(widths=(2,) * 4, size=17).init
 
 
-def _resnet(size=0, **model):
-    config = cnn_config.get_config(f"arch=resnet,size={size}")
+def _airbench(size=0, **model):
+    config = cnn_config.get_config(f"arch=airbench,size={size}")
     config.model.update(model)
     return cnn_task.build(config, Inputs(data.open_dataset(config.data), None))
 
@@ -75,8 +75,8 @@ def test_label_smoothing_by_hand():
     assert plain["accuracy"] == 0
 
 
-def test_a_resnet_begins_white_and_is_judged_by_its_views():
-    task = _resnet(size=8, widths=(2, 2))
+def test_airbench_begins_white_and_is_judged_by_its_views():
+    task = _airbench(size=8, widths=(2, 2))
     assert task.constants["whitening"]["kernel"].shape == (2, 2, 1, 8)
     state = jax.jit(task.init)(jax.random.key(0), task.constants)
     found = getattr(state, cnn_task.JUDGED)["whitening"]
@@ -85,7 +85,7 @@ def test_a_resnet_begins_white_and_is_judged_by_its_views():
     image = jnp.asarray(random.integers(0, 256, (4, 8, 8, 1)), jnp.uint8)
     batch = {"image": image, "label": jnp.arange(4)}
     values = jax.jit(task.evaluate)(state, batch, jax.random.key(0))
-    net = ResNet(10, (2, 2))
+    net = Airbench(10, (2, 2))
     with backend.native():
         logits = jax.jit(
             lambda x: views.mean_logits(
@@ -98,7 +98,7 @@ def test_a_resnet_begins_white_and_is_judged_by_its_views():
 
 def test_without_its_data_a_run_still_has_its_shapes():
     """As where another run asks for it by its workdir alone."""
-    config = cnn_config.get_config("arch=resnet")
+    config = cnn_config.get_config("arch=airbench")
     dataset = data.open_dataset(config.data)._replace(train=None, test=None)
     task = cnn_task.build(config, Inputs(dataset, None))
     state = jax.eval_shape(task.init, jax.random.key(0), task.constants)

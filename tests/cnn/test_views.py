@@ -38,7 +38,7 @@ def test_the_mean_over_six_views():
 
 
 def test_views_are_those_of_the_training():
-    config = cnn_config.get_config("arch=resnet,data=folder:PATH,size=32")
+    config = cnn_config.get_config("arch=airbench,data=folder:PATH,size=32")
     assert views.of(config) == (True, 1, "reflect")
     config.data.flip, config.data.shift = False, 0
     assert views.of(config) == (False, 0, "reflect")

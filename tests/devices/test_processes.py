@@ -37,7 +37,7 @@ MODES = {name: ("jit", "pmap") for name in VARIANTS} | {
     "r1": (),
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
-    "cnn-resnet": ("jit",),
+    "cnn-airbench": ("jit",),
 }
 EVERY = [(f"{name}-{mode}", 2, 2) for name in VARIANTS for mode in MODES[name]]
 EVERY += [

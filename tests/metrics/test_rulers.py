@@ -34,7 +34,7 @@ def test_pictures_come_as_rgb_in_0_to_1_whatever_their_number():
     np.testing.assert_allclose(found["logits"], expected.max((1, 2)), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cnn", pytest.param("cnn-resnet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("cnn-airbench", marks=pytest.mark.slow)])
 def test_a_classifier_trained_here_is_a_ruler(name, finished):
     workdir = finished(name)
     found = rulers.load(f"cnn:{workdir}")

@@ -137,5 +137,5 @@ def test_classifiers_from_before_there_were_two_go_on(workdir):
     del values["model"]["name"], values["label_smoothing"], values["evaluate"]["augment"]
     (workdir / "config.json").write_text(json.dumps(values))
     assert config_file.changes(config, workdir) == {}
-    with pytest.raises(UserError, match=r"model.name .'small' there, 'resnet' here"):
-        config_file.changes(cnn.get_config("arch=resnet"), workdir)
+    with pytest.raises(UserError, match=r"model.name .'small' there, 'airbench' here"):
+        config_file.changes(cnn.get_config("arch=airbench"), workdir)

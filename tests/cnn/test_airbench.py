@@ -3,14 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.cnn import resnet
-from genjax.cnn.resnet import ResNet, identity_first, layer_names
+from genjax.cnn import airbench
+from genjax.cnn.airbench import Airbench, identity_first, layer_names
 from genjax.errors import UserError
 from genjax.nn import backend
 
 
 def test_shapes_and_taps():
-    net = ResNet(classes=7, widths=(4, 6))
+    net = Airbench(classes=7, widths=(4, 6))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 10, 12, 3)), jnp.float32)
     with backend.native():
         variables = jax.jit(lambda: net.init(jax.random.key(0), x, train=True))()
@@ -44,7 +44,7 @@ def test_shapes_and_taps():
 
 def test_a_second_convolution_adds_to_the_first():
     """With kernels of zero, a group's first and second output are the same."""
-    net = ResNet(classes=2, widths=(3,))
+    net = Airbench(classes=2, widths=(3,))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 5, 5, 1)), jnp.float32)
     with backend.native():
         variables = jax.jit(lambda: net.init(jax.random.key(0), x, train=True))()
@@ -67,4 +67,4 @@ def test_convolutions_begin_as_identities():
 
 def test_no_group_is_refused():
     with pytest.raises(UserError, match=r"model\.widths is empty"):
-        resnet.check_side(0, 32)
+        airbench.check_side(0, 32)
