@@ -2,7 +2,7 @@
 
 python main.py --config=configs/vae.py
 python main.py --config=configs/vae.py:arch=conv
-python main.py --config=configs/vae.py:data=npz:PATH,binarize=static --config.train.steps=6000
+python main.py --config=configs/vae.py:data=npz:PATH,binarize=static,steps=6000
 python main.py --config=configs/vae.py:data=folder:PATH,size=192 --config.train.batch_size=16
 python main.py --config=configs/vae.py:arch=conv,data=tfds:cifar10,width=128,likelihood=gaussian
 """
@@ -14,7 +14,7 @@ from genjax import score_keys
 def get_config(arg: str = ""):
     """ARG: `arch` (mlp or conv), `data`, `size` (0: 28 px as stored for mlp, 32 for conv),
     `likelihood` (bernoulli or gaussian), `binarize` ("": dynamic for bernoulli, else grey), `width`
-    (of conv).
+    (of conv), `steps`.
 
     Keys:
       likelihood: of a pixel. "gaussian" learns one standard deviation for all pixels.
@@ -25,7 +25,14 @@ def get_config(arg: str = ""):
         pictures of any size train with the default (`genjax.vae.optimizer`).
     """
     arg = config_lib.parse_arg(
-        arg, arch="mlp", data="mnist", size=0, likelihood="bernoulli", binarize="", width=16
+        arg,
+        arch="mlp",
+        data="mnist",
+        size=0,
+        likelihood="bernoulli",
+        binarize="",
+        width=16,
+        steps=3000,
     )
     config = config_lib.base("vae")
     config.likelihood = arg.likelihood
@@ -38,7 +45,7 @@ def get_config(arg: str = ""):
     config.data = config_lib.dataset(arg.data, arg.size or (32 if arg.arch == "conv" else 0))
     config.score = score_keys.defaults()
     config.optimizer = {"learning_rate": 1e-3}
-    config.train.steps = 3000
+    config.train.steps = arg.steps
     config.train.batch_size = 100
     config.train.steps_per_call = 20
     config.sample.every = 500
