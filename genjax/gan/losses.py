@@ -2,14 +2,18 @@
 
 Sources: Goodfellow et al. 2014 (arXiv:1406.2661), Mao et al. 2017 (arXiv:1611.04076),
 Arjovsky et al. 2017 (arXiv:1701.07875), Lim and Ye 2017 (arXiv:1705.02894), Miyato et al. 2018
-(arXiv:1802.05957).
+(arXiv:1802.05957), Jolicoeur-Martineau 2018 (arXiv:1807.00734), Huang et al. 2024
+(R3GAN, arXiv:2501.05441).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from genjax.devices import pmean
 
 _softplus = jax.nn.softplus  # softplus(-x) = -log sigmoid(x), without overflow
 
@@ -26,16 +30,36 @@ class Loss(NamedTuple):
       generator: its loss; in a training step, `real` is None unless `relativistic`.
       relativistic: whether the generator's loss uses `real`, which costs another pass of the
         discriminator.
+      averages: whether both take a further argument `axis_name`, because they are of the mean of
+        the global batch: of several devices, each then has its shard.
     """
 
     discriminator: Callable
     generator: Callable
     relativistic: bool = False
+    averages: bool = False
+
+    def over(self, axis_name: str | None) -> "Loss":
+        """The losses `(real, fake, label) -> f32[B]` of shards over a mapped axis, or of all."""
+        if not self.averages:
+            return self
+        functions = (partial(f, axis_name=axis_name) for f in self[:2])
+        return Loss(*functions, self.relativistic)
 
 
 def _log_loss(real, fake, label):
     """-log D(x) - log(1 - D(G(z))): Goodfellow et al., eq. 1."""
     return _softplus(-real) + _softplus(fake)
+
+
+def _beyond_the_average(higher, lower, label, axis_name=None):
+    """How far `higher` is not above the mean of `lower`, and that not below the mean of `higher`.
+
+    softplus(-(a - mean b)) + softplus(b - mean a): Jolicoeur-Martineau, RaSGAN in §4.2, with
+    real images as `a` for the discriminator, and generated ones for the generator.
+    """
+    of_higher, of_lower = (pmean(x.mean(), axis_name) for x in (higher, lower))
+    return _softplus(of_lower - higher) + _softplus(lower - of_higher)
 
 
 LOSSES = {
@@ -58,6 +82,20 @@ LOSSES = {
     "wasserstein": Loss(
         lambda real, fake, label: fake - real,
         lambda real, fake, label: -fake,
+    ),
+    # Each generated image against the real one beside it: Jolicoeur-Martineau, RSGAN in §4.1;
+    # R3GAN's loss, Huang et al., eq. 2.
+    "relativistic": Loss(
+        lambda real, fake, label: _softplus(fake - real),
+        lambda real, fake, label: _softplus(real - fake),
+        relativistic=True,
+    ),
+    # Each image against the average of the other kind.
+    "relativistic_average": Loss(
+        _beyond_the_average,
+        lambda real, fake, label, axis_name=None: _beyond_the_average(fake, real, label, axis_name),
+        relativistic=True,
+        averages=True,
     ),
 }
 

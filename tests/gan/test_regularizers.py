@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.gan.regularizers import REGULARIZERS, gradient_penalty, r1
+from genjax.gan.regularizers import REGULARIZERS, dragan, gradient_penalty, r1, r1_r2, r2
 from genjax.nn.conv import conv
 
 KEY = jax.random.key(0)
@@ -55,6 +55,39 @@ def test_r1_of_a_quadratic_critic():
     np.testing.assert_allclose(values, 4.5 * np.square(REAL).sum((1, 2, 3)), rtol=1e-5)
 
 
+def test_r2_is_of_generated_images_and_r3gan_has_both():
+    def critic(x):
+        return 1.5 * jnp.square(x).sum((1, 2, 3))
+
+    of_real, of_fake = (4.5 * np.square(x).sum((1, 2, 3)) for x in (REAL, FAKE))
+    np.testing.assert_allclose(r2(critic, REAL, FAKE, KEY), of_fake, rtol=1e-5)
+    np.testing.assert_allclose(r1_r2(critic, REAL, FAKE, KEY), of_real + of_fake, rtol=1e-5)
+
+
+def test_dragan_is_around_real_images():
+    """The slope of |x|^2 / 2 is x, beyond the image by up to half of the deviation of the batch;
+    and two shards take the deviation and the random numbers of the whole."""
+    images = _normal(2, 4, 2, 2, 1)
+
+    @jax.jit
+    def whole_and_shards(images):
+        def critic(x):
+            return 0.5 * jnp.square(x).sum((1, 2, 3))
+
+        sharded = jax.vmap(lambda x: dragan(critic, x, x, KEY, "data"), axis_name="data")
+        shards = sharded(images.reshape(2, 2, *images.shape[1:])).ravel()
+        keys = [[jax.random.fold_in(key, i) for i in range(4)] for key in jax.random.split(KEY)]
+        a = jnp.stack([jax.random.uniform(key, (1, 1, 1)) for key in keys[0]])
+        u = jnp.stack([jax.random.uniform(key, images.shape[1:]) for key in keys[1]])
+        return dragan(critic, images, images, KEY), shards, a, u
+
+    whole, shards, a, u = whole_and_shards(images)
+    x = np.asarray(images) + 0.5 * np.std(images, ddof=1) * a * u
+    expected = (np.linalg.norm(x.reshape(4, -1), axis=1) - 1) ** 2
+    np.testing.assert_allclose(whole, expected, rtol=1e-4)
+    np.testing.assert_allclose(shards, expected, rtol=1e-4)
+
+
 def _critic(params, x):
     """A smooth one, over the convolutions whose gradients are spelled out."""
     y = jnp.tanh(conv(x, params["first"], 2, ((1, 1), (1, 1))))
@@ -66,6 +99,8 @@ def _critic(params, x):
 def test_second_derivatives_of_convolutions(name):
     """d penalty / d parameters along a direction, against central differences in float64."""
     images = np.random.default_rng(0).normal(size=(2, 6, 6, 1))
+    if name == "dragan":  # its noise, other numbers in float64, is as large as pixels deviate
+        images = np.full_like(images, 0.5)
     numbers = np.random.default_rng(1)
     shapes = {"first": (4, 4, 1, 3), "second": (3, 3, 3, 2), "last": (18,)}
     params = {key: numbers.normal(size=shape) for key, shape in shapes.items()}
