@@ -38,11 +38,18 @@ def get_config(arg: str = ""):
     config.score = score_keys.defaults()
     config.model = {"name": "dcgan", "latent": 100, "width": arg.width}
     config.loss = "non_saturating"
-    config.regularizer = {"name": "none", "weight": 0.0}
+    config.regularizer = {"name": "none", "weight": 0.0, "interval": 1}
     config.n_dis = 1
     config.generator_batch = 1
     config.dequantize = False
-    config.optimizer = {"learning_rate": 2e-4, "b1": 0.5, "b2": 0.999, "linear_decay": 0}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_factor": 1.0,
+        "b1": 0.5,
+        "b2": 0.999,
+        "linear_decay": 0,
+    }
     config.ema = {"half_life": 5000.0, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

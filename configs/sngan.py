@@ -29,11 +29,18 @@ def get_config(arg: str = ""):
     config.score = score_keys.defaults()
     config.model = {"name": arg.arch, "latent": 128, "width": arg.width, "norm": "spectral"}
     config.loss = "hinge"
-    config.regularizer = {"name": "none", "weight": 0.0}
+    config.regularizer = {"name": "none", "weight": 0.0, "interval": 1}
     config.n_dis = 1
     config.generator_batch = 2
     config.dequantize = True
-    config.optimizer = {"learning_rate": 2e-4, "b1": 0.0, "b2": 0.9, "linear_decay": arg.steps}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_factor": 1.0,
+        "b1": 0.0,
+        "b2": 0.9,
+        "linear_decay": arg.steps,
+    }
     config.ema = {"half_life": 5000.0, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

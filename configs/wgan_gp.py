@@ -24,11 +24,18 @@ def get_config(arg: str = ""):
     config.score = score_keys.defaults()
     config.model = {"name": "chainer_gan_lib", "latent": 100, "width": arg.width, "norm": "none"}
     config.loss = "wasserstein"
-    config.regularizer = {"name": "gradient_penalty", "weight": 10.0}
+    config.regularizer = {"name": "gradient_penalty", "weight": 10.0, "interval": 1}
     config.n_dis = 5
     config.generator_batch = 1
     config.dequantize = False
-    config.optimizer = {"learning_rate": 1e-3, "b1": 0.0, "b2": 0.9, "linear_decay": arg.steps}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 1e-3,
+        "discriminator_factor": 1.0,
+        "b1": 0.0,
+        "b2": 0.9,
+        "linear_decay": arg.steps,
+    }
     config.ema = {"half_life": 2000.0, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

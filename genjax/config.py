@@ -14,6 +14,7 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
+from genjax import gan_keys
 from genjax.errors import UserError
 from genjax.files import expanded
 
@@ -28,13 +29,14 @@ _RANGES = (
         "at least 1",
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch widths few",
+        " generator_batch widths few interval images",
     ),
     (
         "at least 0",
         lambda x: x >= 0,
         "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
-        " linear_decay",
+        " linear_decay real fake z_discriminator z_generator z_noise start discriminator generator"
+        " clip orthogonal",
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
@@ -46,13 +48,14 @@ _RANGES = (
     (
         "more than 0",
         lambda x: x > 0,
-        "learning_rate bias_rate dense_rate scale style_scale trunk_scale",
+        "learning_rate bias_rate dense_rate scale style_scale trunk_scale discriminator_factor",
     ),
     (
         "at least 0 and less than 1",
         lambda x: 0 <= x < 1,
-        "b1 b2 momentum sgd_momentum label_smoothing",
+        "b1 b2 momentum sgd_momentum label_smoothing decay",
     ),
+    ("from 0 to 1", lambda x: 0 <= x <= 1, "p target"),
 )
 
 
@@ -104,9 +107,12 @@ def base(task: str) -> ConfigDict:
         as well, such as "eval/accuracy", and "max" or "min"; "" for none.
       profile.steps: (first, last) of the steps to trace, from 1 on and both included
         (`genjax.speed.profile`); () for none.
+      Those of a GAN have the options of `genjax.gan_keys`, all off, too.
     """
+    options = gan_keys.defaults() if task == "gan" else {}
     return ConfigDict(
-        {
+        options
+        | {
             "task": task,
             "seed": 0,
             "init_from": "",

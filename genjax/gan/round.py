@@ -1,10 +1,5 @@
 """A GAN's training step: `n_dis` updates of the discriminator, then one of the generator."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,165 +8,195 @@ from ml_collections import ConfigDict
 from genjax import images, rng
 from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.gan.losses import Loss, realness
+from genjax.gan import adaptive, consistency, lecam, rotation, weights
+from genjax.gan.losses import realness
+from genjax.gan.state import Discriminator, Gan, GanState, Use, key_of
 from genjax.nn import apply, descend, ema, spectral_norm, with_params
-
-
-@flax.struct.dataclass
-class GanState:
-    """Everything that a resume needs.
-
-    Attributes:
-      step: i32[], steps done, without those that `train.on_nonfinite="skip"` undid.
-      generator, discriminator: their Linen variables: `params` and, if the network has them,
-        `batch_stats` and `spectral` (the vectors of spectral norms).
-      average: exponential moving average of the generator's variables, BatchNorm's running
-        statistics included; samples are drawn with it.
-      generator_optimizer, discriminator_optimizer: their optax states.
-    """
-
-    step: jax.Array
-    generator: Any
-    discriminator: Any
-    average: Any
-    generator_optimizer: Any
-    discriminator_optimizer: Any
-
-
-class Gan(NamedTuple):
-    """The networks, losses and options of a training step, which training does not change.
-
-    Attributes:
-      config: of the run; `n_dis`, `generator_batch`, `dequantize`, `model.latent`,
-        `train.batch_size` and `ema` are read.
-      G: the generator, `(z f32[B, latent], label i32[B], train) -> images f32[B, H, W, C]` in
-        [-1, 1].
-      D: the discriminator, `(images, label, train) -> logits f32[B]`, or a tuple that begins with
-        them.
-      discriminator_f32: D in float32 whatever `precision` is, for the regularizer.
-      loss: those of G and D.
-      regularizer: of D (`genjax.gan.regularizers`), or None; weight: its factor.
-      g_optimizer, d_optimizer: of their parameters.
-      axis_name: the mapped axis if a step sees one device's shard; None for the global batch.
-    """
-
-    config: ConfigDict
-    G: nn.Module
-    D: nn.Module
-    discriminator_f32: nn.Module
-    loss: Loss
-    regularizer: Callable | None
-    weight: float
-    g_optimizer: optax.GradientTransformation
-    d_optimizer: optax.GradientTransformation
-    axis_name: str | None
 
 
 def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, dict]:
     """One training step: (new state, metrics).
 
-    Metrics, f32[] each: `g_loss`, `g_grad_norm` and, of the discriminator's last update, those of
-    `update_discriminator`.
+    Metrics, f32[] each: `g_loss`, `g_grad_norm`, those of G's penalties and, of the discriminator's
+    last update, those of `update_discriminator`.
 
     Args:
-      image: u8[n_dis * b, H, W, C], label: i32[n_dis * b]: this device's share of real images.
+      image: u8[batches * b, H, W, C], label: i32[batches * b]: this device's share of real images,
+        in n_dis batches or, with `own_batch`, one more.
       key: of this step.
 
     Raises:
-      UserError: the device's share does not split into `n_dis` equal batches.
+      UserError: the device's share does not split into equal batches.
     """
-    config = gan.config
+    config, step = gan.config, state.step
     key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
     real = preprocess_real(config, image, key_real, len(image), gan.axis_name)
-    d_variables, d_opt_state = state.discriminator, state.discriminator_optimizer
-    if config.n_dis > 1:
-        d_variables, d_opt_state, real, label = _earlier_updates(
-            gan, state, real, label, key_earlier
-        )
+    d = Discriminator(state.discriminator, state.discriminator_optimizer, state.memory)
+    metrics = {}
+    if config.n_dis > 1 or config.own_batch:
+        d, metrics, real, label = _earlier_updates(gan, state, d, real, label, key_earlier)
 
     # Generated images. One pass of G serves both updates: `backward` gives G's gradients below.
     g_label = jnp.repeat(label, config.generator_batch)
     z = rng.normal(key_z, len(g_label), (config.model.latent,), gan.axis_name)
 
     def generate(params):
-        return apply(gan.G, with_params(state.generator, params), z, g_label)
+        return _generate(gan, with_params(state.generator, params), z, g_label, key_z)
 
-    fake, backward, g_variables = jax.vjp(generate, state.generator["params"], has_aux=True)
+    (fake, near), backward, g_variables = jax.vjp(generate, state.generator["params"], has_aux=True)
 
     # Discriminator: one update on the real images and an equal number of generated ones.
-    beside_real = fake.reshape(len(real), config.generator_batch, *real.shape[1:])[:, 0]
-    d_variables, d_opt_state, metrics = update_discriminator(
-        gan, d_variables, d_opt_state, real, beside_real, label, key_penalty
-    )
+    if not config.own_batch:
+
+        def beside_real(x):
+            return x.reshape(len(real), config.generator_batch, *real.shape[1:])[:, 0]
+
+        shown = jax.tree.map(beside_real, (fake, near))
+        d, metrics = update_discriminator(gan, d, step, real, shown, label, key_penalty)
 
     # Generator: one update, against the updated discriminator.
-    def g_loss(fake):
-        variables = with_params(d_variables, d_variables["params"])
+    def g_loss(generated):
+        fake, near = generated
+        variables = with_params(d.variables, d.variables["params"])
+
+        def judge(images, label, use):
+            images = gan.seen(images, key_penalty, use, d.memory, step)
+            return apply(gan.D, variables, images, label)[0]
+
         on_real = None
         if gan.loss.relativistic:
-            on_real, _ = apply(gan.D, variables, real, label)
+            on_real = gan.scored(judge(real, label, Use.GENERATOR_REAL))
             on_real = jax.tree.map(lambda x: jnp.repeat(x, config.generator_batch, 0), on_real)
-        on_fake, _ = apply(gan.D, variables, fake, g_label)
-        return gan.loss.generator(on_real, on_fake, g_label).mean()
+        on_fake = gan.scored(judge(fake, g_label, Use.GENERATOR))
+        loss = gan.loss.generator(on_real, on_fake, g_label).mean()
+        penalties = {}
+        if near is not None:
+            penalties["g_near"] = consistency.of_generator(gan.consistency, fake, near).mean()
+        if gan.rotation:
+            turned, quarters = rotation.turned(fake, gan.axis_name)
+            answer = judge(turned, g_label, Use.ROTATED_FAKE)
+            penalties["g_rotation"] = gan.rotation[1] * rotation.loss(answer, quarters).mean()
+        return sum(penalties.values(), loss), penalties | {"g_loss": loss}
 
-    metrics["g_loss"], fake_grads = jax.value_and_grad(g_loss)(fake)
+    fake_grads, g_metrics = jax.grad(g_loss, has_aux=True)((fake, near))
+    metrics |= g_metrics
     g_grads = pmean(backward(fake_grads)[0], gan.axis_name)
+    if gan.orthogonal:
+        more = weights.orthogonal_gradient(state.generator["params"])
+        g_grads = jax.tree.map(lambda g, m: g + gan.orthogonal * m, g_grads, more)
     metrics["g_grad_norm"] = optax.tree.norm(g_grads)
     g_variables["params"], g_opt_state = descend(
         gan.g_optimizer, g_grads, state.generator_optimizer, state.generator["params"]
     )
 
+    memory = d.memory
+    if gan.path_length:
+        g_variables, g_opt_state, memory, metrics["path_length"] = _shorten_paths(
+            gan, g_variables, g_opt_state, memory, step, g_label, key_penalty
+        )
+    if gan.target:
+        memory = adaptive.adjusted(gan.target, memory, step)
+        metrics["augment_p"] = memory["augment_p"]
+
     # Average of the generator: its half-life counts `train.batch_size` images a step.
     average = ema.update(
         state.average,
         g_variables,
-        state.step,
+        step,
         config.train.batch_size,
-        config.ema.half_life,
+        gan.value("ema.half_life", step),
         config.ema.ramp,
     )
-    step = state.step + 1
-    return GanState(step, g_variables, d_variables, average, g_opt_state, d_opt_state), metrics
+    new = GanState(step + 1, g_variables, d.variables, average, g_opt_state, d.optimizer, memory)
+    return new, metrics
 
 
-def update_discriminator(gan: Gan, variables, opt_state, real, fake, label, key):
-    """One update of D on b real and b generated images: (variables, opt_state, metrics).
+def update_discriminator(gan: Gan, d: Discriminator, step, real, generated, label, key):
+    """One update of D on b real and b generated images: (its new state, metrics).
 
-    Metrics, f32[] each: `d_loss` without the penalty, `penalty` (weighted; if there is one),
-    `d_grad_norm`, `d_real` and `d_fake`: the shares of real and generated images with logits > 0
-    (the boundary of "least_squares" is 0.5, and "wasserstein" has none).
+    Metrics, f32[] each: `d_loss` without penalties; `penalty`, `lecam`, `consistency` and
+    `d_rotation` (weighted; those that there are); `d_grad_norm`; `d_real` and `d_fake`: the shares
+    of real and generated images with logits > 0 (the boundary of "least_squares" is 0.5, and
+    "wasserstein" and relativistic losses have none).
 
     Args:
-      real, fake: f32[b, H, W, C] in [-1, 1]; label: i32[b], of both.
-      key: of the regularizer.
+      step: i32[], of the training.
+      real: f32[b, H, W, C] in [-1, 1]; label: i32[b], of both kinds.
+      generated: (images f32[b, H, W, C], those of near latents or None).
+      key: of the regularizer; other random numbers have keys made of it.
     """
+    fake, near = generated
+    weight, interval = gan.value("regularizer.weight", step), gan.config.regularizer.interval
+
+    def see(images, use):
+        return gan.seen(images, key, use, d.memory, step)
+
+    def penalty(variables):
+        """The regularizer's, of D as a function of images before they are augmented."""
+
+        def critic(x):
+            seen = see(x, Use.PENALTY)
+            return realness(gan.discriminator_f32.apply(variables, seen, label, train=True))
+
+        return weight * gan.regularizer(critic, real, fake, key, gan.axis_name).mean()
 
     def d_loss(params):
         # Spectral norms step the power method in the first application only, so that real images,
-        # generated ones and the penalty are judged by the same kernels.
-        updated = with_params(variables, params)
+        # generated ones and the penalties are judged by the same kernels.
+        updated = with_params(d.variables, params)
         mutable = ("batch_stats", spectral_norm.COLLECTION)
-        on_real, updated = apply(gan.D, updated, real, label, mutable=mutable)
-        on_fake, updated = apply(gan.D, updated, fake, label)
-        loss = gan.loss.discriminator(on_real, on_fake, label).mean()
-        metrics = {"d_loss": loss}
-        if gan.regularizer:
+        seen_real, seen_fake = see(real, Use.REAL), see(fake, Use.FAKE)
+        on_real, updated = apply(gan.D, updated, seen_real, label, mutable=mutable)
+        on_fake, updated = apply(gan.D, updated, seen_fake, label)
+        loss = gan.loss.discriminator(gan.scored(on_real), gan.scored(on_fake), label).mean()
 
-            def critic(x):
-                return realness(gan.discriminator_f32.apply(updated, x, label, train=True))
+        def judge(x):
+            return apply(gan.D, updated, x, label)[0]
 
-            penalty = gan.regularizer(critic, real, fake, key, gan.axis_name).mean()
-            metrics["penalty"] = gan.weight * penalty
-            loss += metrics["penalty"]
-        metrics["d_real"] = jnp.mean(realness(on_real) > 0)
-        metrics["d_fake"] = jnp.mean(realness(on_fake) > 0)
-        return loss, (updated, metrics)
+        logits, penalties, memory = (realness(on_real), realness(on_fake)), {}, d.memory
+        if gan.regularizer and interval == 1:
+            penalties["penalty"] = penalty(updated)
+        if gan.lecam:
+            values, memory = lecam.penalty(gan.lecam, memory, *logits, step, gan.axis_name)
+            penalties["lecam"] = values.mean()
+        if gan.consistency:
+            pairs = zip((seen_real, seen_fake), logits, strict=True)
+            key_moved = key_of(key, Use.CONSISTENCY)
+            seen_near = None if near is None else see(near, Use.FAKE)
+            penalties["consistency"] = consistency.of_discriminator(
+                gan.consistency,
+                lambda x: realness(judge(x)),
+                tuple(pairs),
+                seen_near,
+                key_moved,
+                gan.axis_name,
+            ).mean()
+        if gan.rotation:
+            turned, quarters = rotation.turned(real, gan.axis_name)
+            answer = judge(see(turned, Use.ROTATED_REAL))
+            penalties["d_rotation"] = gan.rotation[0] * rotation.loss(answer, quarters).mean()
+        if gan.target:
+            memory = adaptive.observed(memory, logits[0], gan.axis_name)
+        d_real, d_fake = (jnp.mean(x > 0) for x in logits)
+        metrics = {"d_loss": loss, "d_real": d_real, "d_fake": d_fake} | penalties
+        return sum(penalties.values(), loss), (updated, memory, metrics)
 
-    grads, (updated, metrics) = jax.grad(d_loss, has_aux=True)(variables["params"])
+    grads, (updated, memory, metrics) = jax.grad(d_loss, has_aux=True)(d.variables["params"])
     grads = pmean(grads, gan.axis_name)
     metrics["d_grad_norm"] = optax.tree.norm(grads)
-    params, opt_state = descend(gan.d_optimizer, grads, opt_state, variables["params"])
-    return updated | {"params": params}, opt_state, metrics
+    params, optimizer = descend(gan.d_optimizer, grads, d.optimizer, d.variables["params"])
+    if gan.regularizer and interval > 1:
+        params, optimizer, metrics["penalty"] = _lazily(
+            gan,
+            step % interval == 0,
+            gan.d_optimizer,
+            lambda params: interval * penalty(with_params(updated, params)),
+            params,
+            optimizer,
+        )
+    if gan.clip:
+        params = weights.clip(params, gan.clip)
+    return Discriminator(updated | {"params": params}, optimizer, memory), metrics
 
 
 def preprocess_real(config: ConfigDict, image, key, examples, axis_name: str | None = None):
@@ -190,32 +215,87 @@ def to_pictures(config: ConfigDict, generated):
     return images.quantize(generated) if config.dequantize else images.to_uint8(generated, low=-1)
 
 
-def _earlier_updates(gan: Gan, state: GanState, real, label, key):
-    """All updates of D in a step but the last: (d_variables, d_opt_state, real, label).
+def _generate(gan: Gan, variables, z, label, key):
+    """((images f32[B, H, W, C], those of near latents or None), variables after that)."""
+    fake, variables = apply(gan.G, variables, z, label)
+    if not (gan.consistency and gan.consistency.of_latents):
+        return (fake, None), variables
+    noise = rng.normal(key_of(key, Use.NEAR), len(z), z.shape[1:], gan.axis_name)
+    near, _ = apply(gan.G, variables, z + gan.consistency.z_noise * noise, label)
+    return (fake, near), variables
 
-    The `real` and `label` returned are those of the last update, f32[b, H, W, C] and i32[b]. Update
-    r takes every n_dis-th image from r on: each device then has its share of every update's batch,
-    and no image moves between devices. Each update draws its own latents. Changes to G's
-    `batch_stats` are dropped: only the generator's own update changes them.
+
+def _earlier_updates(gan: Gan, state: GanState, d: Discriminator, real, label, key):
+    """All updates of D in a step that have latents of their own: (d, metrics, real, label).
+
+    That is all but the last one, or with `own_batch` all, whose metrics are the result's; the
+    `real` and `label` returned are those of the update that follows, f32[b, H, W, C] and i32[b].
+    Update r takes every so manieth image from r on: each device then has its share of every
+    update's batch, and no image moves between devices. Changes to G's `batch_stats` are dropped:
+    only the generator's own update changes them.
+
+    Raises:
+      UserError: the device's share does not split into equal batches.
     """
-    n_dis = gan.config.n_dis
-    if len(real) % n_dis:
+    config = gan.config
+    batches = config.n_dis + config.own_batch
+    if len(real) % batches:
         raise UserError(
-            f"train.batch_size={gan.config.train.batch_size} does not divide over the devices: "
+            f"train.batch_size={config.train.batch_size} does not divide over the devices: "
             "make it a multiple of their number"
         )
-    real = jnp.moveaxis(real.reshape(-1, n_dis, *real.shape[1:]), 1, 0)
-    label = label.reshape(-1, n_dis).T
+    real = jnp.moveaxis(real.reshape(-1, batches, *real.shape[1:]), 1, 0)
+    label = label.reshape(-1, batches).T
     g_variables = with_params(state.generator, state.generator["params"])
 
-    def update(carry, x):
+    def update(d, x):
         real, label, i = x
         key_z, key_penalty = jax.random.split(jax.random.fold_in(key, i))
-        z = rng.normal(key_z, len(real), (gan.config.model.latent,), gan.axis_name)
-        fake, _ = apply(gan.G, g_variables, z, label)
-        return update_discriminator(gan, *carry, real, fake, label, key_penalty)[:2], None
+        z = rng.normal(key_z, len(real), (config.model.latent,), gan.axis_name)
+        generated, _ = _generate(gan, g_variables, z, label, key_z)
+        d, metrics = update_discriminator(gan, d, state.step, real, generated, label, key_penalty)
+        return d, metrics if config.own_batch else {}
 
     # A scan, so that compile time does not grow with n_dis.
-    d = state.discriminator, state.discriminator_optimizer
-    d, _ = jax.lax.scan(update, d, (real[:-1], label[:-1], jnp.arange(n_dis - 1)))
-    return *d, real[-1], label[-1]
+    d, metrics = jax.lax.scan(update, d, (real[:-1], label[:-1], jnp.arange(batches - 1)))
+    return d, {name: x[-1] for name, x in metrics.items()}, real[-1], label[-1]
+
+
+def _shorten_paths(gan: Gan, variables, opt_state, memory, step, label, key):
+    """G's own lazy update: (variables, opt_state, memory, the penalty, 0 where it is not due).
+
+    On latents of its own, half as many as `label` i32[B].
+    """
+    options = gan.config.path_length
+
+    key_z, key_y = jax.random.split(key_of(key, Use.PATH_LENGTH))
+    label = label[::2]
+    z = rng.normal(key_z, len(label), (gan.config.model.latent,), gan.axis_name)
+    mean, due = memory["path_length"], step % options.interval == 0
+
+    def penalty(params):
+        given = with_params(variables, params), z, label, key_y
+        value, new = gan.path_length(*given, mean, options.decay, gan.axis_name)
+        return options.interval * options.weight * value, new
+
+    params, opt_state, value, mean = _lazily(
+        gan, due, gan.g_optimizer, penalty, variables["params"], opt_state, mean
+    )
+    return variables | {"params": params}, opt_state, memory | {"path_length": mean}, value
+
+
+def _lazily(gan: Gan, due, optimizer, penalty, params, opt_state, *kept):
+    """An update of its own by a penalty's gradient, where it is due: (params, opt_state, the
+    penalty or 0, *kept).
+
+    StyleGAN2's lazy regularisation (Karras et al. 2020, arXiv:1912.04958, appendix B). With
+    something `kept`, `penalty(params)` returns (f32[], its new value).
+    """
+
+    def update():
+        found, grads = jax.value_and_grad(penalty, has_aux=bool(kept))(params)
+        value, *new = found if kept else (found,)
+        grads = pmean(grads, gan.axis_name)
+        return *descend(optimizer, grads, opt_state, params), value, *new
+
+    return jax.lax.cond(due, update, lambda: (params, opt_state, jnp.zeros(()), *kept))

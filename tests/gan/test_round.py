@@ -8,9 +8,8 @@ import pytest
 
 from genjax import images, rng, runs
 from genjax.errors import UserError
+from genjax.gan import optimizers, sngan
 from genjax.gan import round as gan_round
-from genjax.gan import sngan
-from genjax.gan import task as gan_task
 from genjax.gan.losses import LOSSES
 from genjax.nn.spectral_norm import COLLECTION
 from genjax.speed import collectives
@@ -128,7 +127,7 @@ def test_both_learning_rates_are_0_at_the_same_step():
     """However many updates a step has: half of the rate is left after half of the steps."""
     config = tiny("wgan-gp", **{"train.steps": 4, "optimizer.linear_decay": 4})
     for updates in (1, 2):
-        adam = gan_task._adam(config, updates)
+        adam = optimizers.make(config, {}, updates=updates)
         state, sizes = adam.init(jnp.zeros(())), []
         for _ in range(4 * updates + 1):
             change, state = adam.update(jnp.ones(()), state)
