@@ -63,3 +63,13 @@ def defaults() -> dict[str, Any]:
         "orthogonal": 0.0,
         "schedule": {"name": "constant", "images": 20_000_000, "final": ""},
     }
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a GAN's config with those that an older run's lacks: what it did without them."""
+    before = defaults() | {
+        "optimizer": {"name": "adam", "discriminator_factor": 1.0},
+        "regularizer": {"interval": 1},
+    }
+    groups = {key: x | values.get(key, {}) for key, x in before.items() if isinstance(x, dict)}
+    return before | values | groups

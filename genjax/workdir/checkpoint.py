@@ -139,7 +139,7 @@ class Checkpoints:
         }
         self._checkpointer.save_checkpointables_async(
             step,
-            {"state": state},
+            {"state": _filled(state)},
             force=True,
             metrics=scored,
             custom_metadata=notes | {"seal": _seal(notes)},
@@ -284,7 +284,24 @@ def _load(workdir: epath.Path, step: int, abstract_state) -> tuple[Any, dict]:
             # As numpy arrays: JAX's would be restored to the devices that they were saved from.
             saved = ocp.checkpointables_metadata(path).metadata["state"]
             abstract_state = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
-        return ocp.load_checkpointables(path, {"state": abstract_state})["state"], notes
+        filled = _filled(abstract_state)
+        loaded = ocp.load_checkpointables(path, {"state": filled})["state"]
+    if filled is not abstract_state:
+        loaded = dataclasses.replace(abstract_state, **loaded)
+    return loaded, notes
+
+
+def _filled(state):
+    """{name: value} of a state's fields that hold arrays, or the state itself if all do.
+
+    So that a checkpoint with nothing in a field, such as a GAN that remembers nothing, has the form
+    of those from before there was one.
+    """
+    if not dataclasses.is_dataclass(state):
+        return state
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    filled = {name: value for name, value in fields.items() if jax.tree.leaves(value)}
+    return state if len(filled) == len(fields) else filled
 
 
 def _check_form(path: epath.Path, notes: dict, wanted: list[str]) -> None:

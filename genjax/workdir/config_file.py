@@ -11,6 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
+from genjax import gan_keys
 from genjax.config import flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -139,6 +140,8 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         changed = values.pop(_HISTORY, [])
+        if values.get("task") == "gan":
+            values = gan_keys.completed(values)
         return ConfigDict(_with_tuples(values)).lock(), changed
     except (ValueError, RecursionError, AttributeError) as error:
         # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.
