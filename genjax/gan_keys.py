@@ -66,7 +66,7 @@ def defaults() -> dict[str, Any]:
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a GAN's config with those that an older run's lacks: what it did without them."""
+    """The values of a GAN's config, with what an older run did where its config lacks a key."""
     before = defaults() | {
         "optimizer": {"name": "adam", "discriminator_factor": 1.0},
         "regularizer": {"interval": 1},

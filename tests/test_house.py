@@ -100,14 +100,15 @@ def test_files_are_short():
 
 
 def test_gan_configs_have_one_order_of_keys():
-    """So that they can be compared line by line."""
+    """So that they can be compared line by line; beside them, an option that a config is about."""
     orders = {}
     for path in sorted((ROOT / "configs").glob("*.py")):
         text = path.read_text()
         if 'base("gan")' in text:
             orders[path.name] = re.findall(r"^    config\.([\w.]+) = ", text, re.MULTILINE)
     first = orders["dcgan.py"]
-    assert len(orders) > 3 and all(order == first for order in orders.values()), orders
+    of_all = {name: [key for key in order if key in first] for name, order in orders.items()}
+    assert len(orders) > 3 and all(order == first for order in of_all.values()), orders
 
 
 def test_no_six_lines_stand_twice():

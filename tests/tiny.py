@@ -47,6 +47,22 @@ VARIANTS = {
     # one version of JAX and not on another.
     "wgan-gp": ("wgan_gp", "size=8,width=4", {"seed": 1, "model.latent": 8, "n_dis": 2}),
     "r1": ("r1", "size=8,width=4", {"model.latent": 8}),
+    # What it remembers: ADA's strength, and LeCam's averages from the third step on.
+    "dcgan-memory": (
+        "dcgan",
+        "size=8,width=4",
+        {
+            "model.latent": 8,
+            "augment.name": "ada",
+            "augment.interval": 2,
+            "augment.images": 100,
+            "lecam.weight": 0.3,
+            "lecam.start": 3,
+        },
+    ),
+    "lsgan": ("lsgan", "size=8,width=4", {"model.latent": 8}),
+    "wgan": ("wgan", "size=8,width=4", {"model.latent": 8, "n_dis": 2}),
+    "ssgan": ("ssgan", "size=8,width=4", {"model.latent": 8, "augment.name": "diffaugment"}),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),

@@ -27,15 +27,20 @@ _NORMAL = nn.initializers.normal(0.02)
 _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
 
 
+# {model.head: what the discriminator has besides its logits}
+_HEADS = {"none": 0, "rotation": 4}
+
+
 def networks(model, shape: tuple[int, int, int], **common):
     """(Generator, Discriminator) of Table 3 for images of `shape` (H, W, C).
 
     Args:
-      model: of the config; `width` and `norm` are read.
+      model: of the config; `width`, `norm` and, if there is one, `head` are read.
       common: `axis_name` and `dtype`.
 
     Raises:
-      UserError: the images are not squares of 8, 16, 32, 64 … px, or `model.norm` is unknown.
+      UserError: the images are not squares of 8, 16, 32, 64 … px, or `model.norm` or `model.head`
+        is unknown.
     """
     return _networks(model, shape, False, **common)
 
@@ -48,9 +53,10 @@ def chainer_gan_lib_networks(model, shape: tuple[int, int, int], **common):
 def _networks(model, shape, doubles_early, axis_name=None, dtype=jnp.float32):
     size, channels = check_square("SNGAN", shape)
     choose("model.norm", model.norm, _NORMS)
+    head = choose("model.head", model.get("head", "none"), _HEADS)
     return (
         Generator(size, channels, model.width, axis_name, dtype),
-        Discriminator(size, model.width, model.norm, doubles_early, dtype),
+        Discriminator(size, model.width, model.norm, doubles_early, head, dtype),
     )
 
 
@@ -102,12 +108,15 @@ class Discriminator(nn.Module):
       norm: of the kernels: "spectral", or "none" for gradient penalties (WGAN-GP, R1).
       doubles_early: whether the 4 x 4 convolution that halves the size doubles the features, or the
         3 x 3 one that follows it.
+      head: if not 0, the output is (logits, so many other numbers f32[B, head]), such as those of
+        quarter turns (`genjax.gan.rotation`).
     """
 
     size: int
     width: int
     norm: str
     doubles_early: bool
+    head: int = 0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -120,5 +129,6 @@ class Discriminator(nn.Module):
             halved = features if self.doubles_early else features // 2
             x = nn.leaky_relu(Conv(halved, 4, stride=2, padding=1, **common)(x), 0.1)
             x = nn.leaky_relu(Conv(features, 3, padding=1, **common)(x), 0.1)
-        logits = Dense(1, **common)(x.reshape(x.shape[0], -1))
-        return logits.astype(jnp.float32).reshape(-1)
+        x = x.reshape(x.shape[0], -1)
+        logits = Dense(1, **common)(x).astype(jnp.float32).reshape(-1)
+        return (logits, Dense(self.head, **common)(x).astype(jnp.float32)) if self.head else logits
