@@ -35,26 +35,11 @@ def read(config) -> dict:
     }
 
 
-def path_length(config, generator) -> Callable | None:
-    """The generator's own `path_length`, where the config gives it a weight.
-
-    Raises:
-      UserError: it has none.
-    """
-    if not config.path_length.weight:
-        return None
-    if not hasattr(generator, "path_length"):
-        raise UserError(
-            f"path_length.weight={config.path_length.weight} needs a generator with a mapping"
-            f" network, which model.name={config.model.name!r} has not: set path_length.weight=0"
-        )
-    return generator.path_length
-
-
-def check(config, shapes: Callable) -> None:
+def check(config, generator, shapes: Callable) -> None:
     """Refuses what makes no sense together.
 
     Args:
+      generator: of the config's networks.
       shapes: `() -> (the generator's variables, the discriminator's)`; called only where an option
         asks for them.
 
@@ -67,6 +52,11 @@ def check(config, shapes: Callable) -> None:
         raise UserError(
             f"regularizer.name={regularizer!r} needs a discriminator without BatchNorm, which "
             f"model.name={model!r} has: use configs/wgan_gp.py or configs/r1.py"
+        )
+    if config.path_length.weight and not hasattr(generator, "path_length"):
+        raise UserError(
+            f"path_length.weight={config.path_length.weight} needs a generator with a mapping"
+            f" network, which model.name={model!r} has not: set path_length.weight=0"
         )
     if config.clip and spectral_norm.COLLECTION in shapes()[1]:
         raise UserError(

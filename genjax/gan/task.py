@@ -51,7 +51,7 @@ def build(config, inputs: Inputs) -> Task:
             discriminator_f32=discriminator_f32,
             loss=loss.over(axis_name),
             regularizer=regularizer,
-            path_length=options.path_length(config, generator),
+            path_length=generator.path_length if config.path_length.weight else None,
             axis_name=axis_name,
             **chosen,
         )
@@ -63,7 +63,7 @@ def build(config, inputs: Inputs) -> Task:
         d = gan().D.init(key_d, jnp.zeros((1, *shape)), label, train=True)
         return g, d
 
-    options.check(config, partial(jax.eval_shape, init_variables, jax.random.key(0)))
+    options.check(config, make()[0], partial(jax.eval_shape, init_variables, jax.random.key(0)))
 
     @backend.native()
     def init(key, constants):
