@@ -17,7 +17,7 @@ from tests.scores.stub import ruler
 from tests.tiny import ROOT, VARIANTS, kinds_first, metrics_of, tiny
 
 # One variant of each kind of state, in the modes that compute it differently; one in all.
-DEFAULT = ("vae-jit", "vae-pmap", "vae-fsdp", "dcgan-pmap", "style-adam-jit")
+DEFAULT = ("vae-jit", "vae-pmap", "vae-fsdp", "dcgan-pmap", "dcgan-memory-pmap", "style-adam-jit")
 RUNS = kinds_first([f"{name}-{mode}" for name in VARIANTS for mode in MODES], DEFAULT)
 
 

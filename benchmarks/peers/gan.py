@@ -56,6 +56,22 @@ def _sngan(model, shape, doubles_early: bool = False) -> tuple[nn.Module, nn.Mod
     return nn.Sequential(*generator), nn.Sequential(*discriminator)
 
 
+# Options that no peer has, and their values where they are off.
+_WITHOUT = {
+    "own_batch": False,
+    "augment.name": "none",
+    "lecam.weight": 0.0,
+    "consistency.name": "none",
+    "path_length.weight": 0.0,
+    "path_length.interval": 1,
+    "clip": 0.0,
+    "orthogonal": 0.0,
+    "schedule.name": "constant",
+    "regularizer.interval": 1,
+    "optimizer.name": "adam",
+    "optimizer.discriminator_factor": 1.0,
+}
+
 # Each makes (generator, discriminator) for images of a shape (H, W, C).
 NETWORKS = {
     "dcgan": _dcgan,
@@ -75,6 +91,8 @@ class Peer(base.Peer):
         base.require(config, "model.name", NETWORKS)
         base.require(config, "loss", LOSSES)
         base.require(config, "regularizer.name", ("none", "gradient_penalty", "r1"))
+        for key, value in _WITHOUT.items():
+            base.require(config, key, (value,))
         model, shape = config.model, self.hold(examples, config.n_dis * config.train.batch_size)
         generator, self.discriminator = map(self.place, NETWORKS[model.name](model, shape))
         self.networks = {"generator": generator, "discriminator": self.discriminator}
