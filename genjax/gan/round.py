@@ -94,7 +94,9 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
     z = rng.normal(key_z, len(g_label), (config.model.latent,), gan.axis_name)
 
     def generate(params):
-        return apply(gan.G, with_params(state.generator, params), z, g_label)
+        # Spectral norms of a generator step the power method here, once a step.
+        mutable = ("batch_stats", spectral_norm.COLLECTION)
+        return apply(gan.G, with_params(state.generator, params), z, g_label, mutable=mutable)
 
     fake, backward, g_variables = jax.vjp(generate, state.generator["params"], has_aux=True)
 

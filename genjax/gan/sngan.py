@@ -27,11 +27,12 @@ _NORMAL = nn.initializers.normal(0.02)
 _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he_normal())}
 
 
-def networks(model, shape: tuple[int, int, int], **common):
+def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """(Generator, Discriminator) of Table 3 for images of `shape` (H, W, C).
 
     Args:
       model: of the config; `width` and `norm` are read.
+      classes: of the data, which neither network uses.
       common: `axis_name` and `dtype`.
 
     Raises:
@@ -40,7 +41,7 @@ def networks(model, shape: tuple[int, int, int], **common):
     return _networks(model, shape, False, **common)
 
 
-def chainer_gan_lib_networks(model, shape: tuple[int, int, int], **common):
+def chainer_gan_lib_networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """As `networks`, with the discriminator of the authors' code."""
     return _networks(model, shape, True, **common)
 

@@ -9,20 +9,25 @@ import optax
 from genjax import rng
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.gan import dcgan, sngan
-from genjax.gan.losses import LOSSES, realness
+from genjax.gan import biggan, dcgan, resnet, sagan, sngan
+from genjax.gan.losses import LOSSES, realness, with_classes
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_step
-from genjax.nn import apply, backend, check_lasts, compute_type
+from genjax.nn import apply, backend, check_lasts, compute_type, spectral_norm
 from genjax.task import Inputs, Task
 
 _WON = 0.99  # the share of pictures told apart, of either kind, at which a discriminator has won
 
-# {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
+# {model.name: (config's `model`, image shape, classes of the data, axis_name, dtype) ->
+# (generator, discriminator)}
 NETWORKS = {
     "dcgan": dcgan.networks,
     "sngan": sngan.networks,
     "chainer_gan_lib": sngan.chainer_gan_lib_networks,
+    "resnet": resnet.networks,
+    "sagan": sagan.networks,
+    "biggan": biggan.networks,
+    "studiogan_biggan": biggan.studiogan_networks,
 }
 
 
@@ -36,9 +41,11 @@ def build(config, inputs: Inputs) -> Task:
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
-    make = partial(networks, model, shape)
+    make = partial(networks, model, shape, classes=inputs.dataset.classes)
     dtype = compute_type(config.precision)
     loss = choose("loss", config.loss, LOSSES)
+    if model.get("condition") == "auxiliary":
+        loss = with_classes(loss)
     regularizer = choose("regularizer.name", config.regularizer.name, {"none": None} | REGULARIZERS)
     g_optimizer, d_optimizer = _adam(config, 1), _adam(config, config.n_dis)
 
@@ -89,8 +96,16 @@ def build(config, inputs: Inputs) -> Task:
         return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
 
     def generate(state, key, examples, label):
-        z = rng.normal(key, examples, (model.latent,))
-        return gan().G.apply(state.average, z, label, train=False)
+        return averaged(state, rng.normal(key, examples, (model.latent,)), label)
+
+    def averaged(state, z, label):
+        """What the averaged generator makes of latents, f32[B, H, W, C] in [-1, 1].
+
+        Averages of unit vectors are shorter, and of other kernels than the averaged ones: where the
+        generator has spectral norms, a step of the power method mends its vectors first.
+        """
+        fresh = [spectral_norm.COLLECTION]
+        return gan().G.apply(state.average, z, label, train=False, mutable=fresh)[0]
 
     def in_turn(index):
         """A class for each sample."""
@@ -136,7 +151,7 @@ def build(config, inputs: Inputs) -> Task:
         return to_pictures(config, generate(state, key, index, in_turn(index)))
 
     def decode(state, z, index):
-        return (gan().G.apply(state.average, z, in_turn(index), train=False) + 1) / 2
+        return (averaged(state, z, in_turn(index)) + 1) / 2
 
     return Task(
         init,
