@@ -95,7 +95,7 @@ class GeneratorBlock(nn.Module):
     upsample: Callable = nearest
 
     @nn.compact
-    def __call__(self, x, train: bool, condition=None):
+    def __call__(self, x, condition=None, *, train: bool):
         layers = self.layers
         shortcut = self.upsample(layers.conv(self.features, 1, "shortcut")(x))
         x = self.upsample(nn.relu(layers.batch_norm(x, train, condition)))
@@ -127,7 +127,7 @@ class DiscriminatorBlock(nn.Module):
     batch_norm: bool = False
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x, *, train: bool):
         layers, shortcut = self.layers, x
 
         def normalised(x):
@@ -176,7 +176,7 @@ class Generator(nn.Module):
         for i, (features, condition) in enumerate(zip(blocks, conditions, strict=True), 1):
             if self.attention and i == len(blocks):
                 x = layers.attention()(x)
-            x = GeneratorBlock(features, layers, self.upsample)(x, train, condition)
+            x = GeneratorBlock(features, layers, self.upsample)(x, condition, train=train)
         x = nn.relu(layers.batch_norm(x, train))
         return jnp.tanh(layers.conv(self.channels, 3)(x).astype(jnp.float32))
 
@@ -235,7 +235,7 @@ class Discriminator(nn.Module):
                 first=i == 0,
                 batch_norm=self.batch_norm,
             )
-            x = block(x, train)
+            x = block(x, train=train)
             if self.attention and i == 0:
                 x = layers.attention()(x)
         x = nn.relu(x).astype(jnp.float32)
