@@ -35,9 +35,9 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "gan"; its step is `genjax.gan.round.train_step`.
 
     Raises:
-      UserError: a name is unknown, the regularizer does not work with this discriminator's
-        BatchNorm, or the learning rate would be 0 before the end. Without a regularizer, a shape of
-        images that the networks cannot make is refused only by the task's `init`.
+      UserError: a name is unknown, the networks cannot make images of this shape or need classes
+        that the data do not have, the regularizer does not work with this discriminator's
+        BatchNorm, or the learning rate would be 0 before the end.
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
@@ -159,6 +159,7 @@ def build(config, inputs: Inputs) -> Task:
         images_per_step=config.n_dis * config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        classes=getattr(gan().G, "classes", 0),  # those that the generator knows
         decode=decode,
         sampled_with={"parameters": "average", "batch_norm": "running"},
         networks=("generator", "discriminator", "average"),

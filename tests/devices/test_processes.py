@@ -28,13 +28,16 @@ from tests.tiny import (
 )
 
 DEFAULT = ("vae-jit", "dcgan-pmap", "style-adam-jit", *OTHERS)  # of 2 processes x 2 devices
-# Each network in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
+# Each kind of layer in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
 # longest has one mode: on one machine test_devices.py compares all in both. Four processes compile
 # everything four times: fewer runs for them.
 MODES = {name: ("jit", "pmap") for name in VARIANTS} | {
     "sngan": ("jit",),
     "wgan-gp": ("pmap",),
     "r1": (),
+    "cgan": (),
+    "sagan": (),
+    "biggan": ("jit",),  # spectral norms of a generator
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
     "cnn-resnet": ("jit",),
