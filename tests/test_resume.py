@@ -16,8 +16,8 @@ from genjax.errors import Interrupted
 from genjax.train import train
 from tests.tiny import (
     ROOT,
+    STATES,
     STEPS,
-    VARIANTS,
     assert_same_run,
     command_line,
     kinds_first,
@@ -62,7 +62,7 @@ def signal_at_chunk(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("name", kinds_first(VARIANTS))
+@pytest.mark.parametrize("name", kinds_first(STATES))
 def test_interrupted_and_resumed_in_other_chunks(name, finished, tmp_path, signal_at_chunk):
     """train(2N) = train(N) + resume(N), with N steps interrupted besides, between log lines.
 

@@ -79,6 +79,7 @@ def with_classes(loss: Loss) -> Loss:
         return loss.discriminator(realness(real), realness(fake), label) + classes
 
     def generator(real, fake, label):
+        # `real` is None where the loss does not use it.
         adversarial = loss.generator(realness(real), realness(fake), label)
         return adversarial + classification(fake, label)
 

@@ -30,15 +30,9 @@ STUDIOGAN = {
 
 
 def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
-    """(Generator, Discriminator) for images of `shape` (H, W, C).
+    """(Generator, Discriminator) for images of `shape`; arguments and errors as `biggan.networks`.
 
-    Args:
-      model: of the config; `width` is read.
-      classes: of the data.
-      common: `axis_name` and `dtype`.
-
-    Raises:
-      UserError: the images are not squares of 8, 16, 32, 64 or 128 px, or the data have no classes.
+    Of `model`, `width` is read.
     """
     size, channels = blocks.check_size("sagan", shape)
     blocks.check_classes("sagan", classes)
