@@ -19,7 +19,7 @@ from genjax import score_keys
 
 # A weight of 0.9999 a step, as both have, is a half-life of 6,931 steps.
 _PRESETS = {
-    "digits": {
+    "small": {
         "arch": "biggan",
         "data": "mnist",
         "width": 16,
@@ -50,7 +50,7 @@ _PRESETS = {
 
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (digits, paper or studiogan), `size` (px a side: 8, 16, 32, 64 or 128) and,
+    """ARG: `preset` (small, paper or studiogan), `size` (px a side: 8, 16, 32, 64 or 128) and,
     instead of the preset's, `arch` (biggan or studiogan_biggan), `data` (a data name whose pictures
     have classes), `width`, `batch`, `steps`, `n_dis`, `half_life`.
 

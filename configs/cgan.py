@@ -19,7 +19,7 @@ from genjax import score_keys
 
 # The published scores are of the generator itself, without an average.
 _PRESETS = {
-    "digits": {
+    "small": {
         "data": "mnist",
         "width": 16,
         "batch": 32,
@@ -39,7 +39,7 @@ _PRESETS = {
 
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (digits or paper), `condition` (projection or auxiliary), `size` (px a side:
+    """ARG: `preset` (small or paper), `condition` (projection or auxiliary), `size` (px a side:
     8, 16, 32, 64 or 128) and, instead of the preset's, `data` (a data name whose pictures have
     classes), `width`, `batch`, `steps`, `n_dis`, `half_life`.
 
