@@ -38,6 +38,8 @@ _LIBRARIES = ("jaxlib", "flax", "optax", "numpy", "pillow")
 
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
+_LONGEST_ROW = 40  # pictures; of more classes, a grid has no column for each
+
 _TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
 
 
@@ -221,6 +223,15 @@ def sampler(run: Run, n: int, seed: int) -> "Sampler":
             f"task={run.config.task!r} makes no pictures to sample: use --mode=evaluate"
         )
     return Sampler(run, n, seed)
+
+
+def grid(task: Task, pictures: np.ndarray) -> np.ndarray:
+    """Samples u8[N, H, W, C] as a sheet (`images.grid`), where they have classes a column of each.
+
+    Where classes are more than a row can show, they follow one another in the squarest grid.
+    """
+    columns = task.classes if 1 < task.classes <= _LONGEST_ROW else None
+    return images.grid(pictures, columns)
 
 
 class Sampler:

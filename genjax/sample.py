@@ -11,6 +11,7 @@ from genjax import images, runs
 from genjax.devices import processes
 from genjax.devices.program import check_memory
 from genjax.files import write_atomically
+from genjax.task import Task
 
 PICTURES = "pictures"  # the folder of single files
 _SHOWN = 400  # pictures of the grid, at most
@@ -22,8 +23,8 @@ def sample(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     """`--mode=sample`: writes pictures u8[H, W, C] of a trained run, and a grid of the first ones.
 
     `sample.n` and `sample.seed` say how many and which; `sample.format` whether as `samples.npz`
-    (`images` u8[n, H, W, C]) or as `pictures/000000.png`, … The data are not needed. Of several
-    processes, one writes.
+    (`images` u8[n, H, W, C] and, of a conditional generator, `labels` i32[n]) or as
+    `pictures/000000.png`, … The data are not needed. Of several processes, one writes.
 
     Args:
       step: of the checkpoint: a number, "latest" or "best".
@@ -39,24 +40,27 @@ def sample(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         # The array, and the file that is made of it in memory.
         check_memory(2 * n * math.prod(trained.run.dataset.shape), _IN_FILES)
     if processes.is_first():
-        count, place = (_write_files if as_files else _write_array)(batches, workdir)
+        write = _write_files if as_files else _write_array
+        count, place = write(trained.run.task, batches, workdir)
         print(f"{count} samples of step {trained.step}: {place}; a grid: {workdir}/samples.png")
     else:
         for _ in batches:
             pass  # all processes take part in the computation
 
 
-def _write_array(batches, workdir: epath.Path) -> tuple[int, epath.Path]:
+def _write_array(task: Task, batches, workdir: epath.Path) -> tuple[int, epath.Path]:
     """(how many pictures were written, where)."""
     pictures = np.concatenate(list(batches))
-    archive = io.BytesIO()
-    np.savez_compressed(archive, images=pictures)
+    archive, labels = io.BytesIO(), {}
+    if task.classes:
+        labels = {"labels": np.arange(len(pictures), dtype=np.int32) % task.classes}
+    np.savez_compressed(archive, images=pictures, **labels)
     write_atomically(workdir / "samples.npz", archive.getvalue())
-    images.write(workdir / "samples.png", images.grid(pictures[:_SHOWN]))
+    images.write(workdir / "samples.png", runs.grid(task, pictures[:_SHOWN]))
     return len(pictures), workdir / "samples.npz"
 
 
-def _write_files(batches, workdir: epath.Path) -> tuple[int, epath.Path]:
+def _write_files(task: Task, batches, workdir: epath.Path) -> tuple[int, epath.Path]:
     """(how many pictures were written, where)."""
     folder = workdir / PICTURES
     folder.mkdir(exist_ok=True)
@@ -68,5 +72,5 @@ def _write_files(batches, workdir: epath.Path) -> tuple[int, epath.Path]:
         for picture in batch:
             images.write(folder / f"{count:06}.png", picture)
             count += 1
-    images.write(workdir / "samples.png", images.grid(np.stack(first)))
+    images.write(workdir / "samples.png", runs.grid(task, np.stack(first)))
     return count, folder

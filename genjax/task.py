@@ -34,6 +34,7 @@ class Task(NamedTuple):
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
+      classes: sample i is of class i % classes; 0 where samples have no class.
       sampled_with: what a score of samples says of the networks: "parameters", "average" or "raw",
         and "batch_norm", whose statistics count where there is any.
       decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
@@ -60,6 +61,7 @@ class Task(NamedTuple):
     images_per_step: int
     evaluate: Callable[..., Metrics] | None = None
     sample: Callable[..., jax.Array] | None = None
+    classes: int = 0
     sampled_with: Mapping[str, str] = {}
     decode: Callable[..., jax.Array] | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None

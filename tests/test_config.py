@@ -184,6 +184,38 @@ def test_every_config_passes_the_check(name):
     config_lib.check(tiny(name))
 
 
+PRESETS = {"small": {"width": 4, "data": "mnist"}, "large": {"width": 64, "data": "cifar"}}
+
+
+@pytest.mark.parametrize(
+    ("arg", "expected"),
+    [
+        ("", ("small", 4, "mnist", 32)),
+        ("preset=large", ("large", 64, "cifar", 32)),
+        ("size=16,width=8,preset=large", ("large", 8, "cifar", 16)),
+        ("width=8", ("small", 8, "mnist", 32)),
+    ],
+)
+def test_presets_are_defaults(arg, expected):
+    """What ARG gives itself counts, wherever it stands."""
+    found = config_lib.parse_preset(arg, PRESETS, size=32)
+    assert (found.preset, found.width, found.data, found.size) == expected
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("preset=lage", "preset='lage' is unknown; did you mean 'large'? (known: small, large)"),
+        ("preset", "config argument 'preset' lacks a value"),
+        ("preset=large,widht=8", "config argument 'widht' is unknown; did you mean 'width'?"),
+        ("data=a,preset=large,width=x", "width='x' is not a whole number"),
+    ],
+)
+def test_presets_that_are_refused(arg, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        config_lib.parse_preset(arg, PRESETS, size=32)
+
+
 def test_never_is_zero(config):
     never = dict.fromkeys(("log.every", "sample.every", "evaluate.every", "checkpoint.every"), 0)
     config_lib.check(with_values(config, **never))
@@ -225,7 +257,8 @@ def test_best_mode_is_one_of_two(config):
         config_lib.check(with_values(config, **{"checkpoint.best_mode": "maxx"}))
 
 
-_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan"}  # they have the keys of dcgan, sngan and wgan_gp
+# They have the keys of dcgan, sngan, wgan_gp and cgan.
+_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "sagan", "biggan"}
 
 
 @pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - _OF_OTHERS))

@@ -14,11 +14,11 @@ from genjax.metrics.rulers import Meter
 from tests.eight_devices import ERRORS, MODES, PICTURES, THREE_CONTENTS, overrides
 from tests.rounding import assert_close, assert_within, lines_excess, state_excess
 from tests.scores.stub import ruler
-from tests.tiny import ROOT, VARIANTS, kinds_first, metrics_of, tiny
+from tests.tiny import ROOT, STATES, kinds_first, metrics_of, tiny
 
 # One variant of each kind of state, in the modes that compute it differently; one in all.
 DEFAULT = ("vae-jit", "vae-pmap", "vae-fsdp", "dcgan-pmap", "dcgan-memory-pmap", "style-adam-jit")
-RUNS = kinds_first([f"{name}-{mode}" for name in VARIANTS for mode in MODES], DEFAULT)
+RUNS = kinds_first([f"{name}-{mode}" for name in STATES for mode in MODES], DEFAULT)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from genjax.train import train
 from tests.tiny import (
     KINDS,
     ROOT,
+    STATES,
     STEPS,
-    VARIANTS,
     assert_same_run,
     command_line,
     kinds_first,
@@ -63,7 +63,7 @@ def signal_at_chunk(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("name", kinds_first(VARIANTS, (*KINDS, "dcgan-memory")))
+@pytest.mark.parametrize("name", kinds_first(STATES, (*KINDS, "dcgan-memory")))
 def test_interrupted_and_resumed_in_other_chunks(name, finished, tmp_path, signal_at_chunk):
     """train(2N) = train(N) + resume(N), with N steps interrupted besides, between log lines.
 

@@ -23,10 +23,11 @@ from tests.tiny import ROOT, VARIANTS, command_line, kinds_first, metrics_of, st
 GOLDEN = ROOT / "tests" / "golden"
 
 
-# All but those whose parts others have, or `tests/gan`.
-@pytest.mark.parametrize(
-    "name", kinds_first(VARIANTS, VARIANTS.keys() - {"r1", "lsgan", "wgan", "ssgan"})
-)
+# Slow are those whose parts others have, or `tests/gan`.
+_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "sagan", "biggan"}
+
+
+@pytest.mark.parametrize("name", kinds_first(VARIANTS, VARIANTS.keys() - _OF_OTHERS))
 def test_golden_metrics(name, finished, bound, request):
     """Twelve steps of each task, whatever the processor and the version of JAX.
 

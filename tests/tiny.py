@@ -63,6 +63,14 @@ VARIANTS = {
     "lsgan": ("lsgan", "size=8,width=4", {"model.latent": 8}),
     "wgan": ("wgan", "size=8,width=4", {"model.latent": 8, "n_dis": 2}),
     "ssgan": ("ssgan", "size=8,width=4", {"model.latent": 8, "augment.name": "diffaugment"}),
+    "cgan": ("cgan", "size=8,width=2", {"model.latent": 8}),
+    "sagan": ("sagan", "size=8,width=2", {"model.latent": 8}),
+    # Its generator has spectral norms, attention and latents for each block.
+    "biggan": (
+        "biggan",
+        "arch=studiogan_biggan,size=8,width=2",
+        {"model.latent": 8, "model.shared": 4},
+    ),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
@@ -84,6 +92,10 @@ VARIANTS = {
 # One variant for each kind of state, for what is proven of the loop with any state: networks with
 # statistics, averages and an optimiser each; networks alone; pictures, each with its optimiser.
 KINDS = ("dcgan", "vae", "style-adam")
+
+# Those whose runs are stopped, resumed and shared by devices. The others have the same state and
+# step, and their layers are among those of these: golden numbers and samples show them.
+STATES = [name for name in VARIANTS if name not in ("cgan", "sagan")]
 
 # What is due falls on different steps: chunks of at most 5 are 4, 2, 2 and 4 steps long.
 STEPS = 12

@@ -18,10 +18,11 @@ from genjax.nn import BatchNorm, Conv, ConvTranspose
 _KERNEL = nn.initializers.normal(0.02)
 
 
-def networks(model, shape: tuple[int, int, int], **common):
+def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """(Generator, Discriminator) for images of `shape` (H, W, C); of `model`, `width` is read.
 
     Args:
+      classes: of the data, which neither network uses.
       common: `axis_name` and `dtype`, of both.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from genjax.devices import pmean
 
@@ -98,6 +99,30 @@ LOSSES = {
         averages=True,
     ),
 }
+
+
+def with_classes(loss: Loss) -> Loss:
+    """`loss` for a discriminator that also classifies: AC-GAN's.
+
+    Odena et al. 2017 (arXiv:1610.09585), eq. 2 and 3: both networks also minimise the cross-entropy
+    of the classes, the discriminator of real and generated images, the generator of its own. Both
+    have the weight 1. `real` and `fake` are (logits f32[B], class logits f32[B, K]). Options of
+    `loss` are passed on.
+    """
+
+    def classification(answer, label):
+        return optax.softmax_cross_entropy_with_integer_labels(answer[1], label)
+
+    def discriminator(real, fake, label, **options):
+        classes = classification(real, label) + classification(fake, label)
+        return loss.discriminator(realness(real), realness(fake), label, **options) + classes
+
+    def generator(real, fake, label, **options):
+        # `real` is None where the loss does not use it.
+        adversarial = loss.generator(realness(real), realness(fake), label, **options)
+        return adversarial + classification(fake, label)
+
+    return loss._replace(discriminator=discriminator, generator=generator)
 
 
 def realness(answer):

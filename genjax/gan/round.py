@@ -217,7 +217,9 @@ def to_pictures(config: ConfigDict, generated):
 
 def _generate(gan: Gan, variables, z, label, key):
     """((images f32[B, H, W, C], those of near latents or None), variables after that)."""
-    fake, variables = apply(gan.G, variables, z, label)
+    # Spectral norms of a generator step the power method here, once a step.
+    mutable = ("batch_stats", spectral_norm.COLLECTION)
+    fake, variables = apply(gan.G, variables, z, label, mutable=mutable)
     if not (gan.consistency and gan.consistency.of_latents):
         return (fake, None), variables
     noise = rng.normal(key_of(key, Use.NEAR), len(z), z.shape[1:], gan.axis_name)

@@ -31,11 +31,12 @@ _NORMS = {"spectral": (SpectralNorm, _NORMAL), "none": (None, nn.initializers.he
 _HEADS = {"none": 0, "rotation": 4}
 
 
-def networks(model, shape: tuple[int, int, int], **common):
+def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """(Generator, Discriminator) of Table 3 for images of `shape` (H, W, C).
 
     Args:
       model: of the config; `width`, `norm` and, if there is one, `head` are read.
+      classes: of the data, which neither network uses.
       common: `axis_name` and `dtype`.
 
     Raises:
@@ -45,7 +46,7 @@ def networks(model, shape: tuple[int, int, int], **common):
     return _networks(model, shape, False, **common)
 
 
-def chainer_gan_lib_networks(model, shape: tuple[int, int, int], **common):
+def chainer_gan_lib_networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """As `networks`, with the discriminator of the authors' code."""
     return _networks(model, shape, True, **common)
 

@@ -7,21 +7,26 @@ import jax.numpy as jnp
 
 from genjax import rng
 from genjax.config import choose
-from genjax.gan import dcgan, options, sngan
-from genjax.gan.losses import LOSSES, realness
+from genjax.gan import biggan, dcgan, options, resnet, sagan, sngan
+from genjax.gan.losses import LOSSES, realness, with_classes
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import preprocess_real, to_pictures, train_step
 from genjax.gan.state import Gan, GanState
-from genjax.nn import apply, backend, compute_type
+from genjax.nn import apply, backend, compute_type, spectral_norm
 from genjax.task import Inputs, Task
 
 _WON = 0.99  # the share of pictures told apart, of either kind, at which a discriminator has won
 
-# {model.name: (config's `model`, image shape, axis_name, dtype) -> (generator, discriminator)}
+# {model.name: (config's `model`, image shape, classes of the data, axis_name, dtype) ->
+# (generator, discriminator)}
 NETWORKS = {
     "dcgan": dcgan.networks,
     "sngan": sngan.networks,
     "chainer_gan_lib": sngan.chainer_gan_lib_networks,
+    "resnet": resnet.networks,
+    "sagan": sagan.networks,
+    "biggan": biggan.networks,
+    "studiogan_biggan": biggan.studiogan_networks,
 }
 
 
@@ -29,15 +34,17 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "gan"; its step is `genjax.gan.round.train_step`.
 
     Raises:
-      UserError: a name is unknown, a combination of options makes no sense (`genjax.gan.options`),
-        or the learning rate would be 0 before the end. Where no option asks for the networks, a
-        shape of images that they cannot make is refused only by the task's `init`.
+      UserError: a name is unknown, the networks cannot make images of this shape or need classes
+        that the data do not have, a combination of options makes no sense (`genjax.gan.options`),
+        or the learning rate would be 0 before the end.
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
-    make = partial(networks, model, shape)
+    make = partial(networks, model, shape, classes=inputs.dataset.classes)
     dtype = compute_type(config.precision)
     loss = choose("loss", config.loss, LOSSES)
+    if model.get("condition") == "auxiliary":
+        loss = with_classes(loss)
     regularizer = choose("regularizer.name", config.regularizer.name, {"none": None} | REGULARIZERS)
     chosen = options.read(config)
 
@@ -82,8 +89,16 @@ def build(config, inputs: Inputs) -> Task:
         return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
 
     def generate(state, key, examples, label):
-        z = rng.normal(key, examples, (model.latent,))
-        return gan().G.apply(state.average, z, label, train=False)
+        return averaged(state, rng.normal(key, examples, (model.latent,)), label)
+
+    def averaged(state, z, label):
+        """What the averaged generator makes of latents, f32[B, H, W, C] in [-1, 1].
+
+        Averages of unit vectors are shorter, and of other kernels than the averaged ones: where the
+        generator has spectral norms, a step of the power method mends its vectors first.
+        """
+        fresh = [spectral_norm.COLLECTION]
+        return gan().G.apply(state.average, z, label, train=False, mutable=fresh)[0]
 
     def in_turn(index):
         """A class for each sample."""
@@ -138,7 +153,7 @@ def build(config, inputs: Inputs) -> Task:
         return to_pictures(config, generate(state, key, index, in_turn(index)))
 
     def decode(state, z, index):
-        return (gan().G.apply(state.average, z, in_turn(index), train=False) + 1) / 2
+        return (averaged(state, z, in_turn(index)) + 1) / 2
 
     return Task(
         init,
@@ -146,6 +161,7 @@ def build(config, inputs: Inputs) -> Task:
         images_per_step=(config.n_dis + config.own_batch) * config.train.batch_size,
         evaluate=evaluate,
         sample=sample,
+        classes=getattr(gan().G, "classes", 0),  # those that the generator knows
         decode=decode,
         sampled_with={"parameters": "average", "batch_norm": "running"},
         networks=("generator", "discriminator", "average"),

@@ -1,10 +1,13 @@
 """Layers that several families share, built on convolutions that are fast on every backend."""
 
+from genjax.nn.attention import SelfAttention
 from genjax.nn.layers import (
     BatchNorm,
+    ConditionalBatchNorm,
     Conv,
     ConvTranspose,
     Dense,
+    Embed,
     average_pool,
     max_pool,
     to_even,
@@ -15,9 +18,12 @@ from genjax.nn.training import apply, check_lasts, descend, with_params
 
 __all__ = [
     "BatchNorm",
+    "ConditionalBatchNorm",
     "Conv",
     "ConvTranspose",
     "Dense",
+    "Embed",
+    "SelfAttention",
     "SpectralNorm",
     "apply",
     "average_pool",

@@ -90,8 +90,31 @@ class Dense(nn.Module):
         return _with_bias(self, x.astype(self.dtype) @ kernel)
 
 
-class BatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) in float32.
+class Embed(nn.Module):
+    """A learned row for each class, i32[B] -> f[B, features], of `kernel` f32[classes, features].
+
+    Written as a product with one-hot vectors, in full float32, so that a row comes out as it is.
+    The gradient of an indexed row would add up in an order that changes from run to run on GPUs.
+
+    Attributes:
+      kernel_norm: as for `Conv`.
+    """
+
+    classes: int
+    features: int
+    kernel_norm: Callable[[], nn.Module] | None = None
+    kernel_init: Callable = nn.initializers.normal(1.0)
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, label):
+        kernel = _kernel(self, (self.classes, self.features))
+        one_hot = jax.nn.one_hot(label, self.classes, dtype=self.dtype)
+        return jnp.dot(one_hot, kernel, precision=jax.lax.Precision.HIGHEST)
+
+
+class _Normalisation(nn.Module):
+    """The base of layers that normalise by the statistics of a batch, in float32.
 
     The statistics are those of the global batch: averaged over the axis `axis_name` where each
     device sees its own shard, and by the compiler where `jit` shards the batch. `train=False` uses
@@ -101,22 +124,21 @@ class BatchNorm(nn.Module):
 
     Attributes:
       momentum: weight of the old running average; 0.9 is PyTorch's 0.1.
-      use_scale: whether there is a parameter `scale` beside `bias`.
       axis_name: the mapped axis over which the batch is sharded; None where `x` is all of it.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
-    use_scale: bool = True
-    scale_init: Callable = nn.initializers.ones
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
-    def __call__(self, x, train: bool):
+    def normalise(self, x, scale, bias, train: bool):
+        """(x - mean) / sqrt(variance + epsilon) * scale + bias, f[..., C].
+
+        Args:
+          scale, bias: f32[C], or f32[B, C] with a row for each example; `scale` may be a number.
+        """
         features = x.shape[-1:]
-        scale = self.param("scale", self.scale_init, features) if self.use_scale else 1.0
-        bias = self.param("bias", nn.initializers.zeros, features)
         running = {
             "mean": self.variable("batch_stats", "mean", jnp.zeros, features),
             "var": self.variable("batch_stats", "var", jnp.ones, features),
@@ -133,9 +155,68 @@ class BatchNorm(nn.Module):
                     variable.value = kept + (1 - self.momentum) * found[name]
         else:
             found = {name: variable.value for name, variable in running.items()}
-        scale = scale * jax.lax.rsqrt(found["var"] + self.epsilon)
-        y = x * spread(scale, x.shape) + spread(bias - found["mean"] * scale, x.shape)
+        mean, inverse = found["mean"], jax.lax.rsqrt(found["var"] + self.epsilon)
+        if bias.ndim == 2:
+            mean, inverse = mean[None], inverse[None]
+        scale = scale * inverse
+        y = x * _to_pixels(scale, x.shape) + _to_pixels(bias - mean * scale, x.shape)
         return _materialise_gradient(y.astype(self.dtype))
+
+
+class BatchNorm(_Normalisation):
+    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) in float32.
+
+    Parameters `scale` and `bias`, f32[C] each; of the statistics see `_Normalisation`.
+
+    Attributes:
+      use_scale: whether there is a parameter `scale` beside `bias`.
+    """
+
+    use_scale: bool = True
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        features = x.shape[-1:]
+        scale = self.param("scale", self.scale_init, features) if self.use_scale else 1.0
+        bias = self.param("bias", nn.initializers.zeros, features)
+        return self.normalise(x, scale, bias, train)
+
+
+class ConditionalBatchNorm(_Normalisation):
+    """Batch normalisation whose scale and bias are linear in a condition f32[B, N].
+
+    scale = 1 + condition @ W and bias = condition @ W', without biases of their own. Where the
+    condition is a class as a one-hot vector, the rows of W and W' are those of the classes
+    (Dumoulin et al. 2017, arXiv:1610.07629; Miyato and Koyama 2018, arXiv:1802.05637). BigGAN's are
+    an embedding of the class beside latents (Brock et al. 2019, arXiv:1809.11096, Appendix B).
+
+    Parameters `scale/kernel` and `bias/kernel`, f32[N, C] each.
+
+    Attributes:
+      scale_init, bias_init: of W and W'.
+      kernel_norm: of W and W', as for `Conv`.
+    """
+
+    scale_init: Callable = nn.initializers.zeros
+    bias_init: Callable = nn.initializers.zeros
+    kernel_norm: Callable[[], nn.Module] | None = None
+
+    @nn.compact
+    def __call__(self, x, condition, train: bool):
+        def linear(name, init):
+            layer = Dense(x.shape[-1], self.kernel_norm, init, use_bias=False, name=name)
+            return layer(condition)
+
+        scale, bias = 1 + linear("scale", self.scale_init), linear("bias", self.bias_init)
+        return self.normalise(x, scale, bias, train)
+
+
+def _to_pixels(v, shape: tuple[int, ...]):
+    """f32[C], or f32[B, C] with a row for each example, at each pixel: f32[*shape]."""
+    if v.ndim == 1:
+        return spread(v, shape)
+    return jax.vmap(lambda row: spread(row, shape[1:]))(v)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -13,8 +13,6 @@ from genjax.devices import gather_params
 
 COLLECTION = "spectral"
 
-_EPSILON = 1e-12  # as in the authors' code
-
 
 class SpectralNorm(nn.Module):
     """Kernel f32[..., features] -> kernel / sigma, f32[..., features].
@@ -29,29 +27,33 @@ class SpectralNorm(nn.Module):
     power method (Algorithm 1, step 1); other applications leave u and v unchanged. To apply a
     network several times in one update as the same function, make the collection mutable in the
     first application only.
+
+    Attributes:
+      epsilon: added to the length of a vector before it is divided by it; the authors' is 1e-12.
     """
+
+    epsilon: float = 1e-12
 
     @nn.compact
     def __call__(self, kernel):
         matrix = kernel.reshape(-1, kernel.shape[-1]).T
         u = self.variable(COLLECTION, "u", self._first, matrix)
-        v = self.variable(COLLECTION, "v", lambda: _unit(_dot(u.value, matrix)))
+        v = self.variable(COLLECTION, "v", lambda: self._unit(_dot(u.value, matrix)))
         if self.is_mutable_collection(COLLECTION) and not self.is_initializing():
             fixed = jax.lax.stop_gradient(matrix)
-            v.value = _unit(_dot(gather_params(u.value), fixed))
-            u.value = _unit(_dot(fixed, v.value))
+            v.value = self._unit(_dot(gather_params(u.value), fixed))
+            u.value = self._unit(_dot(fixed, v.value))
         # `fsdp` shards u and v; every device needs all of them here.
         sigma = _dot(_dot(gather_params(u.value), matrix), gather_params(v.value))
         return kernel / sigma
 
     def _first(self, matrix):
-        return _unit(jax.random.normal(self.make_rng("params"), matrix.shape[:1]))
+        return self._unit(jax.random.normal(self.make_rng("params"), matrix.shape[:1]))
+
+    def _unit(self, x):
+        return x / (jnp.linalg.norm(x) + self.epsilon)
 
 
 def _dot(a, b):
     """A product in full float32; by default accelerators compute it with less precision."""
     return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
-def _unit(x):
-    return x / (jnp.linalg.norm(x) + _EPSILON)

@@ -19,8 +19,8 @@ from tests.many_processes import OTHERS, on_pictures
 from tests.rounding import assert_close
 from tests.tiny import (
     ROOT,
+    STATES,
     STEPS,
-    VARIANTS,
     assert_same_state,
     command_line,
     metrics_of,
@@ -31,18 +31,19 @@ DEFAULT = ("vae-jit", "dcgan-pmap", "style-adam-jit", *OTHERS)  # of 2 processes
 # Each network in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
 # longest has one mode: on one machine test_devices.py compares all in both. Four processes compile
 # everything four times: fewer runs for them.
-MODES = {name: ("jit", "pmap") for name in VARIANTS} | {
+MODES = {name: ("jit", "pmap") for name in STATES} | {
     "sngan": ("jit",),
     "wgan-gp": ("pmap",),
     "r1": (),
     "lsgan": (),
     "ssgan": (),
     "wgan": (),
+    "biggan": ("jit",),  # spectral norms of a generator
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
     "cnn-airbench": ("jit",),
 }
-EVERY = [(f"{name}-{mode}", 2, 2) for name in VARIANTS for mode in MODES[name]]
+EVERY = [(f"{name}-{mode}", 2, 2) for name in STATES for mode in MODES[name]]
 EVERY += [
     (run, 4, 1)
     for run in ("dcgan-jit", "vae-pmap", "cnn-jit", "style-lbfgs-jit", "style-adam-pmap")

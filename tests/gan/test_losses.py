@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.gan.losses import LOSSES
+from genjax.gan.losses import LOSSES, with_classes
 
 LOG2, SOFTPLUS1 = np.log(2), np.log1p(np.exp(1))
 LABEL = jnp.zeros(2, jnp.int32)
@@ -66,3 +66,26 @@ def test_averages_are_of_the_global_batch():
     whole, expected = jax.value_and_grad(mean(loss.over(None)))(fake, real)
     np.testing.assert_allclose(values.mean(), whole, rtol=1e-6)
     np.testing.assert_allclose(slopes.ravel() / 2, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_with_classes_adds_cross_entropies(name):
+    """Class logits 0, log 2 and 0 of an image of class 1: -log(2/4); of class 0: -log(1/4)."""
+    real, fake = jnp.array([0.0, 1.0]), jnp.array([0.0, -1.0])
+    certain, plain = jnp.array([[0.0, 800.0, 0.0]] * 2), LOSSES[name]
+    even, label = jnp.array([[0.0, LOG2, 0.0]] * 2), jnp.array([1, 0])
+    loss = with_classes(plain)
+    assert loss.relativistic == plain.relativistic
+    np.testing.assert_allclose(
+        loss.discriminator((real, even), (fake, even), label)
+        - plain.discriminator(real, fake, label),
+        [2 * LOG2, 4 * LOG2],
+        rtol=1e-5,
+    )
+    on_real = (real, even) if plain.relativistic else None
+    np.testing.assert_allclose(
+        loss.generator(on_real, (fake, certain), label)
+        - plain.generator(real if plain.relativistic else None, fake, label),
+        [0, 800],
+        rtol=1e-5,
+    )

@@ -1,16 +1,20 @@
 """One round of the GAN task against the same round written with plain gradients."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from configs import cgan as cgan_config
 from configs import dcgan as dcgan_config
 from genjax import data, images, rng
+from genjax.errors import UserError
 from genjax.gan import dcgan
 from genjax.gan import task as gan_task
 from genjax.gan.losses import LOSSES
+from genjax.nn import Dense, SpectralNorm
 from genjax.task import Inputs
 
 LABEL = jnp.arange(4)
@@ -131,3 +135,93 @@ def test_evaluation_judges_batches_as_training_does():
         np.testing.assert_array_equal(values[name], logits > 0)
         if name == "d_fake":
             np.testing.assert_allclose(values["g_loss"], np.log1p(np.exp(-logits)), rtol=1e-4)
+
+
+class Shades(nn.Module):
+    """Pictures of 8 x 8 px: all pixels of class k are k / 10, moved by a normalised linear map."""
+
+    classes: int = 10
+
+    @nn.compact
+    def __call__(self, z, label, *, train: bool):
+        moved = Dense(64, SpectralNorm, use_bias=False)(z)
+        return (label / 10)[:, None, None, None] + 1e-3 * moved.reshape(-1, 8, 8, 1)
+
+
+class Critic(nn.Module):
+    @nn.compact
+    def __call__(self, x, label, *, train: bool):
+        return Dense(1)(x.reshape(len(x), -1))[:, 0]
+
+
+def test_a_generator_of_classes_with_spectral_norms(monkeypatch):
+    """Its vectors step once a step, from the kernel before the update; samples are of each class in
+    turn, by the averaged kernel over a norm of its own."""
+    networks = Shades(), Critic()
+    monkeypatch.setitem(gan_task.NETWORKS, "shades", lambda model, shape, **common: networks)
+    config = dcgan_config.get_config("size=8,width=4")
+    config.model.name, config.model.latent, config.train.batch_size = "shades", 6, 4
+    config.ema.half_life, config.ema.ramp = 8.0, 1.0
+    task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
+    assert task.classes == 10
+    image = jnp.zeros((4, 8, 8, 1), jnp.uint8)
+    batch = {"image": image, "label": LABEL, "index": LABEL}
+    state = jax.jit(task.init)(jax.random.key(0), {}).replace(step=jnp.int32(1))
+    new, _ = jax.jit(lambda: task.step(state, batch, jax.random.key(1), None))()
+
+    def vectors(variables):
+        return variables["spectral"]["Dense_0"]["SpectralNorm_0"]
+
+    def kernel(variables):
+        return np.float64(variables["params"]["Dense_0"]["kernel"])
+
+    def stepped(kernel, u):
+        v = kernel @ np.float64(u)
+        v /= np.linalg.norm(v)
+        u = v @ kernel
+        return u / np.linalg.norm(u), v
+
+    u, v = stepped(kernel(state.generator), vectors(state.generator)["u"])
+    np.testing.assert_allclose(vectors(new.generator)["u"], u, atol=1e-6)
+    np.testing.assert_allclose(vectors(new.generator)["v"], v, atol=1e-6)
+    mixed = vectors(new.average)["u"]
+    assert np.linalg.norm(mixed) < 0.999  # an average of unit vectors
+
+    key, index = jax.random.key(3), jnp.arange(12)
+    pictures = jax.jit(lambda: task.sample(new, key, index))()
+    z = jnp.stack([jax.random.normal(jax.random.fold_in(key, i), (6,)) for i in index])
+    weights = kernel(new.average)
+    u, v = stepped(weights, mixed)
+    moved = np.float64(z) @ weights / (v @ weights @ u)
+    expected = (np.arange(12) % 10 / 10)[:, None] + 1e-3 * moved
+    np.testing.assert_array_equal(
+        pictures.reshape(12, 64), images.to_uint8(jnp.float32(expected), -1)
+    )
+    decoded = jax.jit(lambda: task.decode(new, z, index))()
+    np.testing.assert_allclose(decoded.reshape(12, 64), (expected + 1) / 2, atol=1e-6)
+
+
+def test_an_auxiliary_classifier_trains_with_its_classes():
+    """A step and an evaluation keep the shapes of a state whose discriminator classifies."""
+    config = cgan_config.get_config("condition=auxiliary,size=8,width=2")
+    config.model.latent, config.train.batch_size = 6, 4
+    inputs = Inputs(data.open_dataset(config.data), None)
+    task = gan_task.build(config, inputs)
+    state = jax.eval_shape(task.init, jax.random.key(0), {})
+    image = jax.ShapeDtypeStruct((4, 8, 8, 1), jnp.uint8)
+    label = jax.ShapeDtypeStruct((4,), jnp.int32)
+    batch = {"image": image, "label": label, "index": label}
+    found = jax.eval_shape(task.evaluate, state, batch, jax.random.key(0))
+    assert {value.shape for value in found.values()} == {(4,)}
+    assert state.discriminator["params"]["class"]["kernel"].shape == (4, 10)
+    new, _ = jax.eval_shape(lambda *a: task.step(*a, None), state, batch, jax.random.key(0))
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+
+
+@pytest.mark.parametrize("condition", ["projection", "auxiliary"])
+def test_data_without_classes_are_refused(condition):
+    config = cgan_config.get_config(f"condition={condition},size=8,width=2")
+    unlabelled = data.open_dataset(config.data)._replace(classes=0)
+    message = f"^model.condition='{condition}' needs classes, and the data have none"
+    with pytest.raises(UserError, match=message):
+        gan_task.build(config, Inputs(unlabelled, None))

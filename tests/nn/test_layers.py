@@ -4,7 +4,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.nn import BatchNorm, Conv, ConvTranspose, average_pool, layers, max_pool, sums, to_even
+from genjax.nn import (
+    BatchNorm,
+    ConditionalBatchNorm,
+    Conv,
+    ConvTranspose,
+    Embed,
+    SpectralNorm,
+    average_pool,
+    layers,
+    max_pool,
+    sums,
+    to_even,
+)
 
 
 def _normal(*shape):
@@ -142,6 +154,83 @@ def test_batch_norm_over_a_mapped_axis_is_that_of_the_whole_batch():
         axis_name="data",
     )(x.reshape(4, 2, 3))
     np.testing.assert_allclose(parts.reshape(8, 3), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_embed_gives_rows():
+    label = jnp.array([2, 0, 2])
+    kernel = _normal(3, 4)
+    np.testing.assert_array_equal(
+        Embed(3, 4).apply({"params": {"kernel": kernel}}, label), kernel[label]
+    )
+    slope = jax.grad(lambda k: Embed(3, 4).apply({"params": {"kernel": k}}, label).sum())(kernel)
+    np.testing.assert_array_equal(slope, [[1] * 4, [0] * 4, [2] * 4])
+    module = Embed(3, 4, kernel_norm=SpectralNorm)
+    variables = module.init(jax.random.key(0), label)
+    for _ in range(20):
+        rows, updated = module.apply(variables, label, mutable=["spectral"])
+        variables |= updated
+    kernel = variables["params"]["kernel"]
+    expected = kernel[label] / np.linalg.svd(kernel)[1][0]
+    np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_conditional_batch_norm_by_hand():
+    """Of mean 1 and variance 1; 1 + W is 1.5 of class 0 and 3 of class 1, biases are 0 and 10."""
+    x = jnp.array([0.0, 2.0]).reshape(2, 1, 1, 1)
+    params = {"scale": {"kernel": [[0.5], [2.0]]}, "bias": {"kernel": [[0.0], [10.0]]}}
+    params = jax.tree.map(jnp.float32, params, is_leaf=lambda x: isinstance(x, list))
+    norm = ConditionalBatchNorm(epsilon=0.0)
+    condition = jax.nn.one_hot(jnp.array([0, 1]), 2)
+    variables = norm.init(jax.random.key(0), x, condition, True)
+    assert jax.tree.map(jnp.shape, variables["params"]) == jax.tree.map(jnp.shape, params)
+    # It begins as BatchNorm does.
+    y, updated = norm.apply(variables, x, condition, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y.ravel(), [-1, 1], rtol=1e-6)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], [0.1], rtol=1e-6)
+    variables |= {"params": params}
+    y, _ = norm.apply(variables, x, condition, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y.ravel(), [-1.5, 13], rtol=1e-6)
+    # By its running statistics, mean 0 and variance 1; half of each class: scale 2.25, bias 5.
+    y = norm.apply(variables, x, jnp.full((2, 2), 0.5), False)
+    np.testing.assert_allclose(y.ravel(), [5, 9.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("spelled_out", [True, False])
+def test_conditional_batch_norm_of_one_class_is_batch_norm(spelled_out, monkeypatch):
+    """In value and in all gradients; in value over a mapped axis of two devices too."""
+    for module in (layers, sums):
+        monkeypatch.setattr(module, "spelled_out", lambda: spelled_out)
+    x, weight = 2 * _normal(4, 3, 2, 3) + 1, _normal(4, 3, 2, 3)[::-1]
+    scale, bias = jnp.array([0.5, 1.0, 2.0]), jnp.array([-1.0, 0.0, 3.0])
+    stats = {"mean": jnp.zeros(3), "var": jnp.ones(3)}
+    condition = jnp.ones((4, 1))
+
+    def plainly(x, scale, bias):
+        variables = {"params": {"scale": scale, "bias": bias}, "batch_stats": stats}
+        return BatchNorm().apply(variables, x, True, mutable=["batch_stats"])[0]
+
+    def shard(x, condition, scale, bias, axis_name=None):
+        params = {"scale": {"kernel": scale[None] - 1}, "bias": {"kernel": bias[None]}}
+        norm = ConditionalBatchNorm(axis_name=axis_name)
+        variables = {"params": params, "batch_stats": stats}
+        return norm.apply(variables, x, condition, True, mutable=["batch_stats"])[0]
+
+    def over_devices(x, scale, bias):
+        parts = jax.vmap(lambda x, c: shard(x, c, scale, bias, "data"), axis_name="data")(
+            x.reshape(2, 2, 3, 2, 3), condition.reshape(2, 2, 1)
+        )
+        return parts.reshape(x.shape)
+
+    def slopes(apply):
+        return jax.jit(
+            jax.value_and_grad(lambda *a: jnp.sum(jnp.tanh(apply(*a)) * weight), (0, 1, 2))
+        )(x, scale, bias)
+
+    found = slopes(lambda x, s, b: shard(x, condition, s, b))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(slopes(plainly)), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5 * float(jnp.abs(b).max()))
+    whole = plainly(x, scale, bias)
+    np.testing.assert_allclose(jax.jit(over_devices)(x, scale, bias), whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 6, 3), (1, 5, 7, 2)])
