@@ -46,7 +46,7 @@ class EqualDense(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """A convolution f[B, H, W, C] -> f[B, H', W', features] that keeps the size, or changes it by 2.
+    """A convolution f[B, H, W, C] -> f[B, H', W', features] of the same size, twice or half it.
 
     Attributes:
       kernel_size: 1 or 3.

@@ -36,9 +36,9 @@ def modulated_conv(x, kernel, style, *, demodulate: bool = True, up: bool = Fals
 class StyledConv(nn.Module):
     """A layer of synthesis: f[B, H, W, C] and styles f32[B, W] -> f[B, H', W', features].
 
-    A modulated convolution of 3 x 3 pixels, noise, bias and activation. Noise is one number for each
-    example and pixel, times a learned strength that starts at 0. In training it is new each time,
-    from the key of Linen's random stream `noise`; otherwise it is the layer's own, from the
+    A modulated convolution of 3 x 3 pixels, noise, bias and activation. Noise is one number for
+    each example and pixel, times a learned strength that starts at 0. In training it is new each
+    time, from the key of Linen's random stream `noise`; otherwise it is the layer's own, from the
     collection `buffers`, so that a picture is a function of its styles alone.
 
     Attributes:
