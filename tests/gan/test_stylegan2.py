@@ -52,12 +52,11 @@ def test_parameter_counts_of_the_authors_code(size, base, mapping, architecture,
     assert _count(discriminator, jnp.zeros((1, size, size, 3))) == d
 
 
-def _varied(tree, key):
-    """Every parameter moved away from where it starts, so that none of them is without effect."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves))
-    moved = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, moved)
+def _drawn(module, *inputs, **options):
+    """Variables of N(0, 1), which no program has to draw; nothing starts at 0, without effect."""
+    shapes = jax.eval_shape(lambda: module.init(KEY, *inputs, **options))
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda x: jnp.asarray(random.normal(size=x.shape), jnp.float32), shapes)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +73,7 @@ def test_outputs_and_gradients_are_pytorchs(g_architecture, d_architecture, clas
     generator, discriminator = stylegan2.networks(model, (size, size, 3), classes)
     z = jax.random.normal(KEY, (4, 7))
     label = torch.from_numpy(np.array(LABEL, np.int64))
-    g = jax.jit(lambda: generator.init(KEY, z, LABEL, train=False))()
-    g = g | {"params": _varied(g["params"], jax.random.key(1))}
+    g = _drawn(generator, z, LABEL, train=False)
     made = jax.jit(lambda g: generator.apply(g, z, LABEL, train=False))(g)
     p, own = in_torch.tensors(g["params"]), in_torch.tensors(g["buffers"])
     w = in_torch.mapping(p["mapping"], torch.from_numpy(np.array(z)), label)
@@ -86,8 +84,7 @@ def test_outputs_and_gradients_are_pytorchs(g_architecture, d_architecture, clas
     np.testing.assert_allclose(made / scale, in_torch.images_back(expected) / scale, atol=1e-5)
 
     x = jnp.tanh(jax.random.normal(KEY, (4, size, size, 3)))
-    d = jax.jit(lambda: discriminator.init(KEY, x, LABEL, train=True))()["params"]
-    d = _varied(d, jax.random.key(2))
+    d = _drawn(discriminator, x, LABEL, train=True)["params"]
 
     @jax.jit
     def ours(d):
@@ -113,11 +110,7 @@ def test_noise_in_training_is_new_and_elsewhere_the_layers_own():
     """It comes from a key, example by example; a training pass without one is an error."""
     generator, _ = stylegan2.networks(_model(), (8, 8, 1))
     z = jnp.ones((2, 3))
-    g = jax.jit(lambda: generator.init(KEY, z, train=True))()
-    strong = jax.tree_util.tree_map_with_path(
-        lambda path, x: x + ("noise_strength" in jax.tree_util.keystr(path)), g["params"]
-    )
-    g = g | {"params": strong}
+    g = _drawn(generator, z, train=True)
 
     @jax.jit
     def trained(key):
@@ -137,7 +130,7 @@ def test_a_training_pass_mixes_styles():
     """With probability 1: the first layers' styles are the latents', the last ones' others."""
     generator, _ = stylegan2.networks(_model(mixing=1.0), (16, 16, 1))
     z = jax.random.normal(KEY, (3, 4))
-    g = jax.jit(lambda: generator.init(KEY, z, train=True, method="styles"))()
+    g = _drawn(generator, z, train=True, method="styles")
     apply = jax.jit(
         lambda g, key: generator.apply(
             g, z, train=True, rngs={"noise": key}, mutable=["batch_stats"], method="styles"
