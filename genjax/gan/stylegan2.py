@@ -22,12 +22,19 @@ from genjax.gan.synthesis import HALF, Synthesis
 _LABEL_LAYERS = 8  # of the discriminator's mapping of labels, however many the generator's has
 
 
+_CHOICES = {
+    "generator": ("skip", "resnet"),
+    "discriminator": ("orig", "resnet"),
+    "condition": ("none", "projection"),
+}
+
+
 def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     """(Generator, Discriminator) for images of `shape` (H, W, C).
 
     Args:
       model: of the config; all keys of configs/stylegan2.py are read.
-      classes: how many labels there are, where `model.conditional`.
+      classes: how many labels there are.
       common: `axis_name` and `dtype`, of both.
 
     Raises:
@@ -35,11 +42,12 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
         on, or an architecture is unknown.
     """
     size, channels = check_square("StyleGAN2", shape)
-    for key in ("generator", "discriminator"):
-        choose(f"model.{key}", model[key], _ARCHITECTURES[key])
-    if model.conditional and classes < 2:
-        raise UserError("model.conditional=True needs images with classes: set it to False")
-    classes = classes if model.conditional else 0
+    for key, known in _CHOICES.items():
+        choose(f"model.{key}", model[key], dict.fromkeys(known))
+    if model.condition == "none":
+        classes = 0
+    elif classes < 2:
+        raise UserError("model.condition='projection' needs images with classes: set it to 'none'")
     generator = Generator(
         size,
         channels,
@@ -56,12 +64,6 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
         size, model.base, model.width, model.group, classes, model.discriminator, **common
     )
     return generator, discriminator
-
-
-_ARCHITECTURES = {
-    "generator": dict.fromkeys(("skip", "residual")),
-    "discriminator": dict.fromkeys(("plain", "residual")),
-}
 
 
 class Generator(nn.Module):
@@ -130,7 +132,7 @@ class Discriminator(nn.Module):
       group: over how many examples the last block takes deviations (`genjax.gan.minibatch`).
       classes: how many labels it is conditioned on: the logit is then the product of the last
         features with a mapped label's. 0 for none.
-      architecture: "plain" or "residual": each block has a second branch.
+      architecture: "orig" or "resnet": each block has a second branch.
       axis_name: the mapped axis over which the batch is sharded; None where it is all of it.
     """
 
@@ -139,7 +141,7 @@ class Discriminator(nn.Module):
     width: int
     group: int
     classes: int = 0
-    architecture: str = "residual"
+    architecture: str = "resnet"
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
@@ -167,7 +169,7 @@ class Discriminator(nn.Module):
         c, half = self._features(size), self._features(size // 2)
         y = activate(EqualConv(c, 3, dtype=self.dtype, name=f"conv_{size}")(x))
         y = EqualConv(half, 3, "down", dtype=self.dtype, name=f"down_{size}")(y)
-        if self.architecture == "plain":
+        if self.architecture == "orig":
             return activate(y)
         shortcut = EqualConv(half, 1, "down", False, self.dtype, name=f"shortcut_{size}")(x)
         return activate(y, HALF) + HALF * shortcut

@@ -41,7 +41,7 @@ class Synthesis(nn.Module):
 
     Attributes:
       architecture: "skip": each block makes pixels too, which are added up, doubled in size from
-        block to block. "residual": each block has a second branch, and the last one makes pixels.
+        block to block. "resnet": each block has a second branch, and the last one makes pixels.
       axis_name: the mapped axis over which the batch is sharded; None where it is all of it.
     """
 

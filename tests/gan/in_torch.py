@@ -5,6 +5,8 @@ of images f32[B, C, H, W]. They are as plain as can be: a kernel for each exampl
 pixels before a filter.
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
@@ -25,29 +27,37 @@ def images(x):
     return torch.from_numpy(np.array(x, np.float32)).permute(0, 3, 1, 2)
 
 
-def images_back(x):
-    """f32[B, C, H, W] -> f32[B, H, W, C], of NumPy."""
-    return x.detach().permute(0, 2, 3, 1).numpy()
+def assert_close(ours, theirs, tolerance=1e-5):
+    """Equal up to a share of the largest number."""
+    theirs = theirs.detach().numpy()
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance)
 
 
-def require_gradients(tree):
-    for value in tree.values():
-        if isinstance(value, dict):
-            require_gradients(value)
-        else:
-            value.requires_grad_()
+def assert_discriminates_alike(judge, d, x, theirs):
+    """Logits, and the gradient by the parameters of the mean square slope of logits.
 
+    Args:
+      judge: `(parameters, images f32[B, H, W, C]) -> logits`; d, x: what it is called with.
+      theirs: the same in PyTorch, of `tensors(d)` and images f32[B, C, H, W].
+    """
 
-def assert_r1_gradient(logits, x, p, gradient):
-    """The gradient by `p` of the mean square slope of logits at `x` is `gradient`, to 1e-4."""
-    (slopes,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    def penalty(d):
+        return jnp.square(jax.grad(lambda x: judge(d, x).sum())(x)).sum((1, 2, 3)).mean()
+
+    logits, gradient = jax.jit(lambda d: (judge(d, x), jax.grad(penalty)(d)))(d)
+    p, there = tensors(d), images(x).requires_grad_()
+    for _, value in _flat(p):
+        value.requires_grad_()
+    expected = theirs(p, there)
+    assert_close(logits, expected)
+    (slopes,) = torch.autograd.grad(expected.sum(), there, create_graph=True)
     (slopes**2).sum((1, 2, 3)).mean().backward()
-    expected = {name: value for name, value in _flat(p) if value.grad is not None}
-    found = dict(_flat(tensors(gradient)))
-    scale = max(value.grad.abs().max() for value in expected.values())
-    for name, value in found.items():
-        theirs = expected[name].grad if name in expected else torch.zeros_like(value)
-        np.testing.assert_allclose(value / scale, theirs / scale, atol=1e-4, err_msg=str(name))
+    zeros = torch.zeros_like
+    grads = {name: zeros(v) if v.grad is None else v.grad for name, v in _flat(p)}
+    scale = max(value.abs().max() for value in grads.values())
+    for name, value in _flat(tensors(gradient)):
+        np.testing.assert_allclose(value / scale, grads[name] / scale, atol=1e-4, err_msg=str(name))
 
 
 def _flat(tree, path=()):
@@ -186,3 +196,52 @@ def stylegan2_discriminator(p, x, size, group, label=None):
     if "mapping" not in p:
         return x[:, 0]
     return (x * mapping(p["mapping"], None, label)).sum(1) / x.shape[1] ** 0.5
+
+
+# R3GAN
+
+
+def _pointwise(p, x):
+    return F.conv2d(x, p["kernel"])
+
+
+def _block(p, x, groups):
+    y = leaky(_pointwise(p["expand"], x) + p["bias0"][:, None, None])
+    y = F.conv2d(y, p["grouped"], padding=1, groups=groups)
+    return x + _pointwise(p["contract"], leaky(y + p["bias1"][:, None, None]))
+
+
+def _blocks(p, x, side, groups):
+    for i in range(sum(name.startswith("block") and name.endswith(f"_{side}") for name in p)):
+        x = _block(p[f"block{i}_{side}"], x, groups)
+    return x
+
+
+def _embedded(p, label):
+    return F.one_hot(label, len(p["kernel"])).float() @ p["kernel"]
+
+
+def r3gan_generator(p, z, groups, label):
+    if "embed" in p:
+        z = torch.cat([z, _embedded(p["embed"], label)], 1)
+    x = p["basis"].permute(2, 0, 1) * (z @ p["latent"]["kernel"])[:, :, None, None]
+    for i, parts in enumerate(groups):
+        if i:
+            if f"width_{4 << i}" in p:
+                x = _pointwise(p[f"width_{4 << i}"], x)
+            x = up(x)
+        x = _blocks(p, x, 4 << i, parts)
+    return _pointwise(p["pixels"], x)
+
+
+def r3gan_discriminator(p, x, groups, label):
+    x = _pointwise(p["pixels"], x)
+    for i, parts in reversed(list(enumerate(groups))):
+        x = _blocks(p, x, 4 << i, parts)
+        if i:
+            x = down(x)
+            if f"width_{4 << i}" in p:
+                x = _pointwise(p[f"width_{4 << i}"], x)
+    x = F.conv2d(x, p["basis"].permute(2, 0, 1)[:, None], groups=x.shape[1])[:, :, 0, 0]
+    x = x @ p["logit"]["kernel"]
+    return (x * _embedded(p["embed"], label)).sum(1) if "embed" in p else x[:, 0]
