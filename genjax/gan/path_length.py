@@ -11,9 +11,6 @@ import jax.numpy as jnp
 from genjax import rng
 from genjax.devices import pmean
 
-WEIGHT = 2.0  # of the penalty, in the code of StyleGAN2-ADA
-_SEEN = 0.01  # how far the mean moves to that of a batch
-
 
 def path_lengths(draw, ws, key, axis_name: str | None = None):
     """|Jᵀy| f32[B], with y of N(0, 1), divided by the root of the number of pixels.
@@ -31,14 +28,15 @@ def path_lengths(draw, ws, key, axis_name: str | None = None):
     return jnp.sqrt(jnp.square(slopes).sum(2).mean(1))
 
 
-def penalty(lengths, mean, axis_name: str | None = None):
+def penalty(lengths, mean, decay: float, axis_name: str | None = None):
     """((lengths - mean)² f32[B], the new mean f32[]).
 
     The mean has moved to that of this batch before it is used, and gradients flow through this
     batch's part of it, as in the authors' code; the mean that is returned is a constant.
 
     Args:
-      lengths: of `path_lengths`; mean: the running one, 0 at the start.
+      lengths: of `path_lengths`; mean: the running one, 0 at the start; decay: how much of it is
+        kept, 0.99 in the authors' code, where the penalty has the weight 2.
     """
-    moved = mean + _SEEN * (pmean(lengths.mean(), axis_name) - mean)
+    moved = mean + (1 - decay) * (pmean(lengths.mean(), axis_name) - mean)
     return jnp.square(lengths - moved), jax.lax.stop_gradient(moved)

@@ -45,7 +45,7 @@ class Gan(NamedTuple):
       config: of the run; `n_dis`, `generator_batch`, `dequantize`, `model.latent`,
         `train.batch_size` and `ema` are read.
       G: the generator, `(z f32[B, latent], label i32[B], train) -> images f32[B, H, W, C]` in
-        [-1, 1].
+        [-1, 1]; in training it may draw from Linen's random stream `noise`.
       D: the discriminator, `(images, label, train) -> logits f32[B]`, or a tuple that begins with
         them.
       discriminator_f32: D in float32 whatever `precision` is, for the regularizer.
@@ -81,7 +81,7 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
       UserError: the device's share does not split into `n_dis` equal batches.
     """
     config = gan.config
-    key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
+    key_z, key_real, key_penalty, key_earlier, key_noise = jax.random.split(key, 5)
     real = preprocess_real(config, image, key_real, len(image), gan.axis_name)
     d_variables, d_opt_state = state.discriminator, state.discriminator_optimizer
     if config.n_dis > 1:
@@ -94,7 +94,8 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
     z = rng.normal(key_z, len(g_label), (config.model.latent,), gan.axis_name)
 
     def generate(params):
-        return apply(gan.G, with_params(state.generator, params), z, g_label)
+        variables = with_params(state.generator, params)
+        return apply(gan.G, variables, z, g_label, rngs={"noise": key_noise})
 
     fake, backward, g_variables = jax.vjp(generate, state.generator["params"], has_aux=True)
 
@@ -210,9 +211,9 @@ def _earlier_updates(gan: Gan, state: GanState, real, label, key):
 
     def update(carry, x):
         real, label, i = x
-        key_z, key_penalty = jax.random.split(jax.random.fold_in(key, i))
+        key_z, key_penalty, key_noise = jax.random.split(jax.random.fold_in(key, i), 3)
         z = rng.normal(key_z, len(real), (gan.config.model.latent,), gan.axis_name)
-        fake, _ = apply(gan.G, g_variables, z, label)
+        fake, _ = apply(gan.G, g_variables, z, label, rngs={"noise": key_noise})
         return update_discriminator(gan, *carry, real, fake, label, key_penalty)[:2], None
 
     # A scan, so that compile time does not grow with n_dis.

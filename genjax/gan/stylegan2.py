@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from genjax import rng
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.gan import mapping, synthesis
+from genjax.gan import mapping, path_length, synthesis
 from genjax.gan.equalized import EqualConv, EqualDense, activate
 from genjax.gan.mapping import Mapping
 from genjax.gan.minibatch import with_deviation
@@ -122,6 +122,32 @@ class Generator(nn.Module):
     def draw(self, ws, *, train: bool):
         """The images f32[B, size, size, channels] of styles ws f32[B, layers, style]."""
         return self.synthesis(ws, train=train)
+
+    @nn.nowrap
+    def path_length(self, variables, z, label, key, mean, decay: float, axis_name=None):
+        """(the path-length penalty f32[], the new mean of lengths f32[]): `genjax.gan.path_length`.
+
+        As in the authors' code, styles are mixed here too, and the mean style stays as it was.
+
+        Args:
+          variables: of this network.
+          key: of noise, mixing and the random pictures.
+          mean, decay: of the mean of lengths.
+          axis_name: the mapped axis over which the batch is sharded.
+        """
+        key_styles, key_noise, key_y = jax.random.split(key, 3)
+
+        def apply(method, *inputs, key):
+            options = {"train": True, "rngs": {"noise": key}, "mutable": ["batch_stats"]}
+            return self.apply(variables, *inputs, method=method, **options)[0]
+
+        def draw(ws):
+            return apply("draw", ws, key=key_noise)
+
+        ws = apply("styles", z, label, key=key_styles)
+        lengths = path_length.path_lengths(draw, ws, key_y, axis_name)
+        values, mean = path_length.penalty(lengths, mean, decay, axis_name)
+        return values.mean(), mean
 
 
 class Discriminator(nn.Module):

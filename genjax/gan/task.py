@@ -9,7 +9,7 @@ import optax
 from genjax import rng
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.gan import dcgan, sngan
+from genjax.gan import dcgan, r3gan, sngan, stylegan2
 from genjax.gan.losses import LOSSES, realness
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import Gan, GanState, preprocess_real, to_pictures, train_step
@@ -23,6 +23,8 @@ NETWORKS = {
     "dcgan": dcgan.networks,
     "sngan": sngan.networks,
     "chainer_gan_lib": sngan.chainer_gan_lib_networks,
+    "stylegan2": stylegan2.networks,
+    "r3gan": r3gan.networks,
 }
 
 

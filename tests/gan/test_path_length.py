@@ -29,11 +29,11 @@ def test_lengths_of_a_linear_generator():
 def test_the_penalty_by_hand():
     """Of lengths 1 and 3, whose mean is 2, and a running mean of 10: it moves to 9.92."""
     lengths = jnp.array([1.0, 3.0])
-    values, mean = path_length.penalty(lengths, jnp.float32(10))
+    values, mean = path_length.penalty(lengths, jnp.float32(10), 0.99)
     np.testing.assert_allclose(values, [8.92**2, 6.92**2], rtol=1e-5)
     np.testing.assert_allclose(mean, 9.92, rtol=1e-6)
     # By length i: 2 (l_i - m) - 0.01 / 2 * 2 * Σ (l - m), as the batch is a part of the mean.
-    slopes = jax.grad(lambda x: path_length.penalty(x, jnp.float32(10))[0].sum())(lengths)
+    slopes = jax.grad(lambda x: path_length.penalty(x, jnp.float32(10), 0.99)[0].sum())(lengths)
     shared = 0.01 * (8.92 + 6.92)
     np.testing.assert_allclose(slopes, [-2 * 8.92 + shared, -2 * 6.92 + shared], rtol=1e-5)
-    assert jax.grad(lambda x: path_length.penalty(x, jnp.float32(10))[1])(lengths).max() == 0
+    assert jax.grad(lambda x: path_length.penalty(x, jnp.float32(10), 0.99)[1])(lengths).max() == 0
