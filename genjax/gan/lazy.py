@@ -1,8 +1,8 @@
 """Lazy regularisation: Karras et al. 2020 (arXiv:1912.04958), §3.1 and appendix B.
 
 A regularizer is evaluated in every `interval`-th update only, as an update of its own and times
-`interval`. To `interval` updates of the loss comes one more: so that Adam goes as far and forgets as
-fast as without it, its rate and its decays are rescaled.
+`interval`. To `interval` updates of the loss comes one more: so that Adam goes as far and forgets
+as fast as without it, its rate and its decays are rescaled.
 """
 
 

@@ -1,9 +1,9 @@
 """Grouped convolution, whose value and gradients are fast on every backend.
 
 Channels fall into groups, each of which has a convolution of its own (Xie et al. 2017,
-arXiv:1611.05431). XLA's CPU backend compiles its gradients to naive loops. There it is a product of
-matrices for each group, of the windows' pixels with the kernel; every derivative of products is
-products again, to any order.
+arXiv:1611.05431). XLA's CPU backend compiles its gradients to naive loops. There it is a sum of
+products of matrices, one for each group and place in the kernel, without copies of windows; every
+derivative of products is products again, to any order.
 """
 
 import jax
@@ -33,8 +33,11 @@ def grouped_conv(x, kernel):
     b, h, w, _ = x.shape
     x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
     x = jnp.moveaxis(x.reshape(b, h + size - 1, w + size - 1, groups, inputs), 3, 0)
-    windows = [x[:, :, i : i + h, j : j + w] for i in range(size) for j in range(size)]
-    columns = jnp.concatenate(windows, axis=-1).reshape(groups, b * h * w, -1)
-    kernel = kernel.reshape(size * size * inputs, groups, outputs // groups)
-    y = columns @ jnp.moveaxis(kernel, 1, 0)
-    return jnp.moveaxis(y, 0, 1).reshape(b, h, w, outputs)
+    kernel = kernel.reshape(size, size, inputs, groups, outputs // groups)
+    kernel = jnp.moveaxis(kernel, 3, 0)
+    products = [
+        x[:, :, i : i + h, j : j + w].reshape(groups, -1, inputs) @ kernel[:, i, j]
+        for i in range(size)
+        for j in range(size)
+    ]
+    return jnp.moveaxis(sum(products), 0, 1).reshape(b, h, w, outputs)
