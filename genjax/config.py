@@ -284,6 +284,20 @@ def parse_arg(arg: str, **defaults: Any) -> ConfigDict:
     return _override(ConfigDict(defaults), texts, "config argument")
 
 
+def parse_preset(arg: str, presets: Mapping[str, Mapping], **defaults: Any) -> ConfigDict:
+    """`parse_arg` with further defaults: those of the preset that ARG's `preset=NAME` names.
+
+    Args:
+      presets: {name: {key: default}}; the first one is that of an ARG which names none.
+
+    Raises:
+      UserError: as `parse_arg`, or there is no such preset.
+    """
+    named = re.findall(r"(?:^|,)preset=([^,]*)", arg or "")
+    name = named[-1] if named else next(iter(presets))
+    return parse_arg(arg, preset=name, **defaults, **choose("preset", name, presets))
+
+
 def choose(key: str, value: str, choices) -> Any:
     """`choices[value]`, where `value` is that of the config key `key`.
 
