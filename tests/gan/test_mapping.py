@@ -1,5 +1,7 @@
 """The mapping network's running mean, and what is done with styles."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +17,14 @@ def test_the_mean_style_follows_training_passes():
     variables = drawn(network, z, train=True)
     start = jax.jit(lambda: network.init(KEY, z, train=True))()["batch_stats"]["mean"]
     np.testing.assert_array_equal(start, np.zeros(3))
-    before = variables["batch_stats"]["mean"]
+    before = np.asarray(variables["batch_stats"]["mean"])
 
-    def after(**options):
-        w, updated = network.apply(variables, z, mutable=["batch_stats"], **options)
+    @functools.partial(jax.jit, static_argnames=("train", "track"))
+    def after(train, track=True):
+        w, updated = network.apply(variables, z, train=train, track=track, mutable=["batch_stats"])
         return w, updated["batch_stats"]["mean"]
 
-    w, mean = after(train=True)
+    w, mean = (np.asarray(x) for x in after(train=True))
     np.testing.assert_allclose(mean, 0.995 * before + 0.005 * w.mean(0), rtol=1e-5)
     for options in ({"train": False}, {"train": True, "track": False}):
         np.testing.assert_array_equal(after(**options)[1], before)
@@ -32,8 +35,8 @@ def test_lengths_of_latents_do_not_matter():
     z = jax.random.normal(KEY, (2, 5))
     variables = drawn(network, z, train=True)
     assert set(variables) == {"params"}
-    expected = network.apply(variables, z, train=True)
-    np.testing.assert_allclose(network.apply(variables, 7 * z, train=True), expected, rtol=1e-5)
+    apply = jax.jit(lambda z: network.apply(variables, z, train=True))
+    np.testing.assert_allclose(apply(7 * z), apply(z), rtol=1e-5)
 
 
 def test_truncation_by_hand():
@@ -53,7 +56,7 @@ def test_mixing_by_hand():
 def test_places_where_styles_change():
     """Uniform in 1, 2 and 3 of 4 layers with the probability 0.75; else 4, nowhere."""
     keys = jax.random.split(KEY, 4000)
-    found = jax.vmap(lambda key: mapping.mixing_cutoff(key, 4, 0.75))(keys)
+    found = jax.jit(jax.vmap(lambda key: mapping.mixing_cutoff(key, 4, 0.75)))(keys)
     counts = np.bincount(found, minlength=5)
     assert counts[0] == 0
     np.testing.assert_allclose(counts[1:], 1000, rtol=0.15)

@@ -34,7 +34,10 @@ def test_values_and_gradients_are_the_native_ones():
 def test_one_group_alone():
     """What stands in a group depends on that group's channels."""
     x, kernel, _ = _inputs(2)
-    y = grouped_conv(x, kernel)
-    changed = grouped_conv(x.at[..., 3:].add(1.0), kernel)
+    conv = jax.jit(grouped_conv)
+    y, changed = (
+        np.asarray(conv(x + step, kernel))
+        for step in (0, np.repeat([0, 1.0], 3)[None, None, None].astype("f"))
+    )
     np.testing.assert_array_equal(y[..., :2], changed[..., :2])
-    assert jnp.abs(y - changed)[..., 2:].min() > 0
+    assert np.abs(y - changed)[..., 2:].min() > 0
