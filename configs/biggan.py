@@ -72,12 +72,19 @@ def get_config(arg: str = ""):
     config.score = score_keys.defaults()
     config.model = {"name": arg.arch, "width": arg.width, **model}
     config.loss = "hinge"
-    config.regularizer = {"name": "none", "weight": 0.0}
+    config.regularizer = {"name": "none", "weight": 0.0, "interval": 1}
     config.n_dis = arg.n_dis
     config.generator_batch = 1
     config.dequantize = False
     b1 = 0.0 if arg.arch == "biggan" else 0.5
-    config.optimizer = {"learning_rate": 2e-4, "b1": b1, "b2": 0.999, "linear_decay": 0}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_factor": 1.0,
+        "b1": b1,
+        "b2": 0.999,
+        "linear_decay": 0,
+    }
     config.ema = {"half_life": arg.half_life, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

@@ -67,11 +67,18 @@ def get_config(arg: str = ""):
         "head": "none",
     }
     config.loss = "hinge"
-    config.regularizer = {"name": "none", "weight": 0.0}
+    config.regularizer = {"name": "none", "weight": 0.0, "interval": 1}
     config.n_dis = arg.n_dis
     config.generator_batch = 1
     config.dequantize = False
-    config.optimizer = {"learning_rate": 2e-4, "b1": 0.0, "b2": 0.9, "linear_decay": arg.steps}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_factor": 1.0,
+        "b1": 0.0,
+        "b2": 0.9,
+        "linear_decay": arg.steps,
+    }
     config.ema = {"half_life": arg.half_life, "ramp": 0.05}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

@@ -258,7 +258,7 @@ def test_best_mode_is_one_of_two(config):
 
 
 # They have the keys of dcgan, sngan, wgan_gp and cgan.
-_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "sagan", "biggan"}
+_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "sagan", "biggan", "r3gan"}
 
 
 @pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - _OF_OTHERS))

@@ -71,6 +71,12 @@ VARIANTS = {
         "arch=studiogan_biggan,size=8,width=2",
         {"model.latent": 8, "model.shared": 4},
     ),
+    "stylegan2": (
+        "stylegan2",
+        "size=8,width=4,base=32,style=6,mapping=1,mixing=0.5,rate=2e-4",
+        {},
+    ),
+    "r3gan": ("r3gan", "size=8,width=4,parts=4", {"model.latent": 8, "model.embedding": 2}),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),

@@ -219,11 +219,12 @@ def _generate(gan: Gan, variables, z, label, key):
     """((images f32[B, H, W, C], those of near latents or None), variables after that)."""
     # Spectral norms of a generator step the power method here, once a step.
     mutable = ("batch_stats", spectral_norm.COLLECTION)
-    fake, variables = apply(gan.G, variables, z, label, mutable=mutable)
+    rngs = {"noise": key_of(key, Use.NOISE)}
+    fake, variables = apply(gan.G, variables, z, label, mutable=mutable, rngs=rngs)
     if not (gan.consistency and gan.consistency.of_latents):
         return (fake, None), variables
     noise = rng.normal(key_of(key, Use.NEAR), len(z), z.shape[1:], gan.axis_name)
-    near, _ = apply(gan.G, variables, z + gan.consistency.z_noise * noise, label)
+    near, _ = apply(gan.G, variables, z + gan.consistency.z_noise * noise, label, rngs=rngs)
     return (fake, near), variables
 
 

@@ -48,7 +48,7 @@ class Gan(NamedTuple):
       config: of the run; `n_dis`, `own_batch`, `generator_batch`, `dequantize`, `model.latent`,
         `train.batch_size`, `augment.p`, `regularizer` and `ema` are read.
       G: the generator, `(z f32[B, latent], label i32[B], train) -> images f32[B, H, W, C]` in
-        [-1, 1].
+        [-1, 1]; in training it may draw from Linen's random stream `noise`.
       D: the discriminator, `(images, label, train) -> logits f32[B]`, or a tuple that begins with
         them.
       discriminator_f32: D in float32 whatever `precision` is, for the regularizer.
@@ -136,6 +136,7 @@ class Use(enum.IntEnum):
     CONSISTENCY = 7
     NEAR = 8
     PATH_LENGTH = 9
+    NOISE = 10
 
 
 def key_of(key, use: Use):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from genjax import rng
 from genjax.config import choose
-from genjax.gan import biggan, dcgan, options, resnet, sagan, sngan
+from genjax.gan import biggan, dcgan, options, r3gan, resnet, sagan, sngan, stylegan2
 from genjax.gan.losses import LOSSES, realness, with_classes
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import preprocess_real, to_pictures, train_step
@@ -27,6 +27,8 @@ NETWORKS = {
     "sagan": sagan.networks,
     "biggan": biggan.networks,
     "studiogan_biggan": biggan.studiogan_networks,
+    "stylegan2": stylegan2.networks,
+    "r3gan": r3gan.networks,
 }
 
 

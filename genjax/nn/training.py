@@ -6,7 +6,7 @@ from genjax.devices import gather_params
 from genjax.errors import UserError
 
 
-def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats",)):
+def apply(network, variables, *inputs, train=True, mutable=("batch_stats",), rngs=None):
     """(y, variables): what `network` makes of `inputs`, and its variables after that.
 
     Args:
@@ -14,10 +14,11 @@ def apply(network, variables, *inputs, train: bool = True, mutable=("batch_stats
       variables: {collection: arrays}.
       train: whether BatchNorm uses the statistics of the batch, and updates its running ones.
       mutable: the collections that change when `train` is true; the others are as they were.
+      rngs: {name: key} of Linen's random streams, for a network that draws from them in training.
     """
     if not train:
         return network.apply(variables, *inputs, train=False), variables
-    y, updated = network.apply(variables, *inputs, train=True, mutable=list(mutable))
+    y, updated = network.apply(variables, *inputs, train=True, mutable=list(mutable), rngs=rngs)
     return y, variables | updated
 
 
