@@ -17,9 +17,9 @@ from genjax.errors import UserError
 
 # Each preset's values are arguments of ARG. A stage has `width` features up to `whole` px, from
 # there on half as many with each doubling; its groups have `parts` features each. `gamma` is the
-# factor of both penalties at the start, a tenth of which it is at the end; `average` the half-life in
-# images and `p` the probability of augmentations at the end; `decay` the images after which the
-# schedules end, 0 for values that stay. Lengths are ours: 200 million images, and 500 of ImageNet's.
+# factor of both penalties at the start, and a tenth of it that at the end; `average` is the
+# half-life in images and `p` the probability of augmentations at the end. After `decay` images the
+# schedules end; with 0, values stay. Lengths are ours: 200 million images, and 500 of ImageNet's.
 _CIFAR = {
     "data": "tfds:cifar10",
     "condition": "projection",

@@ -73,10 +73,14 @@ VARIANTS = {
     ),
     "stylegan2": (
         "stylegan2",
-        "size=8,width=4,base=32,style=6,mapping=1,mixing=0.5,rate=2e-4",
-        {},
+        "size=8,width=4,base=32,style=6,mapping=1,mixing=0.5,rate=2e-4,paths=2.0",
+        {"regularizer.interval": 3, "path_length.interval": 2},
     ),
-    "r3gan": ("r3gan", "size=8,width=4,parts=4", {"model.latent": 8, "model.embedding": 2}),
+    "r3gan": (
+        "r3gan",
+        "size=8,width=4,parts=4,decay=64,p=0.5",
+        {"model.latent": 8, "model.embedding": 2},
+    ),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
