@@ -25,6 +25,10 @@ def read(options) -> Augment | None:
     """
     name = options.name
     choose("augment.name", name, {"none": None} | _PARTS)
+    if name != "ada" and options.p:
+        raise UserError(
+            f"augment.p={options.p} is the probability of ADA's parts: set augment.name=ada"
+        )
     if name == "none":
         if options.policy:
             raise UserError(

@@ -8,6 +8,7 @@ from genjax.gan import adaptive, augment, optimizers, schedules
 from genjax.gan.consistency import METHODS, Consistency
 from genjax.gan.lecam import LeCam
 from genjax.gan.losses import LOSSES
+from genjax.gan.state import Lengths
 from genjax.nn import spectral_norm
 
 
@@ -20,15 +21,18 @@ def read(config) -> dict:
     scheduled, rates = schedules.read(config), config.optimizer
     lazy = config.regularizer.interval if config.regularizer.name != "none" else 1
     d_rate = {"factor": rates.discriminator_factor, "updates": config.n_dis, "lazy": lazy}
+    paths = config.path_length
+    lengths = Lengths(paths.weight, paths.interval, paths.decay)
     factors = config.rotation.discriminator, config.rotation.generator
     return {
-        "g_optimizer": optimizers.make(config, scheduled, lazy=config.path_length.interval),
+        "g_optimizer": optimizers.make(config, scheduled, lazy=lengths.interval),
         "d_optimizer": optimizers.make(config, scheduled, **d_rate),
         "scheduled": scheduled,
         "augment": augment.read(config.augment),
         "target": _target(config),
         "lecam": _lecam(config.lecam),
         "consistency": _consistency(config.consistency),
+        "lengths": lengths if lengths.weight else None,
         "rotation": factors if config.model.get("head", "none") == "rotation" else None,
         "clip": config.clip,
         "orthogonal": config.orthogonal,

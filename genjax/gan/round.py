@@ -90,7 +90,7 @@ def train_step(gan: Gan, state: GanState, image, label, key) -> tuple[GanState, 
     )
 
     memory = d.memory
-    if gan.path_length:
+    if gan.lengths:
         g_variables, g_opt_state, memory, metrics["path_length"] = _shorten_paths(
             gan, g_variables, g_opt_state, memory, step, g_label, key_penalty
         )
@@ -278,7 +278,7 @@ def _shorten_paths(gan: Gan, variables, opt_state, memory, step, label, key):
 
     def penalty(params):
         given = with_params(variables, params), z, label, key_y
-        value, new = gan.path_length(*given, mean, options.decay, gan.axis_name)
+        value, new = gan.G.path_length(*given, mean, options.decay, gan.axis_name)
         return options.interval * options.weight * value, new
 
     params, opt_state, value, mean = _lazily(

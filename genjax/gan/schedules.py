@@ -45,7 +45,8 @@ def read(config) -> dict[str, Callable]:
     """
     options = config.schedule
     shape = choose("schedule.name", options.name, _SHAPES)
-    pairs, found = [x for x in options.final.split(",") if x.strip()], {}
+    pairs, decay = [x for x in options.final.split(",") if x.strip()], float(options.images)
+    found = {}
     if pairs and not shape:
         raise UserError("schedule.final needs schedule.name=cosine or linear: nothing changes else")
     if shape and not pairs:
@@ -68,8 +69,7 @@ def read(config) -> dict[str, Callable]:
         if not low <= final <= high or final == float("inf"):
             raise UserError(f"schedule.final: {key}={text} is not possible")
         group, _, name = key.partition(".")
-        base, decay = config[group][name], float(options.images)
-        found[key] = partial(shape, base=base, final=final, decay=decay)
+        found[key] = partial(shape, base=config[group][name], final=final, decay=decay)
     if "optimizer.learning_rate" in found and config.optimizer.linear_decay:
         raise UserError(
             "both optimizer.linear_decay and schedule.final change the learning rate: set"

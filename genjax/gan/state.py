@@ -39,6 +39,15 @@ class GanState:
     memory: dict[str, jax.Array]
 
 
+class Lengths(NamedTuple):
+    """Of StyleGAN2's path-length penalty: its weight, the steps from one of its updates to the next,
+    and the decay of the mean length in each."""
+
+    weight: float
+    interval: int
+    decay: float
+
+
 class Gan(NamedTuple):
     """The networks, losses and options of a training step, which training does not change.
 
@@ -60,8 +69,9 @@ class Gan(NamedTuple):
       target: what ADA's strength is steered to.
       lecam, consistency: penalties of D (modules of those names).
       rotation: the factors of D's and of G's rotation loss, if D has a head for it.
-      path_length: G's `(variables, z, label, key, mean, decay, axis_name) -> (f32[], mean f32[])`:
-        StyleGAN2's penalty, and the mean of path lengths, which is remembered.
+      lengths: of the penalty of path lengths, or None. G then has a function `path_length`,
+        `(variables, z, label, key, mean, decay, axis_name) -> (penalty f32[], mean f32[])`, of
+        which the mean of path lengths is remembered.
       clip: D's parameters end an update in [-clip, clip].
       orthogonal: factor of the orthogonal regularisation of G.
       axis_name: the mapped axis if a step sees one device's shard; None for the global batch.
@@ -81,7 +91,7 @@ class Gan(NamedTuple):
     lecam: lecam.LeCam | None
     consistency: consistency.Consistency | None
     rotation: tuple[float, float] | None
-    path_length: Callable | None
+    lengths: Lengths | None
     clip: float
     orthogonal: float
     axis_name: str | None
@@ -92,7 +102,7 @@ class Gan(NamedTuple):
         memory = lecam.initial() if self.lecam else {}
         if self.target:
             memory |= adaptive.initial(self.config.augment.p)
-        if self.path_length:
+        if self.lengths:
             memory |= {"path_length": jnp.zeros(())}
         return memory
 

@@ -60,7 +60,6 @@ def build(config, inputs: Inputs) -> Task:
             discriminator_f32=discriminator_f32,
             loss=loss.over(axis_name),
             regularizer=regularizer,
-            path_length=generator.path_length if config.path_length.weight else None,
             axis_name=axis_name,
             **chosen,
         )

@@ -55,3 +55,9 @@ def test_what_cannot_be_is_refused(name, policy, message):
     with pytest.raises(UserError, match=message) as error:
         _read(name, policy)
     assert "\n" not in str(error.value)
+
+
+def test_a_probability_of_what_always_happens_is_refused():
+    options = {"augment.name": "diffaugment", "augment.p": 0.5}
+    with pytest.raises(UserError, match=r"augment\.p=0\.5 is the probability of ADA's parts"):
+        augment.read(tiny("dcgan", **options).augment)
