@@ -40,7 +40,7 @@ class GanState:
 
 
 class Lengths(NamedTuple):
-    """Of StyleGAN2's path-length penalty: its weight, the steps from one of its updates to the next,
+    """Of StyleGAN2's path-length penalty: its weight, the steps from one update to the next,
     and the decay of the mean length in each."""
 
     weight: float
