@@ -22,10 +22,11 @@ _PRESETS = {
     "small": {
         "arch": "biggan",
         "data": "mnist",
-        "width": 16,
+        "width": 8,
         "batch": 32,
-        "steps": 1500,
+        "steps": 2500,
         "n_dis": 1,
+        "rate": 1e-3,
         "half_life": 5000.0,
     },
     "paper": {
@@ -35,6 +36,7 @@ _PRESETS = {
         "batch": 50,
         "steps": 125_000,
         "n_dis": 4,
+        "rate": 2e-4,
         "half_life": 6931.0 * 50,
     },
     "studiogan": {
@@ -44,6 +46,7 @@ _PRESETS = {
         "batch": 64,
         "steps": 100_000,
         "n_dis": 5,
+        "rate": 2e-4,
         "half_life": 6931.0 * 64,
     },
 }
@@ -52,7 +55,7 @@ _PRESETS = {
 def get_config(arg: str = ""):
     """ARG: `preset` (small, paper or studiogan), `size` (px a side: 8, 16, 32, 64 or 128) and,
     instead of the preset's, `arch` (biggan or studiogan_biggan), `data` (a data name whose pictures
-    have classes), `width`, `batch`, `steps`, `n_dis`, `half_life`.
+    have classes), `width`, `batch`, `steps`, `n_dis`, `rate`, `half_life`.
 
     Keys, beside those of configs/dcgan.py:
       model.name: "biggan", of the author's script, or "studiogan_biggan" (`genjax.gan.biggan`).
@@ -79,7 +82,7 @@ def get_config(arg: str = ""):
     b1 = 0.0 if arg.arch == "biggan" else 0.5
     config.optimizer = {
         "name": "adam",
-        "learning_rate": 2e-4,
+        "learning_rate": arg.rate,
         "discriminator_factor": 1.0,
         "b1": b1,
         "b2": 0.999,

@@ -21,10 +21,11 @@ from genjax import score_keys
 _PRESETS = {
     "small": {
         "data": "mnist",
-        "width": 16,
+        "width": 8,
         "batch": 32,
-        "steps": 1500,
+        "steps": 2500,
         "n_dis": 1,
+        "rate": 1e-3,
         "half_life": 5000.0,
     },
     "paper": {
@@ -33,6 +34,7 @@ _PRESETS = {
         "batch": 64,
         "steps": 100_000,
         "n_dis": 5,
+        "rate": 2e-4,
         "half_life": 0.0,
     },
 }
@@ -41,7 +43,7 @@ _PRESETS = {
 def get_config(arg: str = ""):
     """ARG: `preset` (small or paper), `condition` (projection or auxiliary), `size` (px a side:
     8, 16, 32, 64 or 128) and, instead of the preset's, `data` (a data name whose pictures have
-    classes), `width`, `batch`, `steps`, `n_dis`, `half_life`.
+    classes), `width`, `batch`, `steps`, `n_dis`, `rate`, `half_life`.
 
     Keys, beside those of configs/dcgan.py:
       model.name: "resnet" (`genjax.gan.resnet`); model.width: a quarter of the generator's features
@@ -73,7 +75,7 @@ def get_config(arg: str = ""):
     config.dequantize = False
     config.optimizer = {
         "name": "adam",
-        "learning_rate": 2e-4,
+        "learning_rate": arg.rate,
         "discriminator_factor": 1.0,
         "b1": 0.0,
         "b2": 0.9,

@@ -24,9 +24,10 @@ _PRESETS = {
     | {
         "data": "mnist",
         "size": 32,
-        "width": 16,
+        "width": 8,
         "batch": 32,
-        "steps": 1500,
+        "steps": 2500,
+        "rate": 3e-4,
         "half_life": 5000.0,
     },
     "studiogan": {
