@@ -15,6 +15,8 @@ from genjax import config as config_lib
 from genjax import score_keys
 from genjax.errors import UserError
 
+_NO_RAMP = 1e9  # an average's half-life is not bounded by the images seen
+
 # Each preset's values are arguments of ARG. A stage has `width` features up to `whole` px, from
 # there on half as many with each doubling; its groups have `parts` features each. `gamma` is the
 # factor of both penalties at the start, and a tenth of it that at the end; `average` is the
@@ -125,7 +127,11 @@ def get_config(arg: str = ""):
         "linear_decay": 0,
     }
     config.own_batch = True
-    config.ema = {"half_life": arg.average, "ramp": 0.05}
+    config.ema = (
+        {"half_life": 0.0, "ramp": _NO_RAMP}
+        if arg.decay
+        else {"half_life": arg.average, "ramp": 0.05}
+    )
     if arg.decay:
         _change_as_the_authors_do(config, arg)
     config.train.steps = arg.steps
@@ -142,7 +148,6 @@ def _change_as_the_authors_do(config, arg):
     config.augment.name = "ada"
     config.augment.policy = "blit,geometry,color:0.5,cutout"
     config.augment.target = 0.0
-    config.ema = {"half_life": 0.0, "ramp": 1e9}
     config.schedule.name = "cosine"
     config.schedule.images = arg.decay
     config.schedule.final = (

@@ -99,7 +99,8 @@ def mover(random: np.random.Generator) -> Callable:
     """`move(state)`: the state, its parameters moved by a last place each."""
 
     def move(path, x):
-        if not is_compared(jax.tree_util.keystr(path)):
+        counts = not jax.numpy.issubdtype(x.dtype, jax.numpy.floating)
+        if counts or not is_compared(jax.tree_util.keystr(path)):
             return x
         return jax.device_put(moved_by_a_last_place(np.asarray(x), random), x.sharding)
 

@@ -198,7 +198,7 @@ def test_a_batch_of_the_generators_own_and_lazy_regularisation(made):
 
 def test_rotations_and_near_latents_and_rates_of_their_own(made):
     """SSGAN's loss, ICR's terms in both networks, orthogonal rows, and a D that learns faster."""
-    options = {"loss": "hinge", "consistency.name": "icr", "orthogonal": 0.01}
+    options = {"loss": "least_squares", "consistency.name": "icr", "orthogonal": 0.01}
     run = made(True, **options, **{"optimizer.discriminator_factor": 4.0})
     new, metrics = _stepped(run)
 
@@ -216,7 +216,7 @@ def test_rotations_and_near_latents_and_rates_of_their_own(made):
         def d_loss(d):
             fake, near = run.g(g, z, label), run.g(g, z + noise, label)
             (on_real, _), (on_fake, _) = run.d(d, real, label), run.d(d, fake, label)
-            loss = (jnp.maximum(1 - on_real, 0) + jnp.maximum(1 + on_fake, 0)).mean()
+            loss = 0.5 * (jnp.square(on_real - 1) + jnp.square(on_fake)).mean()
             same = 20 * jnp.square(on_fake - run.d(d, near, label)[0])
             for i, (x, on_x) in enumerate(((real, on_real), (fake, on_fake))):
                 key_moved = jax.random.fold_in(key_of(key, Use.CONSISTENCY), i)
@@ -230,7 +230,8 @@ def test_rotations_and_near_latents_and_rates_of_their_own(made):
 
         def g_loss(g):
             fake, near = run.g(g, z, label), run.g(g, z + noise, label)
-            loss = -run.d(d, fake, label)[0].mean() - 0.5 * jnp.square(fake - near).mean()
+            loss = 0.5 * jnp.square(run.d(d, fake, label)[0] - 1).mean()
+            loss -= 0.5 * jnp.square(fake - near).mean()
             turned = jnp.stack([jnp.rot90(fake[i], i) for i in range(4)])
             return loss + 0.2 * told(d, turned)
 
