@@ -1,7 +1,9 @@
 """Checkpoints: which are kept, that they are what was saved, and what is said where none is."""
 
 import functools
+from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -277,3 +279,28 @@ def test_restore_arrays_says_what_is_missing(folder):
         kept.save(1, _state(1), {}, {})
     with pytest.raises(UserError, match="has no generator or average"):
         restore_arrays(workdir, saved_steps(workdir), ("network", "generator", "average"))
+
+
+@flax.struct.dataclass
+class _Before:
+    network: Any
+
+
+@flax.struct.dataclass
+class _Now:
+    network: Any
+    memory: Any
+
+
+def test_a_field_that_holds_nothing_is_not_written(folder):
+    """A state whose new field is empty goes on from a checkpoint of before there was the field."""
+    network = _state(3)["network"]
+    old, new = _Before(network), _Now(network, {})
+    for step, state in ((1, old), (2, new)):
+        with Checkpoints(folder.parent, keep=3) as kept:
+            kept.save(step, state, {}, {})
+            kept.wait()
+    for step in (1, 2):
+        restored = restore(folder.parent, [step], _abstract(new), _fail)
+        assert restored.state.memory == {}
+        np.testing.assert_array_equal(restored.state.network["w"], network["w"])
