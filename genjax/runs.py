@@ -229,6 +229,9 @@ class Sampler:
     Picture i depends on the state, the seed and i alone: the first n of more are the same to the
     bit, because each call of the compiled function draws equally many.
 
+    Attributes:
+      labels: i64[n], the class that each is made to be of; None where they are of none.
+
     Args:
       few: whether so few are drawn that compiling takes longer: with native operations it takes a
         quarter of the time, and drawing twice as long. Pictures differ by rounding.
@@ -237,6 +240,8 @@ class Sampler:
     def __init__(self, run: Run, n: int, seed: int, few: bool = False):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
         self._n, self._all_at_once = n, run.task.state_is_batch
+        label = run.task.sampled_label
+        self.labels: np.ndarray | None = label(np.arange(n)) if label else None
         self._size = min(_TOGETHER, run.task.images_per_step)
         drawn = backend.native()(run.task.sample) if few else run.task.sample
         self._compiled = run.devices.on_state(drawn, often=not few)

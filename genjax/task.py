@@ -36,6 +36,8 @@ class Task(NamedTuple):
         the state is the pictures, all of them, whatever `index`.
       sampled_with: what a score of samples says of the networks: "parameters", "average" or "raw",
         and "batch_norm", whose statistics count where there is any.
+      sampled_label: `(index i64[n]) -> i64[n]`, the class that each of the pictures of `sample` is
+        made to be of; None where they are of none.
       decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
         latents, of which `model.latent` says the length; `index` chooses what else `sample` does.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
@@ -61,6 +63,7 @@ class Task(NamedTuple):
     evaluate: Callable[..., Metrics] | None = None
     sample: Callable[..., jax.Array] | None = None
     sampled_with: Mapping[str, str] = {}
+    sampled_label: Callable | None = None
     decode: Callable[..., jax.Array] | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None

@@ -8,7 +8,11 @@ import pytest
 from etils import epath
 
 import main
+from genjax import config as config_lib
 from genjax import runs
+from genjax.data import open_dataset
+from genjax.sample import sample
+from tests.scores.stub import conditional
 from tests.tiny import VARIANTS, command_line, kinds_first, tiny
 
 
@@ -31,3 +35,22 @@ def test_the_mode_of_main(finished, tmp_path, capsys):
     with np.load(workdir / "samples.npz") as archive:
         assert archive["images"].shape == (5, 8, 8, 1)
     assert json.loads((workdir / "config.json").read_text()) == before
+
+
+def test_pictures_of_classes_are_a_set_to_train_on(finished, tmp_path, monkeypatch):
+    workdir = epath.Path(shutil.copytree(finished("dcgan"), tmp_path / "run"))
+    opened = runs.open_trained
+    monkeypatch.setattr(runs, "open_trained", lambda *a, **k: conditional(opened(*a, **k), 11))
+    sample(tiny("dcgan", **{"sample.n": 24}), workdir)
+    with np.load(workdir / "samples.npz") as archive:
+        array, labels = archive["images"], archive["labels"]
+    np.testing.assert_array_equal(labels, np.arange(24) % 11)
+    for _ in range(2):  # the second time over the first
+        sample(tiny("dcgan", **{"sample.n": 24, "sample.format": "png"}), workdir)
+    data = config_lib.dataset(f"folder:{workdir}/pictures", 8)
+    data.channels, data.test_fraction = 1, 0.0
+    found = open_dataset(data).train
+    place = {bytes(picture): i for i, picture in enumerate(array)}
+    assert len(found) == len(place) == 24
+    for each in found:
+        assert each["label"] == labels[place[bytes(each["image"])]]

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ class Pictures(NamedTuple):
       shape: (H, W, C).
       batches: `() -> ` u8[b, H, W, C], …: all of them, in their order.
       about: what a record says besides: of samples, what they were drawn from and how.
-      labels: i32[n], the class that each was made to be of; None where that is not known.
+      labels: integers [n], the class of each, or that it was made to be of; None where that is not
+        known.
     """
 
     name: str
@@ -102,7 +104,9 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
                     yield np.stack(read)
 
     digest = f"{dataset.digest}:{split}"
-    return Pictures(f"{dataset.name}:{split}", digest, len(order), part.shape, batches)
+    labels = None if part.labels is None else np.asarray(part.labels)[order]
+    name = f"{dataset.name}:{split}"
+    return Pictures(name, digest, len(order), part.shape, batches, labels=labels)
 
 
 def of_array(
@@ -147,16 +151,21 @@ def of_trained(trained: runs.Trained, name: str, n: int, seed: int) -> Pictures:
       UserError: the run's task has nothing to sample.
     """
     sampler = runs.sampler(trained.run, n, seed)
+    shape, about = trained.run.dataset.shape, drawn_from(trained, seed)
+    batches = partial(sampler.batches, trained.state)
+    return Pictures(name, "", n, shape, batches, about, sampler.labels)
+
+
+def drawn_from(trained: runs.Trained, seed: int) -> dict:
+    """What a record says of samples: of which state of which run, and how they are drawn."""
     config = trained.run.config
-    about = {
+    return {
         "step": trained.step,
         **trained.run.task.sampled_with,
         "sample_seed": seed,
         "seed": config.seed,
         "config_hash": config_lib.digest(config),
     }
-    shape = trained.run.dataset.shape
-    return Pictures(name, "", n, shape, lambda: sampler.batches(trained.state), about)
 
 
 def _of_run(name: str, n: int) -> Pictures:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import images
+from genjax import data, images, runs
+from genjax.config import dataset
 from genjax.errors import UserError
 from genjax.scores import pictures as sets
-from tests.scores.stub import pictures
+from tests.scores.stub import conditional, pictures
+from tests.tiny import tiny
 
 
 def all_of(found):
@@ -45,6 +47,14 @@ def test_labels_go_with_their_pictures(tmp_path):
     np.savez(tmp_path / "a.npz", images=array, labels=array[:, 0, 0, 0].astype(int))
     found = sets.named(str(tmp_path / "a.npz"), n=5)
     np.testing.assert_array_equal(found.labels, all_of(found)[:, 0, 0, 0])
+
+
+def test_splits_and_runs_know_their_classes(finished):
+    found, stored = sets.named("mnist:test", n=20), data.open_dataset(dataset("mnist", 0)).test
+    label = {bytes(each["image"]): each["label"] for each in stored}
+    assert found.labels.tolist() == [label[bytes(picture)] for picture in all_of(found)]
+    trained = conditional(runs.open_trained(tiny("dcgan"), finished("dcgan")), 3)
+    assert sets.of_trained(trained, "r", 5, 0).labels.tolist() == [0, 1, 2, 0, 1]
 
 
 def test_the_digest_is_of_the_contents(tmp_path):
