@@ -6,7 +6,7 @@ The pictures of a set come in a random order that is always the same, so that pa
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -103,8 +103,12 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
                 if read := [r["image"] for r in found if not r["skipped"]]:
                     yield np.stack(read)
 
+    # Of a folder, a data set's digest sees names and sizes, which edited pictures may keep.
     digest = f"{dataset.digest}:{split}"
-    labels = None if part.labels is None else np.asarray(part.labels)[order]
+    if part.content(0) is not None:
+        digest = _digest_of((part.content(int(i)) or b"" for i in order), *part.shape)
+    known = dataset.classes and part.labels is not None
+    labels = np.asarray(part.labels)[order] if known else None
     name = f"{dataset.name}:{split}"
     return Pictures(name, digest, len(order), part.shape, batches, labels=labels)
 
@@ -223,14 +227,15 @@ def _of_folder(path: str, n: int, size: int) -> Pictures:
                         )
                 yield np.stack(batch)
 
-    return Pictures(shown, _digest_of(files, size), len(files), shape, batches)
+    digest = _digest_of((Path(file).read_bytes() for file in files), size)
+    return Pictures(shown, digest, len(files), shape, batches)
 
 
-def _digest_of(files: list[str], size: int) -> str:
-    """Of the files' contents, whatever they are called."""
-    total = hashlib.sha256(f"{size}".encode())
-    for file in sorted(files):
-        total.update(hashlib.sha256(Path(file).read_bytes()).digest())
+def _digest_of(contents: Iterable[bytes], *form: int) -> str:
+    """Of files' contents, whatever the files are called, and of the form they are brought to."""
+    total = hashlib.sha256(f"{form}".encode())
+    for each in sorted(hashlib.sha256(content).digest() for content in contents):
+        total.update(each)
     return total.hexdigest()[:32]
 
 

@@ -62,8 +62,10 @@ def _page(real: Pictures, fake: Pictures, real_features, fake_features) -> np.nd
 
 def _picked(pictures: Pictures, index: np.ndarray, channels: int) -> np.ndarray:
     """u8[len(index), H, W, channels]: the pictures at these places of their order."""
-    found, place = {}, 0
+    found, place, wanted = {}, 0, len(set(index.tolist()))
     for batch in pictures.batches():
+        if len(found) == wanted:  # of a run, batches are drawn as they are asked for
+            break
         for i in index[(place <= index) & (index < place + len(batch))]:
             found[i] = images.to_channels(batch[i - place], channels)
         place += len(batch)

@@ -65,6 +65,18 @@ def test_the_digest_is_of_the_contents(tmp_path):
     assert sets.named(str(as_folder(tmp_path / "b", array))).digest != a.digest
 
 
+def test_an_edited_picture_of_a_folders_split_is_seen(tmp_path):
+    """Names and sizes of files are what they were."""
+    folder, name = as_folder(tmp_path / "a", pictures(8)), f"folder:{tmp_path}/a:train"
+    before = sets.named(name, size=8).digest
+    assert before == sets.named(name, size=8).digest != sets.named(name, size=6).digest
+    for path in (folder / "deep").iterdir():
+        whole = bytearray(path.read_bytes())
+        whole[-1] ^= 1
+        path.write_bytes(whole)
+    assert sets.named(name, size=8).digest != before
+
+
 def test_splits_are_what_networks_see():
     test, train = sets.named("mnist:test", size=32), sets.named("mnist:train", n=10)
     assert (test.n, test.shape, test.name) == (500, (32, 32, 1), "mnist:test")
