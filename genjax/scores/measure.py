@@ -111,7 +111,7 @@ def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -
     Raises:
       UserError: there are too few, or they cannot be read.
     """
-    _check_enough(metrics, pictures)
+    check_enough(metrics, pictures)
     kept = sorted({metric.of_real for metric in metrics.values() if metric.of_real})
     ruler = meter.ruler
     key = (ruler.fingerprint, ruler.resizer, pictures.digest, pictures.shape, pictures.n, kept)
@@ -149,7 +149,7 @@ def measured(
     Raises:
       UserError: there are too few pictures, or they cannot be read.
     """
-    _check_enough(metrics, pictures)
+    check_enough(metrics, pictures)
     if kept is None:
         kept = {metric.of_fake for metric in metrics.values() if metric.of_fake}
     lists: dict[str, list] = {name: [] for name in kept}
@@ -195,7 +195,8 @@ def _regrouped(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]
         yield rest
 
 
-def _check_enough(metrics: Mapping[str, Metric], pictures: Pictures) -> None:
+def check_enough(metrics: Mapping[str, Metric], pictures: Pictures) -> None:
+    """Raises UserError where a set has fewer pictures than a metric takes."""
     for name, metric in metrics.items():
         if pictures.n < metric.least:
             raise UserError(

@@ -72,6 +72,8 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
         if path.startswith("folder:") and not size:
             raise UserError(f"{name} needs a size for its pictures: --size=PX")
         return of_split(data.open_dataset(config_lib.dataset(path, size)), split, n)
+    if name.startswith("mnist:"):
+        raise UserError(f"{name}: mnist has the splits mnist:train and mnist:test")
     is_data = name == "mnist" or name.startswith(("npz:", "tfds:", "folder:"))
     if is_data and not os.path.exists(expanded(name)):
         raise UserError(f"{name} is a data set: say which split, {name}:train or {name}:test")
@@ -143,6 +145,8 @@ def of_array(
                 f"{name}: labels is {labels.dtype}{list(labels.shape)}, it must be integers"
                 f" [{len(array)}]"
             )
+        if labels.min() < 0:
+            raise UserError(f"{name}: labels has {labels.min()}: classes count from 0")
         labels = labels[order]
     digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:32]
     return Pictures(name, digest, len(order), array.shape[1:], batches, labels=labels)

@@ -36,7 +36,12 @@ def compared(
     Raises:
       UserError: the pictures differ in size, are too few, or cannot be read.
     """
+    # What can be refused before minutes of measuring.
     pictures.check_alike(real, fake)
+    for each in (real, fake):
+        measure.check_enough(metrics, each)
+    if processes.is_first():
+        workdir.mkdir(parents=True, exist_ok=True)
     about_real = measure.reference(meter, metrics, real)
     about_fake = measure.measured(meter, metrics, fake)
     found = measure.scores(meter, metrics, about_real, about_fake, seed)
@@ -45,7 +50,6 @@ def compared(
     if "memorisation" in metrics:
         page = _page(real, fake, about_real.features, about_fake.features)
     if processes.is_first():
-        workdir.mkdir(parents=True, exist_ok=True)
         record.append(workdir, records)
         if page is not None:
             images.write(workdir / PAGE, page)

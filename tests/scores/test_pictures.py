@@ -104,6 +104,7 @@ def broken(tmp_path):
     np.savez(tmp_path / "none.npz", x=pictures(2))
     np.savez(tmp_path / "float.npz", images=pictures(2) / 255)
     np.savez(tmp_path / "odd.npz", images=pictures(2), labels=np.zeros(3, int))
+    np.savez(tmp_path / "below.npz", images=pictures(2), labels=np.array([0, -1]))
     np.savez(tmp_path / "zero.npz", images=pictures(0))
     Image.fromarray(pictures(1)[0]).save(tmp_path / "one.png")
     return {
@@ -114,6 +115,7 @@ def broken(tmp_path):
         "none.npz": "has no array `images`, it has x",
         "float.npz": "images is float64[2, 12, 12, 3], it must be uint8",
         "odd.npz": "labels is int64[3], it must be integers [2]",
+        "below.npz": "labels has -1: classes count from 0",
         "zero.npz": "has no pictures",
         "one.png": "is a file: name a folder or a .npz",
         "emtpy": "does not exist; did you mean",
@@ -130,6 +132,7 @@ def test_what_is_no_set_of_pictures_is_one_line(tmp_path):
     ("name", "said"),
     [
         ("mnist", "say which split, mnist:train or mnist:test"),
+        ("mnist:val", "mnist has the splits mnist:train and mnist:test"),
         ("mnits:test", "is no data set"),
         ("folder:nowhere:test", "folder:nowhere:test needs a size for its pictures: --size=PX"),
         ("run:nowhere", "is not a run's workdir"),
