@@ -29,6 +29,7 @@ class Measured(NamedTuple):
       logits: f32[n, K], likewise.
       labels: integers [n], their classes, or those that they were made to be of; None where that is
         not known.
+      near: of generated ones, `neighbours.nearest` of the real ones, where that is known.
     """
 
     n: int
@@ -36,6 +37,7 @@ class Measured(NamedTuple):
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     labels: np.ndarray | None = None
+    near: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def moments(self) -> Moments:
@@ -276,7 +278,7 @@ def _density_coverage(real: Measured, fake: Measured, seed: int):
 
 
 def _memorisation(real: Measured, fake: Measured, seed: int):
-    found = memorisation.of(real.features, fake.features)
+    found = memorisation.of(real.features, fake.features, fake.near)
     return {"copies": _share(found["copies"], fake.n), "nearest": Value(found["nearest"])}
 
 
