@@ -31,7 +31,8 @@ def get_config(arg: str = ""):
         moved by a pixel with data.shift.
       optimizer: of "small" Adam's; of "airbench" Muon's (learning_rate, momentum) and, for the
         dense layer and biases, that of gradients (bias_rate, dense_rate, sgd_momentum,
-        weight_decay: see `genjax.cnn.muon.optimizer`). decay_steps: after how many the learning
+        weight_decay: see `genjax.cnn.muon.optimizer`). bias_rate is in proportion to ARG's width;
+        to change model.widths instead, set it as well. decay_steps: after how many the learning
         rate is 0.
       data.flip: of "airbench" true, except for the digits of data=mnist. Say
         --config.data.flip=false for others whose mirror images mean something else.

@@ -10,9 +10,7 @@ from genjax import config as config_lib
 from genjax.errors import OptionParser, UserError
 from genjax.files import place
 
-# The modes that work on a run: on a config and a workdir.
-OF_RUNS = ("train", "evaluate", "sample")
-MODES = (*OF_RUNS, "score", "compare")
+MODES = ("train", "evaluate", "sample", "score", "compare")
 
 _START = dict(coordinator=str, processes=int, process_id=int)
 _RUN = dict(config=str, workdir=str, mode=str, step=str) | _START

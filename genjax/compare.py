@@ -51,7 +51,7 @@ def _columns(names: list[str]) -> dict[str, dict[str, dict]]:
 def _check_same(metric: str, records: dict[str, dict]) -> None:
     (first, expected), *others = records.items()
     for column, found in others:
-        for field in record.MEASURED:
+        for field in record.measured(metric):
             if found.get(field) != expected.get(field):
                 raise UserError(
                     f"{metric} of {first} and of {column} measured different things: {field} is"

@@ -76,6 +76,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     """
     names = config.score.metrics if "score" in config else ()
     chosen = measure.choose(names, generators.NAMES)
+    ruler = rulers.load(config.score.net) if chosen else None
     trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
         raise UserError(f"task={config.task!r} has no scores")
@@ -96,7 +97,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         print(f"step {trained.step:,}, {evaluator.examples:,} examples")
         print(record.table(rows))
     if chosen:
-        records = of_samples(trained, chosen, config.score.n, workdir)
+        records = of_samples(trained, ruler, chosen, config.score.n, workdir)
         if processes.is_first():
             print(sets.described(records))
     if "path_length" in names:
@@ -106,11 +107,13 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
             print(record.table([(found["metric"], record.shown(found))]))
 
 
-def of_samples(trained: runs.Trained, chosen, n: int, workdir: epath.Path) -> list[dict]:
+def of_samples(
+    trained: runs.Trained, ruler: rulers.Ruler, chosen, n: int, workdir: epath.Path
+) -> list[dict]:
     """The records of `n` samples of a run beside real pictures, as `config.score` says; they are
     written as `sets.compared` does."""
     options = trained.run.config.score
-    meter = rulers.Meter(rulers.load(options.net))
+    meter = rulers.Meter(ruler)
     real = pictures.of_split(trained.run.dataset, options.split)
     seed = trained.run.config.sample.seed
     fake = pictures.of_trained(trained, f"{RUN_PREFIX}{workdir}", n, seed)

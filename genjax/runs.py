@@ -225,12 +225,12 @@ def sampler(run: Run, n: int, seed: int) -> "Sampler":
     return Sampler(run, n, seed)
 
 
-def grid(task: Task, pictures: np.ndarray) -> np.ndarray:
+def grid(pictures: np.ndarray, classes: int) -> np.ndarray:
     """Samples u8[N, H, W, C] as a sheet (`images.grid`), where they have classes a column of each.
 
     Where classes are more than a row can show, they follow one another in the squarest grid.
     """
-    columns = task.classes if 1 < task.classes <= _LONGEST_ROW else None
+    columns = classes if 1 < classes <= _LONGEST_ROW else None
     return images.grid(pictures, columns)
 
 
@@ -240,6 +240,10 @@ class Sampler:
     Picture i depends on the state, the seed and i alone: the first n of more are the same to the
     bit, because each call of the compiled function draws equally many.
 
+    Attributes:
+      classes: of which they are in turn; 0 for none.
+      labels: i64[n], the class that each is made to be of; None where they are of none.
+
     Args:
       few: whether so few are drawn that compiling takes longer: with native operations it takes a
         quarter of the time, and drawing twice as long. Pictures differ by rounding.
@@ -248,6 +252,8 @@ class Sampler:
     def __init__(self, run: Run, n: int, seed: int, few: bool = False):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
         self._n, self._all_at_once = n, run.task.state_is_batch
+        self.classes = run.task.classes
+        self.labels: np.ndarray | None = np.arange(n) % self.classes if self.classes else None
         self._size = min(_TOGETHER, run.task.images_per_step)
         drawn = backend.native()(run.task.sample) if few else run.task.sample
         self._compiled = run.devices.on_state(drawn, often=not few)

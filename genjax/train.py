@@ -320,7 +320,8 @@ class _Loop:
 
     def _draw(self, state):
         if self.sampler:
-            self.report.picture(self.step, "", runs.grid(self.run.task, self.sampler(state)))
+            sheet = runs.grid(self.sampler(state), self.sampler.classes)
+            self.report.picture(self.step, "", sheet)
         if self.pictures:
             key = rng.stream(self.config.sample.seed, rng.Stream.SAMPLE)
             for name, rows in self.pictures(state, self.test_batch, key).items():

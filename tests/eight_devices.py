@@ -12,12 +12,14 @@ from functools import partial
 from unittest import mock
 
 import jax
+import numpy as np
 from etils import epath
 
 from genjax import rng
 from genjax.data import Resident
 from genjax.devices import parallel
 from genjax.errors import UserError
+from genjax.metrics import neighbours
 from genjax.metrics.rulers import Meter
 from genjax.runs import abstract_state, build
 from genjax.train import train
@@ -111,7 +113,29 @@ def features(folder: epath.Path):
     (folder / "features").write_text(json.dumps(Meter(ruler())(PICTURES)["features"].tolist()))
 
 
-OTHERS = {f.__name__: f for f in (changed, three, sizes, refused, features)}
+def balls() -> dict[str, list]:
+    """Neighbours and balls of points on a grid, with ties and points that are there twice; the rows
+    of a block, and of the last one, divide over no eight devices."""
+    x, y = np.random.default_rng(0).integers(0, 3, (2, 45, 3)).astype(np.float32)
+    with mock.patch.object(neighbours, "BLOCK", 12):
+        squared, index = neighbours.nearest(x, y, 3)
+        radii = neighbours.radii(y, 4)
+        inside = [np.concatenate(list(neighbours.inside(x, y, radii, b))) for b in (True, False)]
+    return {
+        name: array.tolist()
+        for name, array in zip(
+            ("squared", "index", "radii", "closed", "open"),
+            (squared, index, radii, *inside),
+            strict=True,
+        )
+    }
+
+
+def neighbouring(folder: epath.Path):
+    (folder / "neighbouring").write_text(json.dumps(balls()))
+
+
+OTHERS = {f.__name__: f for f in (changed, three, sizes, refused, features, neighbouring)}
 OTHERS |= {error: partial(with_error, error=error) for error in ERRORS}
 
 

@@ -58,6 +58,12 @@ def test_other_settings_are_refused_by_name(field, compare):
     assert f"measured different things: {field} is 'x'" in err and "and 'y'" in err
 
 
+def test_classifiers_of_two_runs_samples_are_compared(compare):
+    of_nets = {"metric": "classification_accuracy_cnn", "value": 0.5}
+    code, out, _ = compare({"a": [of_nets], "b": [of_nets | {"weights": "y", "value": 0.9}]})
+    assert code == 0 and "classification_accuracy_cnn (more is better)" in out
+
+
 def test_one_set_is_nothing_to_compare(compare):
     assert compare({"a": [{}, {"metric": "b"}]})[0] == 2
 

@@ -11,7 +11,7 @@ from etils import epath
 
 from genjax.evaluate import evaluate
 from genjax.metrics.rulers import Meter
-from tests.eight_devices import ERRORS, MODES, PICTURES, THREE_CONTENTS, overrides
+from tests.eight_devices import ERRORS, MODES, PICTURES, THREE_CONTENTS, balls, overrides
 from tests.rounding import assert_close, assert_within, lines_excess, state_excess
 from tests.scores.stub import ruler
 from tests.tiny import ROOT, STATES, kinds_first, metrics_of, tiny
@@ -105,6 +105,11 @@ def test_what_eight_devices_trained_one_can_evaluate(run, eight, bound):
 def test_features_for_scores_are_the_same_on_eight_devices(run, eight):
     found = json.loads(eight(run).read_text())
     np.testing.assert_allclose(found, Meter(ruler())(PICTURES)["features"], atol=1e-6)
+
+
+@pytest.mark.parametrize("run", ["neighbouring"])
+def test_neighbours_are_the_same_to_the_bit_on_eight_devices(run, eight):
+    assert json.loads(eight(run).read_text()) == balls()
 
 
 @pytest.mark.parametrize("run", ["refused"])

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +9,11 @@ from etils import epath
 from PIL import Image
 
 import main
+from genjax import config as config_lib
 from genjax import runs
+from genjax.data import open_dataset
 from genjax.sample import sample
+from tests.scores.stub import conditional
 from tests.tiny import VARIANTS, command_line, kinds_first, tiny
 
 
@@ -50,5 +52,24 @@ def test_classes_come_in_turn_and_each_has_a_column(finished, tmp_path):
 
 @pytest.mark.parametrize(("classes", "columns"), [(0, 3), (1, 3), (5, 5), (1000, 3)])
 def test_grids_of_many_classes_are_square(classes, columns):
-    sheet = runs.grid(SimpleNamespace(classes=classes), np.zeros((7, 4, 4, 1), np.uint8))
+    sheet = runs.grid(np.zeros((7, 4, 4, 1), np.uint8), classes)
     assert sheet.shape[1] == columns * 6 + 2
+
+
+def test_pictures_of_classes_are_a_set_to_train_on(finished, tmp_path, monkeypatch):
+    workdir = epath.Path(shutil.copytree(finished("dcgan"), tmp_path / "run"))
+    opened = runs.open_trained
+    monkeypatch.setattr(runs, "open_trained", lambda *a, **k: conditional(opened(*a, **k), 11))
+    sample(tiny("dcgan", **{"sample.n": 24}), workdir)
+    with np.load(workdir / "samples.npz") as archive:
+        array, labels = archive["images"], archive["labels"]
+    np.testing.assert_array_equal(labels, np.arange(24) % 11)
+    for _ in range(2):  # the second time over the first
+        sample(tiny("dcgan", **{"sample.n": 24, "sample.format": "png"}), workdir)
+    data = config_lib.dataset(f"folder:{workdir}/pictures", 8)
+    data.channels, data.test_fraction = 1, 0.0
+    found = open_dataset(data).train
+    place = {bytes(picture): i for i, picture in enumerate(array)}
+    assert len(found) == len(place) == 24
+    for each in found:
+        assert each["label"] == labels[place[bytes(each["image"])]]

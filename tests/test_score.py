@@ -8,9 +8,11 @@ from etils import epath
 
 import main
 from genjax import images
+from genjax.errors import UserError
+from genjax.metrics import rulers
 from genjax.score import score
 from genjax.scores.record import MEASURED
-from tests.scores.stub import pictures, stub  # noqa: F401
+from tests.scores.stub import pictures, ruler, stub  # noqa: F401
 
 
 def scored(real, fake, workdir, metrics="frechet,precision_recall", n=0, size=0):
@@ -82,3 +84,15 @@ def test_a_wrong_command_is_one_line(line, said, capsys, tmp_path, monkeypatch):
     out, err = capsys.readouterr()
     assert not out and said in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_can_be_refused_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    for name, n in (("many", 60), ("few", 2)):
+        np.savez(tmp_path / f"{name}.npz", images=pictures(n))
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(rulers, "load", lambda _: ruler())
+    monkeypatch.setattr(rulers.Meter, "__call__", lambda *_: pytest.fail("it measures"))
+    with pytest.raises(UserError, match=r"few\.npz has 2 pictures, too few for kid"):
+        scored(tmp_path / "many.npz", tmp_path / "few.npz", tmp_path / "out", metrics="kid")
+    with pytest.raises(FileExistsError):  # which is one line
+        scored(tmp_path / "many.npz", tmp_path / "many.npz", tmp_path / "file", metrics="kid")

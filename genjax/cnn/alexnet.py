@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from genjax.cnn.published import conv
 from genjax.cnn.vgg import INPUTS
 from genjax.cnn.weights import checked, package_file, read_pickle
 
@@ -57,15 +58,7 @@ def apply(weights: Mapping, x: jax.Array, taps: Sequence[str]) -> dict[str, jax.
     for i, (_, _, _, stride, padding) in enumerate(_LAYERS):
         if i in _POOLED_BEFORE:
             x = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
-        layer = weights[f"conv{i + 1}"]
-        x = jax.lax.conv_general_dilated(
-            x,
-            layer["kernel"],
-            (stride, stride),
-            ((padding, padding), (padding, padding)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        x = jax.nn.relu(x + layer["bias"][None, None, None])
+        x = jax.nn.relu(conv(x, weights[f"conv{i + 1}"], stride, 2 * [(padding, padding)]))
         if f"relu{i + 1}" in taps:
             found[f"relu{i + 1}"] = x
     return found

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.cnn import pth
+from genjax.cnn.published import conv
 from genjax.cnn.weights import package_file
 from genjax.errors import UserError
 
@@ -63,8 +64,10 @@ def load() -> dict[str, dict[str, np.ndarray]]:
             parts = {"depthwise": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
             if f"{block}._expand_conv.weight" in carried:
                 parts = {"expand": ("_expand_conv", "_bn0")} | parts
-            for part, (conv, norm) in parts.items():
-                weights[f"block{i}/{part}"] = _folded(carried, f"{block}.{conv}", f"{block}.{norm}")
+            for part, (kernel, norm) in parts.items():
+                weights[f"block{i}/{part}"] = _folded(
+                    carried, f"{block}.{kernel}", f"{block}.{norm}"
+                )
         weights["head"] = _folded(carried, "_conv_head", "_bn1")
         dense = {"kernel": carried["_fc.weight"].T.copy(), "bias": carried["_fc.bias"]}
     except KeyError as error:
@@ -84,7 +87,7 @@ def apply(weights: Mapping, x: jax.Array) -> dict[str, jax.Array]:
       `logits`: f32[B, 1000].
     """
     x = (255 * x - 127) / 128
-    x = _relu6(_conv(x, weights["stem"], stride=2))
+    x = _relu6(conv(x, weights["stem"], 2, "SAME"))
     for i, (_, stride) in enumerate(_BLOCKS):
         before = x
         if f"block{i}/expand" in weights:
@@ -106,13 +109,6 @@ def _folded(carried: Mapping, conv: str, norm: str) -> dict[str, np.ndarray]:
 
 def _relu6(x):
     return jnp.clip(x, 0, 6)
-
-
-def _conv(x, layer, stride: int):
-    y = jax.lax.conv_general_dilated(
-        x, layer["kernel"], (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + layer["bias"][None, None, None]
 
 
 def _pointwise(x, layer):

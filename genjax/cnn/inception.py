@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.cnn import pth
+from genjax.cnn.published import conv
 from genjax.cnn.weights import checked
 
 SIDE = 299  # px
@@ -191,10 +192,7 @@ def _branch(weights, block: str, branch: str, chain: _Chain, x):
 
 
 def _conv(x, layer, stride: int, padding: str):
-    y = jax.lax.conv_general_dilated(
-        x, layer["kernel"], (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return jax.nn.relu(y + layer["bias"][None, None, None])
+    return jax.nn.relu(conv(x, layer, stride, padding))
 
 
 def _maxima(x, stride: int, padding: str):

@@ -45,6 +45,10 @@ class Split:
         """What messages call example `i`."""
         return f"example {i}"
 
+    def content(self, i: int) -> bytes | None:
+        """The file of example `i`; None where it is in none of its own, or cannot be read."""
+        return None
+
     def read(self, i: int) -> dict:
         """Example `i` or, if it is unreadable, the next readable one.
 
@@ -124,6 +128,9 @@ class Subset(Split):
 
     def file(self, i: int) -> str:
         return self._split.file(int(self._examples[i]))
+
+    def content(self, i: int) -> bytes | None:
+        return self._split.content(int(self._examples[i]))
 
 
 class Dataset(NamedTuple):

@@ -39,6 +39,12 @@ class Folder(Split):
             raise images.ImageError(str(error)) from None
         return {"image": images.crop_square(picture, size), "label": self.labels[i]}
 
+    def content(self, i: int) -> bytes | None:
+        try:
+            return Path(self._root, self._files[i]).read_bytes()
+        except OSError:
+            return None
+
     def file(self, i: int) -> str:
         return images.shown(self._files[i])
 

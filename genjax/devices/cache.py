@@ -72,21 +72,14 @@ def kept(name: str, measure: Callable[[], float]) -> float:
     Args:
       name: of the file; what the number depends on besides the host.
     """
-    folder = jax.config.jax_compilation_cache_dir
-    if not (folder and jax.config.jax_enable_compilation_cache):
-        return measure()
-    path = epath.Path(folder) / f"{name}-{_host()}.txt"  # a folder of the user's may serve any host
-    try:
-        value = float(path.read_text())
-    except (OSError, ValueError):  # it is not there, or is damaged
-        value = math.nan
-    if not 0 < value < math.inf:
-        value = measure()
-        try:
-            write_atomically(path, f"{value}\n")
-        except OSError as error:
-            _say(f"{path.name} is measured at every start ({error})")
-    return value
+
+    def read(content: bytes) -> float:
+        value = float(content)
+        if not 0 < value < math.inf:
+            raise ValueError(value)
+        return value
+
+    return _kept(f"{name}-{_host()}.txt", measure, read, lambda value: f"{value}\n".encode())
 
 
 def kept_arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -97,23 +90,36 @@ def kept_arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[st
     Args:
       name: what the arrays depend on besides the host.
     """
+
+    def read(content: bytes) -> dict[str, np.ndarray]:
+        with np.load(io.BytesIO(content)) as file:
+            return dict(file)
+
+    def write(arrays: dict[str, np.ndarray]) -> bytes:
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        return content.getvalue()
+
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return _kept(f"arrays-{digest}-{_host()}.npz", make, read, write)
+
+
+def _kept(file: str, make: Callable, read: Callable, write: Callable):
+    """What `file` in the cache's folder holds; where it is not there or damaged, what `make` finds,
+    which then lies there. A folder of the user's may serve any host, so names say which."""
     folder = jax.config.jax_compilation_cache_dir
     if not (folder and jax.config.jax_enable_compilation_cache):
         return make()
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    path = epath.Path(folder) / f"arrays-{digest}-{_host()}.npz"
+    path = epath.Path(folder) / file
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as file:
-            return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile):  # it is not there, or is damaged
-        arrays = make()
-    content = io.BytesIO()
-    np.savez(content, **arrays)
+        return read(path.read_bytes())
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        found = make()
     try:
-        write_atomically(path, content.getvalue())
+        write_atomically(path, write(found))
     except OSError as error:
         _say(f"{path.name} is computed at every start ({error})")
-    return arrays
+    return found
 
 
 def prepare(root: Path) -> Path:

@@ -184,7 +184,7 @@ class Jit:
             out_shardings=self.replicated,
         )
         placed = _place(constants, self.replicated)
-        return lambda state, batch, key: compiled(state, placed, _place(batch, self.sharded), key)
+        return lambda state, batch, key: compiled(state, placed, self.place_rows(batch), key)
 
     def on_state(self, function: Callable, often: bool = False) -> Callable:
         """Compiles `function(global state, *arguments)`, for many calls if `often`.
@@ -223,6 +223,10 @@ class Jit:
     def place_arrays(self, arrays):
         """Replicates arrays {name: [N, ...]} on every device."""
         return _place(arrays, self.replicated)
+
+    def place_rows(self, batch):
+        """Shards arrays {name: [B, ...]} over the devices; takes this process' rows of them."""
+        return _place(batch, self.sharded)
 
     def place_inputs(self, inputs):
         """Shards a chunk's inputs over the devices; takes this process' rows of them.

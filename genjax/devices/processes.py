@@ -28,6 +28,9 @@ AUTO = "auto"  # the coordinator that JAX finds by itself
 
 START_SECONDS = 120  # for all processes to join: machines of a pod do not boot together
 SILENCE_SECONDS = 30  # without a heartbeat before a process counts as gone
+# How much later JAX's runtime notices that, which aborts all other processes: where a machine has
+# much other work, `_watch` may be late.
+_JAX_LATER_SECONDS = 60
 _BEAT_SECONDS = 2  # between heartbeats
 _EXCHANGE_SECONDS = 600  # for a slow process; one that is gone is noticed long before
 _SHUTDOWN_SECONDS = 15  # short, because all processes end together, after the last exchange
@@ -151,11 +154,25 @@ def run(function: Callable, *arguments) -> None:
         code = exit_code(error)
         if code is None:
             if isinstance(error, jax.errors.JaxRuntimeError):
-                # Perhaps a collective failed because another process is gone. The sleep gives
-                # `_watch` time to notice that and to end this process with the actual reason.
-                time.sleep(SILENCE_SECONDS + 2 * _BEAT_SECONDS)
+                # Perhaps a collective failed because another process is gone: then `_watch` ends
+                # this process with the actual reason.
+                _wait_for_signs_of_life()
             traceback.print_exc()
         _leave(one_line(error), code or 1)
+
+
+def _wait_for_signs_of_life() -> None:
+    """Returns once all processes have sent a heartbeat; `_watch` ends this one if one does not."""
+    deadline = time.monotonic() + SILENCE_SECONDS + _JAX_LATER_SECONDS
+    silent = None
+    while silent != set() and time.monotonic() < deadline:
+        try:
+            beats = set(_client().key_value_dir_get("genjax/beat/"))
+            # What is read first may have been sent before the other process was gone.
+            silent = beats if silent is None else silent & beats
+        except jax.errors.JaxRuntimeError:
+            pass  # the coordinator does not answer: that is for `_watch` to say
+        time.sleep(_BEAT_SECONDS)
 
 
 def _leave(last_words: str, code: int) -> None:
@@ -174,7 +191,7 @@ def _connect(what: str, arguments: dict) -> None:
         jax.distributed.initialize(
             **arguments,
             initialization_timeout=START_SECONDS,
-            heartbeat_timeout_seconds=2 * SILENCE_SECONDS,
+            heartbeat_timeout_seconds=SILENCE_SECONDS + _JAX_LATER_SECONDS,
             shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
         )
     except (ValueError, RuntimeError) as error:

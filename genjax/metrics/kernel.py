@@ -1,7 +1,6 @@
 """The kernel distance of two sets of features (KID): Bińkowski et al. 2018, arXiv:1801.01401."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 SUBSETS, SUBSET_SIZE = 100, 1000
@@ -19,7 +18,8 @@ def distance(
 
     The kernel is (x·y / D + 1)³. A subset has `size` examples of each set, or as many as the
     smaller one has, without replacement. It estimates the distance without bias whatever the
-    number of examples, and may be below 0.
+    number of examples, and may be below 0. In float64: of two like sets, sums near 1 leave a
+    difference near 0.
 
     Args:
       a, b: f32[N, D], f32[M, D]; at least two examples each.
@@ -32,9 +32,7 @@ def distance(
         subsets = 1  # all would be the same
     for _ in range(subsets):
         x, y = (each[rng.choice(len(each), size, replace=False)] for each in (a, b))
-        within_x, within_y, across = (np.asarray(v, np.float64) for v in _row_sums(x, y))
-        pairs = size * (size - 1)
-        found.append((within_x.sum() + within_y.sum()) / pairs - 2 * across.mean() / size)
+        found.append(_unbiased(x.astype(np.float64), y.astype(np.float64)))
     return float(np.mean(found))
 
 
@@ -59,23 +57,21 @@ def standard_error(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt((m - 1) * without.var()))
 
 
-@jax.jit
-def _row_sums(x, y):
-    """f32[m] each: the kernel's sums over the others of x, of y, and from x over all of y."""
-
-    def others(a):
-        return (_kernel(a, a) * (1 - jnp.eye(len(a)))).sum(1)
-
-    return others(x), others(y), _kernel(x, y).sum(1)
+def _unbiased(x: np.ndarray, y: np.ndarray) -> float:
+    """The unbiased squared MMD of f64[m, D] and f64[m, D]."""
+    pairs = len(x) * (len(x) - 1)
+    within = sum(k.sum() - np.trace(k) for k in (_kernel(x, x), _kernel(y, y)))
+    return within / pairs - 2 * _kernel(x, y).mean()
 
 
 @jax.jit
 def _sums(x, y):
     """f32[N]: the kernel's sums over all of y."""
-    return _kernel(x, y).sum(1)
+    with jax.default_matmul_precision("highest"):
+        return _kernel(x, y).sum(1)
 
 
 def _kernel(x, y):
-    """f32[N, M] of f32[N, D] and f32[M, D]."""
-    products = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    return (products / x.shape[1] + 1) ** 3
+    """[N, M] of [N, D] and [M, D], NumPy's or JAX's."""
+    near = x @ y.T / x.shape[1] + 1
+    return near * near * near  # NumPy's power takes twenty times as long

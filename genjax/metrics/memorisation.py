@@ -5,7 +5,7 @@ import numpy as np
 from genjax.metrics import neighbours
 
 
-def of(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+def of(real: np.ndarray, fake: np.ndarray, near=None) -> dict[str, float]:
     """`nearest`, the mean distance from a generated example to the nearest real one; `copies`, the
     share of generated examples that are nearer to a real one than any other real one is to that.
 
@@ -16,8 +16,9 @@ def of(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     Args:
       real: f32[N, D], the training set; N at least 2.
       fake: f32[M, D].
+      near: `neighbours.nearest(fake, real)` of one neighbour or more, where that is known.
     """
-    squared, index = neighbours.nearest(fake, real)
+    squared, index = near or neighbours.nearest(fake, real)
     apart = neighbours.radii(real, 1)
     return {
         "nearest": float(np.sqrt(squared[:, 0]).mean()),
@@ -25,13 +26,14 @@ def of(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     }
 
 
-def closest(real: np.ndarray, fake: np.ndarray, rows: int, columns: int):
-    """(i64[rows], i64[rows, columns]): the generated examples that are nearest to a real one, in
-    order, and the nearest real ones of each.
+def closest(near: tuple[np.ndarray, np.ndarray], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(i64[rows], i64[rows, k]): the generated examples that are nearest to a real one, in order,
+    and the nearest real ones of each.
 
     Args:
-      rows, columns: at most; fewer where there are fewer examples.
+      near: `neighbours.nearest` of k real ones to each generated one.
+      rows: at most; fewer where there are fewer examples.
     """
-    squared, index = neighbours.nearest(fake, real, min(columns, len(real)))
+    squared, index = near
     first = np.argsort(squared[:, 0], kind="stable")[:rows]
     return first, index[first]

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import config as config_lib
 from genjax import rng, runs
 from genjax.errors import UserError
 from genjax.metrics import lpips, path_length
 from genjax.metrics.rulers import fingerprint
-from genjax.scores import record
+from genjax.scores import pictures, record
 
 NAMES = ("path_length",)
 
@@ -65,10 +64,6 @@ def of(trained: runs.Trained, n: int) -> dict:
         "resizer": "none",
         "n_fake": n,
         "size": list(shape[:2]),
-        "step": trained.step,
-        **task.sampled_with,
-        "sample_seed": config.sample.seed,
-        "seed": config.seed,
-        "config_hash": config_lib.digest(config),
+        **pictures.drawn_from(trained, config.sample.seed),
         **record.surroundings(),
     }

@@ -27,7 +27,9 @@ class Measured(NamedTuple):
       parts: moments of consecutive parts of the set, all together the whole.
       features: f32[n, D], where a score needs them one by one; else None.
       logits: f32[n, K], likewise.
-      labels: i32[n], the classes that they were made to be of; None where that is not known.
+      labels: integers [n], their classes, or those that they were made to be of; None where that is
+        not known.
+      near: of generated ones, `neighbours.nearest` of the real ones, where that is known.
     """
 
     n: int
@@ -35,6 +37,7 @@ class Measured(NamedTuple):
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     labels: np.ndarray | None = None
+    near: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def moments(self) -> Moments:
@@ -59,13 +62,15 @@ class Metric(NamedTuple):
 
     Attributes:
       least: pictures of each set that it takes.
-      keeps: "features" or "logits" where it needs those of each picture, else "".
+      of_real, of_fake: "features" or "logits" where it needs those of each picture of the set, else
+        "".
       setting: what its values depend on besides both sets, for the record.
       scores: `(real, fake, seed) -> {name: Value}`.
     """
 
     least: int
-    keeps: str
+    of_real: str
+    of_fake: str
     setting: Mapping
     scores: Callable[[Measured, Measured, int], Mapping[str, Value]]
 
@@ -94,7 +99,8 @@ def scores(
     """
     found = {}
     for name, metric in metrics.items():
-        if metric.keeps == "logits" and fake.logits is None:
+        sets = ((metric.of_real, real), (metric.of_fake, fake))
+        if any(kept == "logits" and each.logits is None for kept, each in sets):
             raise UserError(f"{name} needs a net that tells classes apart, not {meter.ruler.name}")
         for score, value in metric.scores(real, fake, seed).items():
             found[score_keys.name_of(score, meter.ruler.name)] = value, metric
@@ -107,23 +113,25 @@ def reference(meter: Meter, metrics: Mapping[str, Metric], pictures: Pictures) -
     Raises:
       UserError: there are too few, or they cannot be read.
     """
-    _check_enough(metrics, pictures)
-    keeps = "features" in _kept(metrics)
+    check_enough(metrics, pictures)
+    kept = sorted({metric.of_real for metric in metrics.values() if metric.of_real})
     ruler = meter.ruler
-    key = (ruler.fingerprint, ruler.resizer, pictures.digest, pictures.shape, pictures.n, keeps)
+    key = (ruler.fingerprint, ruler.resizer, pictures.digest, pictures.shape, pictures.n, kept)
 
     def measure() -> dict[str, np.ndarray]:
-        found = measured(meter, metrics, pictures, parts=1, kept={"features"} if keeps else set())
+        found = measured(meter, metrics, pictures, parts=1, kept=set(kept))
         ((n, mean, scatter),) = found.parts
         arrays = {"n": np.int64(n), "mean": mean, "scatter": scatter}
-        return arrays | ({"features": found.features} if keeps else {})
+        each = {name: getattr(found, name) for name in kept}
+        return arrays | {name: array for name, array in each.items() if array is not None}
 
     # Samples that are drawn for the purpose have no digest to be known by. Of several processes,
     # one that found the features would leave the others waiting for it.
     known = pictures.digest and processes.count() == 1
     arrays = cache.kept_arrays(f"reference {key}", measure) if known else measure()
     part = Moments(int(arrays["n"]), arrays["mean"], arrays["scatter"])
-    return Measured(part.n, (part,), arrays.get("features"))
+    each = {name: arrays.get(name) for name in kept}
+    return Measured(part.n, (part,), **each, labels=pictures.labels)
 
 
 def measured(
@@ -137,13 +145,15 @@ def measured(
 
     Args:
       parts: how many parts have moments of their own; by default as many as Fréchet's error takes.
-      kept: "features" and "logits", what is kept of each picture; by default what `metrics` need.
+      kept: "features" and "logits", what is kept of each picture; by default what `metrics` need of
+        generated ones.
 
     Raises:
       UserError: there are too few pictures, or they cannot be read.
     """
-    _check_enough(metrics, pictures)
-    kept = _kept(metrics) if kept is None else kept
+    check_enough(metrics, pictures)
+    if kept is None:
+        kept = {metric.of_fake for metric in metrics.values() if metric.of_fake}
     lists: dict[str, list] = {name: [] for name in kept}
 
     def features():
@@ -187,11 +197,8 @@ def _regrouped(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]
         yield rest
 
 
-def _kept(metrics: Mapping[str, Metric]) -> set[str]:
-    return {metric.keeps for metric in metrics.values() if metric.keeps}
-
-
-def _check_enough(metrics: Mapping[str, Metric], pictures: Pictures) -> None:
+def check_enough(metrics: Mapping[str, Metric], pictures: Pictures) -> None:
+    """Raises UserError where a set has fewer pictures than a metric takes."""
     for name, metric in metrics.items():
         if pictures.n < metric.least:
             raise UserError(
@@ -222,9 +229,36 @@ def _inception_score(real: Measured, fake: Measured, seed: int):
 def _class_accuracy(real: Measured, fake: Measured, seed: int):
     if fake.labels is None:
         raise UserError(
-            "class_accuracy needs the classes of the generated pictures: a .npz with `labels`"
+            "class_accuracy needs the classes of the generated pictures: a .npz with `labels`, or a"
+            " run that makes pictures of classes"
         )
-    return {"class_accuracy": _share(float((fake.logits.argmax(1) == fake.labels).mean()), fake.n)}
+    return {"class_accuracy": _accuracy(fake)}
+
+
+def _classification_accuracy(real: Measured, fake: Measured, seed: int):
+    """Ravuri and Vinyals 2019, arXiv:1905.10887: of a net that was trained on generated pictures.
+
+    The real ones are the sample here, which the interval speaks of.
+    """
+    if real.labels is None:
+        raise UserError(
+            "classification_accuracy needs the classes of the real pictures: a .npz with `labels`,"
+            " or a split of a data set that has them, such as mnist:test"
+        )
+    return {"classification_accuracy": _accuracy(real)}
+
+
+def _accuracy(found: Measured) -> Value:
+    """The share of pictures that the net takes for what they are labelled."""
+    classes = found.logits.shape[1]
+    if len(found.labels) != found.n:
+        raise UserError("some pictures cannot be read, and the classes of the others are not known")
+    if found.labels.max() >= classes:
+        raise UserError(
+            f"there are pictures of class {found.labels.max()}, counted from 0, and the net tells"
+            f" {classes} classes apart: it has to know the same classes"
+        )
+    return _share(float((found.logits.argmax(1) == found.labels).mean()), found.n)
 
 
 def _precision_recall(real: Measured, fake: Measured, seed: int):
@@ -244,7 +278,7 @@ def _density_coverage(real: Measured, fake: Measured, seed: int):
 
 
 def _memorisation(real: Measured, fake: Measured, seed: int):
-    found = memorisation.of(real.features, fake.features)
+    found = memorisation.of(real.features, fake.features, fake.near)
     return {"copies": _share(found["copies"], fake.n), "nearest": Value(found["nearest"])}
 
 
@@ -253,16 +287,21 @@ def _share(value: float, n: int) -> Value:
 
 
 METRICS = {
-    "frechet": Metric(2 * frechet.PARTS, "", {}, _frechet),
-    "frechet_limit": Metric(100 * frechet.PARTS, "", {"parts": frechet.PARTS}, _limit),
+    "frechet": Metric(2 * frechet.PARTS, "", "", {}, _frechet),
+    "frechet_limit": Metric(100 * frechet.PARTS, "", "", {"parts": frechet.PARTS}, _limit),
     "kid": Metric(
-        3, "features", {"subsets": kernel.SUBSETS, "subset_size": kernel.SUBSET_SIZE}, _kid
+        3,
+        "features",
+        "features",
+        {"subsets": kernel.SUBSETS, "subset_size": kernel.SUBSET_SIZE},
+        _kid,
     ),
     "inception_score": Metric(
-        inception_score.SPLITS, "logits", {"splits": inception_score.SPLITS}, _inception_score
+        inception_score.SPLITS, "", "logits", {"splits": inception_score.SPLITS}, _inception_score
     ),
     "precision_recall": Metric(
         manifold.PRECISION_NEIGHBOURS + 1,
+        "features",
         "features",
         {"neighbours": manifold.PRECISION_NEIGHBOURS, "border": "<="},
         _precision_recall,
@@ -270,19 +309,21 @@ METRICS = {
     "density_coverage": Metric(
         manifold.DENSITY_NEIGHBOURS + 1,
         "features",
+        "features",
         {"neighbours": manifold.DENSITY_NEIGHBOURS, "border": "<"},
         _density_coverage,
     ),
-    "memorisation": Metric(2, "features", {}, _memorisation),
-    "class_accuracy": Metric(1, "logits", {}, _class_accuracy),
+    "memorisation": Metric(2, "features", "features", {}, _memorisation),
+    "class_accuracy": Metric(1, "", "logits", {}, _class_accuracy),
+    "classification_accuracy": Metric(1, "logits", "", {}, _classification_accuracy),
 }
 
 # What the names begin with of scores of which less, or more, is better. Of the others, such as
 # `copies`, what real pictures have is best.
 LESS_IS_BETTER = ("frechet", "fid", "kid", "path_length", "eval/negative_elbo")
 MORE_IS_BETTER = (
-    *("inception_score", "precision", "recall", "density", "coverage", "class_accuracy"),
-    "eval/accuracy",
+    *("inception_score", "precision", "recall", "density", "coverage"),
+    *("class_accuracy", "classification_accuracy", "eval/accuracy"),
 )
 
 

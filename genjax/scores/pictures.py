@@ -6,8 +6,9 @@ The pictures of a set come in a random order that is always the same, so that pa
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ class Pictures(NamedTuple):
       shape: (H, W, C).
       batches: `() -> ` u8[b, H, W, C], …: all of them, in their order.
       about: what a record says besides: of samples, what they were drawn from and how.
-      labels: i32[n], the class that each was made to be of; None where that is not known.
+      labels: integers [n], the class of each, or that it was made to be of; None where that is not
+        known.
     """
 
     name: str
@@ -70,6 +72,8 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
         if path.startswith("folder:") and not size:
             raise UserError(f"{name} needs a size for its pictures: --size=PX")
         return of_split(data.open_dataset(config_lib.dataset(path, size)), split, n)
+    if name.startswith("mnist:"):
+        raise UserError(f"{name}: mnist has the splits mnist:train and mnist:test")
     is_data = name == "mnist" or name.startswith(("npz:", "tfds:", "folder:"))
     if is_data and not os.path.exists(expanded(name)):
         raise UserError(f"{name} is a data set: say which split, {name}:train or {name}:test")
@@ -101,8 +105,14 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
                 if read := [r["image"] for r in found if not r["skipped"]]:
                     yield np.stack(read)
 
+    # Of a folder, a data set's digest sees names and sizes, which edited pictures may keep.
     digest = f"{dataset.digest}:{split}"
-    return Pictures(f"{dataset.name}:{split}", digest, len(order), part.shape, batches)
+    if part.content(0) is not None:
+        digest = _digest_of((part.content(int(i)) or b"" for i in order), *part.shape)
+    known = dataset.classes and part.labels is not None
+    labels = np.asarray(part.labels)[order] if known else None
+    name = f"{dataset.name}:{split}"
+    return Pictures(name, digest, len(order), part.shape, batches, labels=labels)
 
 
 def of_array(
@@ -135,6 +145,8 @@ def of_array(
                 f"{name}: labels is {labels.dtype}{list(labels.shape)}, it must be integers"
                 f" [{len(array)}]"
             )
+        if labels.min() < 0:
+            raise UserError(f"{name}: labels has {labels.min()}: classes count from 0")
         labels = labels[order]
     digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:32]
     return Pictures(name, digest, len(order), array.shape[1:], batches, labels=labels)
@@ -147,16 +159,21 @@ def of_trained(trained: runs.Trained, name: str, n: int, seed: int) -> Pictures:
       UserError: the run's task has nothing to sample.
     """
     sampler = runs.sampler(trained.run, n, seed)
+    shape, about = trained.run.dataset.shape, drawn_from(trained, seed)
+    batches = partial(sampler.batches, trained.state)
+    return Pictures(name, "", n, shape, batches, about, sampler.labels)
+
+
+def drawn_from(trained: runs.Trained, seed: int) -> dict:
+    """What a record says of samples: of which state of which run, and how they are drawn."""
     config = trained.run.config
-    about = {
+    return {
         "step": trained.step,
         **trained.run.task.sampled_with,
         "sample_seed": seed,
         "seed": config.seed,
         "config_hash": config_lib.digest(config),
     }
-    shape = trained.run.dataset.shape
-    return Pictures(name, "", n, shape, lambda: sampler.batches(trained.state), about)
 
 
 def _of_run(name: str, n: int) -> Pictures:
@@ -214,14 +231,15 @@ def _of_folder(path: str, n: int, size: int) -> Pictures:
                         )
                 yield np.stack(batch)
 
-    return Pictures(shown, _digest_of(files, size), len(files), shape, batches)
+    digest = _digest_of((Path(file).read_bytes() for file in files), size)
+    return Pictures(shown, digest, len(files), shape, batches)
 
 
-def _digest_of(files: list[str], size: int) -> str:
-    """Of the files' contents, whatever they are called."""
-    total = hashlib.sha256(f"{size}".encode())
-    for file in sorted(files):
-        total.update(hashlib.sha256(Path(file).read_bytes()).digest())
+def _digest_of(contents: Iterable[bytes], *form: int) -> str:
+    """Of files' contents, whatever the files are called, and of the form they are brought to."""
+    total = hashlib.sha256(f"{form}".encode())
+    for each in sorted(hashlib.sha256(content).digest() for content in contents):
+        total.update(each)
     return total.hexdigest()[:32]
 
 

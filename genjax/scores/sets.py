@@ -7,7 +7,7 @@ from etils import epath
 
 from genjax import images
 from genjax.devices import processes
-from genjax.metrics import memorisation
+from genjax.metrics import memorisation, neighbours
 from genjax.metrics.rulers import Meter
 from genjax.scores import measure, pictures, record
 from genjax.scores.pictures import Pictures
@@ -36,24 +36,32 @@ def compared(
     Raises:
       UserError: the pictures differ in size, are too few, or cannot be read.
     """
+    # What can be refused before minutes of measuring.
     pictures.check_alike(real, fake)
+    for each in (real, fake):
+        measure.check_enough(metrics, each)
+    if processes.is_first():
+        workdir.mkdir(parents=True, exist_ok=True)
     about_real = measure.reference(meter, metrics, real)
     about_fake = measure.measured(meter, metrics, fake)
+    if "memorisation" in metrics:
+        count = min(_COLUMNS, about_real.n)
+        near = neighbours.nearest(about_fake.features, about_real.features, count)
+        about_fake = about_fake._replace(near=near)
     found = measure.scores(meter, metrics, about_real, about_fake, seed)
     records = record.of_sets(meter, found, (real, about_real), (fake, about_fake))
     page = None
     if "memorisation" in metrics:
-        page = _page(real, fake, about_real.features, about_fake.features)
+        page = _page(real, fake, about_fake.near)
     if processes.is_first():
-        workdir.mkdir(parents=True, exist_ok=True)
         record.append(workdir, records)
         if page is not None:
             images.write(workdir / PAGE, page)
     return records
 
 
-def _page(real: Pictures, fake: Pictures, real_features, fake_features) -> np.ndarray:
-    fakes, reals = memorisation.closest(real_features, fake_features, _ROWS, _COLUMNS)
+def _page(real: Pictures, fake: Pictures, near: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    fakes, reals = memorisation.closest(near, _ROWS)
     channels = max(real.shape[2], fake.shape[2])
     of_fake = _picked(fake, fakes, channels)
     of_real = _picked(real, reals.ravel(), channels).reshape(*reals.shape, *of_fake.shape[1:])
@@ -62,11 +70,13 @@ def _page(real: Pictures, fake: Pictures, real_features, fake_features) -> np.nd
 
 def _picked(pictures: Pictures, index: np.ndarray, channels: int) -> np.ndarray:
     """u8[len(index), H, W, channels]: the pictures at these places of their order."""
-    found, place = {}, 0
+    found, place, wanted = {}, 0, len(set(index.tolist()))
     for batch in pictures.batches():
         for i in index[(place <= index) & (index < place + len(batch))]:
             found[i] = images.to_channels(batch[i - place], channels)
         place += len(batch)
+        if len(found) == wanted:  # of a run, batches are drawn as they are asked for
+            break
     return np.stack([found[i] for i in index])
 
 

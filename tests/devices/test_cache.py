@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from genjax.devices import cache
@@ -137,4 +138,21 @@ def test_a_number_that_cannot_be_kept_is_told(tmp_path, monkeypatch, capsys):
         ),
     )
     assert cache.kept("speed", lambda: 1.5) == 1.5
-    assert "measured at every start" in capsys.readouterr().err
+    assert "computed at every start" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", [0, 1, 50, -1])
+def test_arrays_that_are_cut_off_are_computed_anew(left, tmp_path, monkeypatch):
+    config = types.SimpleNamespace(
+        jax_enable_compilation_cache=True, jax_compilation_cache_dir=str(tmp_path)
+    )
+    monkeypatch.setattr(cache.jax, "config", config)
+    made = iter([np.arange(3), np.arange(4)])
+
+    def kept():
+        return cache.kept_arrays("features", lambda: {"x": next(made)})["x"].tolist()
+
+    assert [kept(), kept()] == [[0, 1, 2]] * 2
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:left])
+    assert [kept(), kept()] == [[0, 1, 2, 3]] * 2

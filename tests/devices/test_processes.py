@@ -193,13 +193,17 @@ def _begun(workdir, tmp_path):
     return copy
 
 
-def _kill(victim: int, tmp_path):
-    """The exit code and the stderr of the process that is left; the victim kills itself."""
+def _kill(victim: int, tmp_path, others: str = ""):
+    """The exit code and the stderr of the process that is left; the victim kills itself.
+
+    Args:
+      others: Python code that is run first in the other process.
+    """
     arguments = command_line("vae", tmp_path / "run", **ENDLESS)[1:]
 
     def change(i):
         kill = "at_chunk(5, lambda: os.kill(os.getpid(), signal.SIGKILL))"
-        return QUICK + (kill if i == victim else "")
+        return QUICK + (kill if i == victim else others)
 
     with run(arguments, tmp_path, 2, change=change) as started:
         assert started[victim].wait() == -signal.SIGKILL
@@ -213,6 +217,17 @@ def test_the_others_end_with_one_that_is_killed(tmp_path):
     assert words == (
         "error: process 1 of this run is gone: no sign of life for 5 s; start all processes again "
         "to go on from the newest checkpoint"
+    )
+
+
+@pytest.mark.slow
+def test_jax_does_not_abort_before_a_slow_watch_has_noticed(tmp_path):
+    """As on a machine with much other work, where 5 seconds of silence are noticed after 14."""
+    later = "at_chunk(2, lambda: setattr(processes, 'SILENCE_SECONDS', 14))"
+    code, words = _kill(1, tmp_path, others=later)
+    assert (code, words.partition(";")[0]) == (
+        1,
+        "error: process 1 of this run is gone: no sign of life for 14 s",
     )
 
 

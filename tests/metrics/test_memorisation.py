@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genjax.metrics import memorisation
+from genjax.metrics import memorisation, neighbours
 
 
 def line(*points):
@@ -22,6 +22,9 @@ def test_one_distribution_on_a_line():
 
 
 def test_the_closest_come_first():
-    fakes, reals = memorisation.closest(line(0, 10, 20), line(12, 0.5, 19), rows=2, columns=2)
+    real, fake = line(0, 10, 20), line(12, 0.5, 19)
+    near = neighbours.nearest(fake, real, 2)
+    fakes, reals = memorisation.closest(near, rows=2)
     assert fakes.tolist() == [1, 2]
     assert reals.tolist() == [[0, 1], [2, 1]]
+    assert memorisation.of(real, fake, near) == memorisation.of(real, fake)

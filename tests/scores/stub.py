@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax import runs
 from genjax.metrics import rulers
 
 
@@ -26,6 +27,12 @@ def stub(monkeypatch):
     monkeypatch.setattr(
         rulers, "load", lambda name: ruler() if name.startswith("lite0") else load(name)
     )
+
+
+def conditional(trained: runs.Trained, classes: int) -> runs.Trained:
+    """A trained run that says of its pictures in turn that they are of so many classes."""
+    task = trained.run.task._replace(classes=classes)
+    return trained._replace(run=trained.run._replace(task=task))
 
 
 def pictures(n: int, seed: int = 0, size: int = 12, channels: int = 3) -> np.ndarray:

@@ -24,7 +24,8 @@ def meter():
 
 
 def test_every_metric_gives_its_scores(meter):
-    metrics = measure.choose(name for name in measure.METRICS if name != "class_accuracy")
+    labelled = ("class_accuracy", "classification_accuracy")
+    metrics = measure.choose(name for name in measure.METRICS if name not in labelled)
     real, fake = pictures(1600, seed=1), pictures(1600, seed=2)
     about = measure.reference(meter, metrics, as_set(real))
     found = measure.scores(meter, metrics, about, measure.measured(meter, metrics, as_set(fake)), 0)
@@ -111,6 +112,28 @@ def test_the_share_of_samples_of_the_class_that_was_asked_for(meter):
     assert value.value == 0.75
     with pytest.raises(UserError, match=r"a \.npz with `labels`"):
         measure.scores(meter, metrics, found, found._replace(labels=None), 0)
+
+
+def test_the_share_of_real_pictures_that_a_net_knows(meter, kept):
+    """The classification accuracy score: the net is trained on samples, the real ones judge it."""
+    array, metrics = pictures(40), measure.choose(["classification_accuracy"])
+    labels = meter(array)["logits"].argmax(1)
+    labels[:4] = (labels[:4] + 1) % 3
+    fake = measure.measured(meter, metrics, as_set(pictures(12, seed=3)))
+    labelled = as_set(array)._replace(labels=labels)
+    for _ in range(2):  # the second time from the disk
+        real = measure.reference(meter, metrics, labelled)
+        ((value, _),) = measure.scores(meter, metrics, real, fake, 0).values()
+        assert value.value == 0.9
+        assert value.error == pytest.approx((0.9 * 0.1 / 40) ** 0.5)
+    with pytest.raises(UserError, match="needs the classes of the real pictures"):
+        measure.scores(meter, metrics, real._replace(labels=None), fake, 0)
+    with pytest.raises(UserError, match="of class 3, counted from 0, and the net tells 3 classes"):
+        measure.scores(meter, metrics, real._replace(labels=labels + 1), fake, 0)
+    with pytest.raises(UserError, match="some pictures cannot be read"):
+        measure.scores(meter, metrics, real._replace(labels=labels[1:]), fake, 0)
+    with pytest.raises(UserError, match="needs a net that tells classes apart"):
+        measure.scores(meter, metrics, real._replace(logits=None), fake, 0)
 
 
 def test_samples_are_no_reference_to_keep(meter, kept):

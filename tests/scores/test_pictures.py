@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import images
+from genjax import data, images, runs
+from genjax.config import dataset
 from genjax.errors import UserError
 from genjax.scores import pictures as sets
-from tests.scores.stub import pictures
+from tests.scores.stub import conditional, pictures
+from tests.tiny import tiny
 
 
 def all_of(found):
@@ -47,12 +49,32 @@ def test_labels_go_with_their_pictures(tmp_path):
     np.testing.assert_array_equal(found.labels, all_of(found)[:, 0, 0, 0])
 
 
+def test_splits_and_runs_know_their_classes(finished):
+    found, stored = sets.named("mnist:test", n=20), data.open_dataset(dataset("mnist", 0)).test
+    label = {bytes(each["image"]): each["label"] for each in stored}
+    assert found.labels.tolist() == [label[bytes(picture)] for picture in all_of(found)]
+    trained = conditional(runs.open_trained(tiny("dcgan"), finished("dcgan")), 3)
+    assert sets.of_trained(trained, "r", 5, 0).labels.tolist() == [0, 1, 2, 0, 1]
+
+
 def test_the_digest_is_of_the_contents(tmp_path):
     array = pictures(3)
     a, b = (sets.named(str(as_folder(tmp_path / x, array))) for x in "ab")
     assert a.digest == b.digest != ""
     array[0, 0, 0] += 1
     assert sets.named(str(as_folder(tmp_path / "b", array))).digest != a.digest
+
+
+def test_an_edited_picture_of_a_folders_split_is_seen(tmp_path):
+    """Names and sizes of files are what they were."""
+    folder, name = as_folder(tmp_path / "a", pictures(8)), f"folder:{tmp_path}/a:train"
+    before = sets.named(name, size=8).digest
+    assert before == sets.named(name, size=8).digest != sets.named(name, size=6).digest
+    for path in (folder / "deep").iterdir():
+        whole = bytearray(path.read_bytes())
+        whole[-1] ^= 1
+        path.write_bytes(whole)
+    assert sets.named(name, size=8).digest != before
 
 
 def test_splits_are_what_networks_see():
@@ -82,6 +104,7 @@ def broken(tmp_path):
     np.savez(tmp_path / "none.npz", x=pictures(2))
     np.savez(tmp_path / "float.npz", images=pictures(2) / 255)
     np.savez(tmp_path / "odd.npz", images=pictures(2), labels=np.zeros(3, int))
+    np.savez(tmp_path / "below.npz", images=pictures(2), labels=np.array([0, -1]))
     np.savez(tmp_path / "zero.npz", images=pictures(0))
     Image.fromarray(pictures(1)[0]).save(tmp_path / "one.png")
     return {
@@ -92,6 +115,7 @@ def broken(tmp_path):
         "none.npz": "has no array `images`, it has x",
         "float.npz": "images is float64[2, 12, 12, 3], it must be uint8",
         "odd.npz": "labels is int64[3], it must be integers [2]",
+        "below.npz": "labels has -1: classes count from 0",
         "zero.npz": "has no pictures",
         "one.png": "is a file: name a folder or a .npz",
         "emtpy": "does not exist; did you mean",
@@ -108,6 +132,7 @@ def test_what_is_no_set_of_pictures_is_one_line(tmp_path):
     ("name", "said"),
     [
         ("mnist", "say which split, mnist:train or mnist:test"),
+        ("mnist:val", "mnist has the splits mnist:train and mnist:test"),
         ("mnits:test", "is no data set"),
         ("folder:nowhere:test", "folder:nowhere:test needs a size for its pictures: --size=PX"),
         ("run:nowhere", "is not a run's workdir"),
