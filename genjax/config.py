@@ -29,7 +29,7 @@ _RANGES = (
         "at least 1",
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch widths few interval images",
+        " generator_batch widths few interval images accumulate",
     ),
     (
         "at least 0",

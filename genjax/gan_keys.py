@@ -9,6 +9,8 @@ def defaults() -> dict[str, Any]:
     Keys:
       own_batch: the generator's update has real images and latents of its own, as in R3GAN's code,
         instead of those of the discriminator's last update; a step then sees n_dis + 1 batches.
+      accumulate: in how many parts a batch passes the networks, one after the other; the update is
+        the same to rounding, and takes the memory of one part (`genjax.nn.parts`).
       augment.name: what every image passes before the discriminator sees it: "none",
         "diffaugment" (`genjax.gan.diffaugment`) or "ada" (`genjax.gan.ada`).
       augment.policy: its parts, with commas between, in that order: of DiffAugment `color`,
@@ -40,6 +42,7 @@ def defaults() -> dict[str, Any]:
     """
     return {
         "own_batch": False,
+        "accumulate": 1,
         "augment": {
             "name": "none",
             "policy": "",

@@ -59,6 +59,7 @@ def _sngan(model, shape, doubles_early: bool = False) -> tuple[nn.Module, nn.Mod
 # Options that no peer has, and their values where they are off.
 _WITHOUT = {
     "own_batch": False,
+    "accumulate": 1,
     "augment.name": "none",
     "lecam.weight": 0.0,
     "consistency.name": "none",

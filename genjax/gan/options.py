@@ -57,6 +57,13 @@ def check(config, generator, shapes: Callable) -> None:
             f"regularizer.name={regularizer!r} needs a discriminator without BatchNorm, which "
             f"model.name={model!r} has: use configs/wgan_gp.py or configs/r1.py"
         )
+    if config.accumulate > 1 and any("batch_stats" in network for network in shapes()):
+        raise UserError(
+            f"accumulate={config.accumulate} needs networks without statistics of a batch, which"
+            f" model.name={model!r} keeps: set accumulate=1 and a smaller train.batch_size"
+        )
+    if config.accumulate > 1 and config.path_length.weight:
+        raise UserError("path_length.weight needs the batch in one part: set accumulate=1")
     if config.path_length.weight and not hasattr(generator, "path_length"):
         raise UserError(
             f"path_length.weight={config.path_length.weight} needs a generator with a mapping"

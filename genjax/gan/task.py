@@ -12,7 +12,7 @@ from genjax.gan.losses import LOSSES, realness, with_classes
 from genjax.gan.regularizers import REGULARIZERS
 from genjax.gan.round import preprocess_real, to_pictures, train_step
 from genjax.gan.state import Gan, GanState
-from genjax.nn import apply, backend, compute_type, spectral_norm
+from genjax.nn import InParts, apply, backend, compute_type, spectral_norm
 from genjax.task import Inputs, Task
 
 _WON = 0.99  # the share of pictures told apart, of either kind, at which a discriminator has won
@@ -48,11 +48,14 @@ def build(config, inputs: Inputs) -> Task:
     if model.get("condition") == "auxiliary":
         loss = with_classes(loss)
     regularizer = choose("regularizer.name", config.regularizer.name, {"none": None} | REGULARIZERS)
-    chosen = options.read(config)
+    fixed = options.read(config)
 
-    def gan(axis_name=None) -> Gan:
-        generator, discriminator = make(axis_name=axis_name, dtype=dtype)
-        _, discriminator_f32 = make(axis_name=axis_name, dtype=jnp.float32)
+    def gan(axis_name=None, parts=1) -> Gan:
+        networks = make(axis_name=axis_name, dtype=dtype)
+        networks += make(axis_name=axis_name, dtype=jnp.float32)[1:]
+        if parts > 1:
+            networks = [InParts(network, parts) for network in networks]
+        generator, discriminator, discriminator_f32 = networks
         return Gan(
             config=config,
             G=generator,
@@ -61,7 +64,7 @@ def build(config, inputs: Inputs) -> Task:
             loss=loss.over(axis_name),
             regularizer=regularizer,
             axis_name=axis_name,
-            **chosen,
+            **fixed,
         )
 
     def init_variables(key):
@@ -81,13 +84,15 @@ def build(config, inputs: Inputs) -> Task:
             generator=g,
             discriminator=d,
             average=jax.tree.map(jnp.copy, g),  # a copy, as no buffer can be donated twice
-            generator_optimizer=chosen["g_optimizer"].init(g["params"]),
-            discriminator_optimizer=chosen["d_optimizer"].init(d["params"]),
+            generator_optimizer=fixed["g_optimizer"].init(g["params"]),
+            discriminator_optimizer=fixed["d_optimizer"].init(d["params"]),
             memory=gan().memory,
         )
 
     def step(state, batch, key, axis_name):
-        return train_step(gan(axis_name), state, batch["image"], batch["label"], key)
+        return train_step(
+            gan(axis_name, config.accumulate), state, batch["image"], batch["label"], key
+        )
 
     def generate(state, key, examples, label):
         return averaged(state, rng.normal(key, examples, (model.latent,)), label)

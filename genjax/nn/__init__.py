@@ -12,6 +12,7 @@ from genjax.nn.layers import (
     max_pool,
     to_even,
 )
+from genjax.nn.parts import InParts
 from genjax.nn.precision import compute_type
 from genjax.nn.spectral_norm import SpectralNorm
 from genjax.nn.training import apply, check_lasts, descend, with_params
@@ -23,6 +24,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Embed",
+    "InParts",
     "SelfAttention",
     "SpectralNorm",
     "apply",

@@ -36,6 +36,12 @@ from tests.tiny import tiny
         ),
         (
             "dcgan",
+            {"accumulate": 2},
+            "accumulate=2 needs networks without statistics of a batch",
+            {"accumulate": 1},
+        ),
+        (
+            "dcgan",
             {"consistency.name": "crc"},
             "consistency.name='crc' is unknown; did you mean 'cr'",
             {"consistency.name": "cr"},

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from genjax import images, rng, runs
+from genjax.errors import UserError
 from genjax.gan import consistency, diffaugment
 from genjax.gan.state import Use, key_of
 from genjax.gan.task import NETWORKS
@@ -279,6 +280,24 @@ def test_ada_clipping_schedules_and_path_lengths_remember_and_move_on(made):
     _assert_close(first.average, first.generator)
     mean = jax.tree.map(lambda a, b: (a + b) / 2, first.generator, second.generator)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), second.average, mean)
+
+
+def test_a_batch_in_parts_makes_the_same_update(made):
+    """Also of a loss of averages, a penalty of slopes, random numbers and what is remembered."""
+    options = {"loss": "relativistic_average", "regularizer.name": "gradient_penalty"}
+    options |= {"regularizer.weight": 10.0, "augment.name": "diffaugment", "generator_batch": 2}
+    options |= {"lecam.weight": 0.3, "lecam.start": 0}
+    (whole, ours), (parts, theirs) = (
+        _stepped(made(**options, **{"accumulate": parts})) for parts in (1, 2)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=4e-6), whole, parts)
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], rtol=1e-5, err_msg=name)
+
+
+def test_a_batch_that_has_no_equal_parts_is_refused(made):
+    with pytest.raises(UserError, match="accumulate=3 does not divide the 4 images"):
+        _stepped(made(accumulate=3))
 
 
 def test_nothing_is_remembered_where_nothing_asks(made):
