@@ -23,8 +23,8 @@ from tests.tiny import ROOT, VARIANTS, command_line, kinds_first, metrics_of, st
 GOLDEN = ROOT / "tests" / "golden"
 
 
-# Slow are those whose parts others have, or `tests/gan`, and that take long to compile.
-_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "sagan", "biggan", "stylegan2", "r3gan"}
+# Slow are those whose parts others have, or `tests/gan` holds against PyTorch.
+_OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "cgan", "sagan", "biggan", "stylegan2", "r3gan"}
 
 
 @pytest.mark.parametrize("name", kinds_first(VARIANTS, VARIANTS.keys() - _OF_OTHERS))

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from genjax.errors import UserError
 from genjax.gan import resnet
+from genjax.nn import backend
 
 MODEL = {
     "width": 64,
@@ -29,7 +30,9 @@ def counts(networks, model: dict, size: int = 32, classes: int = 10, latent: int
         strict=True,
     ):
         init = partial(network.init, jax.random.key(0), x, label, train=True)
-        found.append(parameter_overview.count_parameters(jax.eval_shape(init)["params"]))
+        with backend.native():  # whose operations are sooner traced
+            shapes = jax.eval_shape(init)
+        found.append(parameter_overview.count_parameters(shapes["params"]))
     return tuple(found)
 
 
@@ -73,7 +76,9 @@ def test_parameter_counts_of_larger_images(size, generator, discriminator):
 def test_xavier_initial_values():
     """Uniform, up to sqrt(6 / (fan in + fan out)), times sqrt(2) in the residual branches."""
     generator, _ = resnet.networks(ConfigDict(MODEL | {"width": 16}), (8, 8, 1))
-    params = jax.jit(lambda: generator.init(jax.random.key(0), jnp.zeros((1, 100)), train=True))()
+    with backend.native():
+        init = partial(generator.init, jax.random.key(0), jnp.zeros((1, 100)), train=True)
+        params = jax.jit(init)()
     block = params["params"]["GeneratorBlock_0"]
     for name, fans, gain in (("Conv_0", 9 * 128, 2**0.5), ("shortcut", 128, 1)):
         bound = gain * (6 / fans) ** 0.5
