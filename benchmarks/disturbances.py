@@ -115,11 +115,11 @@ def rows(meter: Meter, given: Halves) -> Iterator[tuple[str, int, dict[str, Mapp
 
 
 def _possible(n: int) -> dict[str, measure.Metric]:
-    """The metrics that `n` pictures are enough for; `class_accuracy` is of labelled samples."""
+    """The metrics that `n` pictures are enough for, without those of labelled pictures."""
     return {
         name: metric
         for name, metric in measure.METRICS.items()
-        if metric.least <= n and name != "class_accuracy"
+        if metric.least <= n and name not in measure.LABELLED
     }
 
 

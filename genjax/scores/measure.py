@@ -318,6 +318,8 @@ METRICS = {
     "classification_accuracy": Metric(1, "logits", "", {}, _classification_accuracy),
 }
 
+LABELLED = ("class_accuracy", "classification_accuracy")  # metrics that take classes of pictures
+
 # What the names begin with of scores of which less, or more, is better. Of the others, such as
 # `copies`, what real pictures have is best.
 LESS_IS_BETTER = ("frechet", "fid", "kid", "path_length", "eval/negative_elbo")
