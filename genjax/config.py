@@ -29,14 +29,15 @@ _RANGES = (
         "at least 1",
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch widths few interval images accumulate",
+        " generator_batch widths few interval images accumulate base style mapping group groups"
+        " embedding",
     ),
     (
         "at least 0",
         lambda x: x >= 0,
         "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
         " linear_decay real fake z_discriminator z_generator z_noise start discriminator generator"
-        " clip orthogonal",
+        " clip orthogonal mixing",
     ),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),

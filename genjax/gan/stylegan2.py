@@ -39,11 +39,16 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
 
     Raises:
       UserError: the images are not squares of 8, 16, 32, 64 … px, there are no classes to condition
-        on, or an architecture is unknown.
+        on, the largest pictures would have no features, or an architecture is unknown.
     """
     size, channels = check_square("StyleGAN2", shape)
     for key, known in _CHOICES.items():
         choose(f"model.{key}", model[key], dict.fromkeys(known))
+    if model.base < size:
+        raise UserError(
+            f"model.base={model.base} leaves no features for pictures of {size} px: set it to at "
+            f"least {size}"
+        )
     if model.condition == "none":
         classes = 0
     elif classes < 2:
