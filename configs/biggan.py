@@ -65,9 +65,10 @@ def get_config(arg: str = ""):
       model.shared: of StudioGAN's, the length of the class' embedding.
     """
     arg = config_lib.parse_preset(arg, _PRESETS, size=32)
+    parts = max(2, arg.size.bit_length() - 2)  # of the latents; each has StudioGAN's 20
     models = {
         "biggan": {"latent": 128},
-        "studiogan_biggan": {"latent": 80, "shared": 128},
+        "studiogan_biggan": {"latent": 20 * parts, "shared": 128},
     }
     model = config_lib.choose("arch", arg.arch, models)
     config = config_lib.base("gan")

@@ -1,6 +1,7 @@
 import pytest
 from ml_collections import ConfigDict
 
+from configs.biggan import get_config
 from genjax.errors import UserError
 from genjax.gan import biggan
 from tests.gan.test_gan_resnet import counts
@@ -24,6 +25,14 @@ def test_the_authors_embeddings_of_the_generator_have_no_spectral_norm():
     generator, discriminator = biggan.networks(ConfigDict({"width": 4}), (8, 8, 1), classes=3)
     assert generator.layers.condition_norm is None and generator.layers.kernel_norm
     assert discriminator.condition == "projection" and not generator.attention
+
+
+@pytest.mark.parametrize(("size", "latent"), [(8, 40), (16, 60), (32, 80), (64, 100), (128, 120)])
+def test_the_config_has_latents_that_divide_at_every_size(size, latent):
+    model = get_config(f"arch=studiogan_biggan,size={size}").model
+    assert model.latent == latent
+    generator, _ = biggan.studiogan_networks(model, (size, size, 1), classes=10)
+    assert len(generator.features) == latent // 20
 
 
 def test_what_is_refused():
