@@ -35,10 +35,10 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "sngan": ("jit",),
     "wgan-gp": ("pmap",),
     "r1": (),
-    "lsgan": (),
-    "ssgan": (),
-    "wgan": (),
+    "dcgan-memory": ("pmap",),
     "biggan": ("jit",),  # spectral norms of a generator
+    "stylegan2": ("pmap",),  # groups of the global batch
+    "r3gan": (),
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
     "cnn-airbench": ("jit",),
