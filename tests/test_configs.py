@@ -41,7 +41,8 @@ def test_workdir_has_what_is_promised(run):
     assert json.loads((workdir / "config.json").read_text()) == json.loads(config.to_json())
     lines = metrics_of(workdir)
     assert [line["step"] for line in lines] == [6, STEPS]
-    images = 1 if config.task == "style" else config.train.batch_size * config.get("n_dis", 1)
+    batches = config.get("n_dis", 1) + config.get("own_batch", False)
+    images = 1 if config.task == "style" else config.train.batch_size * batches
     assert [line["images"] for line in lines] == [6 * images, STEPS * images]
     for line in lines:
         assert {name.partition("/")[0] for name in line} == {"step", "images", "train", "eval"}
