@@ -47,7 +47,7 @@ def overrides(name: str) -> dict:
         # At step 10 a ReLU crosses zero in one order of sums and not in another: the difference,
         # 2e-6 until then, becomes 1e-4.
         return {"train.steps": 8}
-    return EIGHT_CONTENTS if name.startswith("style") else {}
+    return EIGHT_CONTENTS if name.startswith("style-") else {}
 
 
 def _twice():
