@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from genjax.errors import UserError
 
 _EPSILON = 1e-8
+_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def with_deviation(x, group: int, axis_name: str | None = None):
@@ -27,19 +28,25 @@ def with_deviation(x, group: int, axis_name: str | None = None):
     Raises:
       UserError: the batch does not divide into groups.
     """
-    whole = x if axis_name is None else jax.lax.all_gather(x, axis_name, tiled=True)
-    members = min(group, len(whole))
-    if len(whole) % members:
+    shards = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    whole = shards * len(x)
+    members = min(group, whole)
+    if whole % members:
         raise UserError(
-            f"a batch of {len(whole)} does not divide into groups of model.group={group}: set "
+            f"a batch of {whole} does not divide into groups of model.group={group}: set "
             "train.batch_size to a multiple of it"
         )
-    groups = whole.reshape(members, -1, *x.shape[1:])
-    centred = groups - groups.mean(0, keepdims=True)
-    deviation = jnp.sqrt(jnp.square(centred).mean(0) + _EPSILON).mean((1, 2, 3))
-    of_each = jnp.tile(deviation, members)
-    if axis_name is not None:
-        first = jax.lax.axis_index(axis_name) * len(x)
-        of_each = jax.lax.dynamic_slice_in_dim(of_each, first, len(x))
+    first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * len(x)
+    groups = jnp.arange(whole // members)
+    of_group = ((first + jnp.arange(len(x)))[:, None] % len(groups) == groups[None]).astype(x.dtype)
+
+    def mean(x):
+        """f32[groups, H, W, C] of f32[B, H, W, C]: sums over devices, not examples, are sent."""
+        sums = jnp.einsum("bg,bhwc->ghwc", of_group, x, precision=_HIGHEST)
+        return (sums if axis_name is None else jax.lax.psum(sums, axis_name)) / members
+
+    centred = x - jnp.einsum("bg,ghwc->bhwc", of_group, mean(x), precision=_HIGHEST)
+    deviation = jnp.sqrt(mean(jnp.square(centred)) + _EPSILON).mean((1, 2, 3))
+    of_each = jnp.einsum("bg,g->b", of_group, deviation, precision=_HIGHEST)
     of_each = jnp.broadcast_to(of_each[:, None, None, None], (*x.shape[:3], 1))
     return jnp.concatenate([x, of_each], axis=-1)
