@@ -7,7 +7,7 @@ python main.py --config=configs/biggan.py:arch=studiogan_biggan
 python main.py --config=configs/biggan.py:preset=paper
 python main.py --config=configs/biggan.py:preset=studiogan,data=folder:PATH --config.data.flip=true
 
-The first two are of digits, in some 10 minutes on two CPU cores. The others are the settings for
+The first two are of digits. The others are the settings for
 CIFAR-10: preset=paper of the author's BigGAN-PyTorch, 500 epochs; FID 9.59 (10,000 samples against
 the test images), IS 9.06. preset=studiogan of PyTorch-StudioGAN, which mirrors images; FID 8.03 at
 best in 100,000 steps (against the moments of the test images). Either takes a GPU about a day. The

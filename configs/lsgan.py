@@ -1,6 +1,6 @@
 """LSGAN: a discriminator that regresses 1 and 0 (Mao et al. 2017, arXiv:1611.04076).
 
-Digits in a few minutes on two CPU cores, as from configs/dcgan.py. `preset=paper` has the rate of
+Digits, with the networks of configs/dcgan.py. `preset=paper` has the rate of
 the paper's scenes (LSUN, 112 px), for which it shows pictures and no scores.
 
 python main.py --config=configs/lsgan.py

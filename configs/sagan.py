@@ -6,7 +6,7 @@ python main.py --config=configs/sagan.py
 python main.py --config=configs/sagan.py:preset=studiogan --config.data.flip=true
 python main.py --config=configs/sagan.py:preset=paper,data=folder:PATH
 
-The first is of digits, in some 10 minutes on two CPU cores. preset=studiogan is
+The first is of digits. preset=studiogan is
 PyTorch-StudioGAN's setting for CIFAR-10, which mirrors images and whose best FID in 100,000 steps
 is 14.01 (against the moments of the test images): half a day of a GPU. preset=paper is the paper's
 for ImageNet at 128 px, FID 18.65: two rates (Heusel et al. 2017), one update of each network a

@@ -2,7 +2,7 @@
 
 The paper is arXiv:1811.11212. `preset=paper` is the setting of kwotsin/mimicry on CIFAR-10, with
 SNGAN's residual networks: FID 14.65 and inception score 8.17, of 50,000 samples, after 100,000
-steps. The bare config draws digits with SNGAN's plain networks, in some minutes on two CPU cores.
+steps. The bare config draws digits with SNGAN's plain networks.
 
 python main.py --config=configs/ssgan.py
 python main.py --config=configs/ssgan.py:preset=paper

@@ -1,8 +1,7 @@
 """WGAN: a critic with clipped weights (Arjovsky et al. 2017, arXiv:1701.07875).
 
 `preset=paper` has the numbers of the paper's Algorithm 1, for scenes of 64 px (LSUN) and networks
-of DCGAN; it shows pictures and no scores. The bare config draws digits with a larger rate, in some
-minutes on two CPU cores.
+of DCGAN; it shows pictures and no scores. The bare config draws digits with a larger rate.
 
 python main.py --config=configs/wgan.py
 python main.py --config=configs/wgan.py:preset=paper,data=folder:PATH

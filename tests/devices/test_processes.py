@@ -37,7 +37,7 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "r1": (),
     "dcgan-memory": ("pmap",),
     "biggan": ("jit",),  # spectral norms of a generator
-    "stylegan2": ("pmap",),  # groups of the global batch
+    "stylegan2": (),
     "r3gan": (),
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
