@@ -36,7 +36,7 @@ class GanState:
     average: Any
     generator_optimizer: Any
     discriminator_optimizer: Any
-    memory: dict[str, jax.Array]
+    memory: dict[str, jax.Array] = flax.struct.field(default_factory=dict)
 
 
 class Lengths(NamedTuple):

@@ -292,15 +292,17 @@ def _load(workdir: epath.Path, step: int, abstract_state) -> tuple[Any, dict]:
 
 
 def _filled(state):
-    """{name: value} of a state's fields that hold arrays, or the state itself if all do.
+    """{name: value} of a state's fields but those with a default that hold no arrays; or itself.
 
-    So that a checkpoint with nothing in a field, such as a GAN that remembers nothing, has the form
-    of those from before there was one.
+    So that a checkpoint with nothing in a field that came later, such as a GAN that remembers
+    nothing, has the form of those from before there was one.
     """
     if not dataclasses.is_dataclass(state):
         return state
+    no = dataclasses.MISSING
+    later = {x.name for x in dataclasses.fields(state) if x.default_factory is not no}
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    filled = {name: value for name, value in fields.items() if jax.tree.leaves(value)}
+    filled = {k: x for k, x in fields.items() if k not in later or jax.tree.leaves(x)}
     return state if len(filled) == len(fields) else filled
 
 

@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from flax import linen as nn
-from torch.nn import functional as F  # noqa: N812  (PyTorch's own name for it)
 
 from genjax.errors import UserError
 from genjax.gan import blocks
 from genjax.nn import backend
 from genjax.nn.upsample import bilinear, nearest
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
 
 NORMAL = nn.initializers.normal(0.5)
 LAYERS = blocks.Layers(NORMAL, NORMAL, scale_init=NORMAL, bias_init=NORMAL)

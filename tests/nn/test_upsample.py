@@ -1,7 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
+import pytest
 
 from genjax.nn.upsample import bilinear, nearest
 
@@ -13,6 +13,7 @@ def test_by_hand():
 
 
 def test_equal_pytorch_in_value_and_gradient():
+    torch = pytest.importorskip("torch")
     numbers = np.random.default_rng(0)
     x, weight = (numbers.normal(size=s).astype(np.float32) for s in ((2, 3, 5, 4), (2, 6, 10, 4)))
     for ours, mode in ((nearest, "nearest"), (bilinear, "bilinear")):

@@ -289,7 +289,7 @@ class _Before:
 @flax.struct.dataclass
 class _Now:
     network: Any
-    memory: Any
+    memory: Any = flax.struct.field(default_factory=dict)
 
 
 def test_a_field_that_holds_nothing_is_not_written(folder):

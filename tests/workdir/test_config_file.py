@@ -25,7 +25,9 @@ def config():
     values = config_lib.base("gan")
     values.data = config_lib.dataset("mnist", 0)
     values.score = score_keys.defaults()
-    values.optimizer = {"learning_rate": 1e-3, "linear_decay": 100}
+    optimizer = {"name": "adam", "learning_rate": 1e-3, "discriminator_factor": 1.0}
+    values.optimizer = optimizer | {"linear_decay": 100}
+    values.regularizer = {"interval": 1}
     values.model = {"latent": 4, "hidden": (8, 4)}
     values.train.batch_size = 8
     values.evaluate.augment = False
