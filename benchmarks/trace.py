@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,8 @@ from genjax.cnn.task import classifier
 from genjax.data.augment import augment
 from genjax.errors import UserError
 from genjax.gan import task as gan
+from genjax.gan.modulation import StyledConv
+from genjax.gan.state import Use, key_of
 from genjax.steps import Steps
 from genjax.vae import task as vae
 
@@ -60,6 +63,7 @@ def record(config) -> tuple[runs.Run, Trace]:
 def _trace(run: runs.Run) -> Trace:
     config = run.config
     names, modules, noise = _FAMILIES[config.task]
+    options = _gan_inputs(run) if config.task == "gan" else {}
     rows = np.arange(run.task.images_per_step)
     feed = data.Resident(run.dataset.train, len(rows), rows, config.seed)
     shape = feed.arrays["image"].shape
@@ -68,10 +72,10 @@ def _trace(run: runs.Run) -> Trace:
     outputs, inputs = {}, {}
     for name, module in zip(names, modules(run), strict=False):
         inputs[name] = _random_input(run, name)
-        outputs[name] = _answer(module, getattr(states[0], name), inputs[name])
+        outputs[name] = _answer(module, getattr(states[0], name), inputs[name], **options)
     account = Account(outputs, _gradients(names, states[1]), losses)
     batches = [_batch(config, feed, t) for t in range(STEPS)]
-    key, draw = rng.stream(config.seed, rng.Stream.STEP), partial(noise, config)
+    key, draw = rng.stream(config.seed, rng.Stream.STEP), partial(noise, run)
     noises = [draw(batch, jax.random.fold_in(key, t)) for t, batch in enumerate(batches)]
     return Trace(account, states[0], inputs, batches, noises)
 
@@ -117,9 +121,9 @@ def _random_input(run: runs.Run, network: str) -> np.ndarray:
     return random.uniform(-1, 1, (batch, *run.dataset.shape)).astype(np.float32)
 
 
-def _answer(module, variables, x) -> np.ndarray:
+def _answer(module, variables, x, **options) -> np.ndarray:
     """In training mode, with the statistics of the batch; an encoder's two arrays as one."""
-    answer, _ = jax.jit(partial(module.apply, train=True, mutable=True))(variables, x)
+    answer, _ = jax.jit(partial(module.apply, train=True, mutable=True))(variables, x, **options)
     return np.concatenate(answer, axis=1) if isinstance(answer, tuple) else np.asarray(answer)
 
 
@@ -132,10 +136,19 @@ def _gradients(names: tuple[str, ...], state) -> dict[str, dict[str, np.ndarray]
     return {name: flatten_dict(x, sep="/") for name, x in zip(names, moments, strict=True) if x}
 
 
-def _gan_noise(config, batch, key):
+def _gan_inputs(run: runs.Run) -> dict:
+    """What networks of GANs are applied to besides: classes in turn, and a key of noise, whose
+    strength begins at 0."""
+    label = np.arange(run.config.train.batch_size, dtype=np.int32) % max(1, run.dataset.classes)
+    return {"label": label, "rngs": {"noise": jax.random.key(0)}}
+
+
+def _gan_noise(run: runs.Run, batch, key):
+    config = run.config
     n, normal = config.train.batch_size, partial(rng.normal, shape=(config.model.latent,))
     key_z, key_real, key_penalty, key_earlier = jax.random.split(key, 4)
-    keys = [jax.random.fold_in(key_earlier, i) for i in range(config.n_dis - 1)]
+    earlier = config.n_dis - 1 + config.own_batch
+    keys = [jax.random.fold_in(key_earlier, i) for i in range(earlier)]
     earlier = [jax.random.split(key) for key in keys]
     penalties = [*(k for _, k in earlier), key_penalty]
     return {
@@ -143,10 +156,36 @@ def _gan_noise(config, batch, key):
         "earlier_z": jnp.array([normal(k, n) for k, _ in earlier]),
         "uniform": rng.uniform(key_real, len(batch["image"]), batch["image"].shape[1:]),
         "alpha": jnp.array([rng.uniform(k, n, ()) for k in penalties]),
-    }
+    } | _layers_noise(run, key_of(key_z, Use.NOISE))
 
 
-def _vae_noise(config, batch, key):
+def _layers_noise(run: runs.Run, key) -> dict:
+    """{layer: f32[B, H, W, 1]} that StyleGAN2's generator draws from its stream `noise`."""
+    config, found = run.config, {}
+    if config.model.name != "stylegan2":
+        return found
+    generator, _ = gan.NETWORKS[config.model.name](config.model, run.dataset.shape)
+
+    def kept(function, args, kwargs, context):
+        y = function(*args, **kwargs)
+        if isinstance(context.module, StyledConv) and context.method_name == "_noise":
+            found[context.module.name] = y
+        return y
+
+    @jax.jit
+    def draw(key):
+        # The parameters are no matter, but that there are any.
+        z = jnp.zeros((config.train.batch_size * config.generator_batch, config.model.latent))
+        variables = generator.init(jax.random.key(0), z[:1], train=True)
+        with nn.intercept_methods(kept):
+            generator.apply(variables, z, train=True, mutable=True, rngs={"noise": key})
+        return found
+
+    return draw(key)
+
+
+def _vae_noise(run: runs.Run, batch, key):
+    config = run.config
     key_x, key_z = jax.random.split(key)
     n, *shape = batch["image"].shape
     return {
@@ -156,11 +195,13 @@ def _vae_noise(config, batch, key):
 
 
 # {task: (the networks' names in the state, `run -> their Linen modules`, and what a step draws,
-# `(config, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module.
+# `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module.
 _FAMILIES = {
     "gan": (
         ("generator", "discriminator"),
-        lambda run: gan.NETWORKS[run.config.model.name](run.config.model, run.dataset.shape),
+        lambda run: gan.NETWORKS[run.config.model.name](
+            run.config.model, run.dataset.shape, run.dataset.classes
+        ),
         _gan_noise,
     ),
     "vae": (
@@ -171,6 +212,6 @@ _FAMILIES = {
     "cnn": (
         ("network",),
         lambda run: (classifier(run.config, run.dataset.classes),),
-        lambda config, batch, key: {},
+        lambda run, batch, key: {},
     ),
 }

@@ -34,6 +34,39 @@ class SpectralNorm(nn.Module):
             return weight / torch.dot(u, product)
 
 
+class Named(nn.Module):
+    """A network whose modules and parameters are called as those of genjax's, path by path."""
+
+
+class Dense(nn.Linear):
+    """A linear layer; with `spectral`, its weight passes through `SpectralNorm`."""
+
+    def __init__(self, inputs: int, features: int, bias: bool = True, spectral: bool = False):
+        super().__init__(inputs, features, bias)
+        self.normalize = SpectralNorm(self.weight) if spectral else nn.Identity()
+
+    def forward(self, x):
+        return F.linear(x, self.normalize(self.weight), self.bias)
+
+
+class ConditionalBatchNorm(nn.BatchNorm2d):
+    """A BatchNorm with a scale, 1 + an embedding, and a bias for each class."""
+
+    def __init__(self, features: int, classes: int):
+        super().__init__(features, affine=False)
+        del self.bias  # nothing, in whose place comes what genjax calls so
+        self.scale, self.bias = (nn.Embedding(classes, features) for _ in range(2))
+
+    def forward(self, x, label):
+        scale, bias = (e(label)[:, :, None, None] for e in (self.scale, self.bias))
+        kept = (self.running_mean, self.running_var) if self._kept() else (None, None)
+        y = F.batch_norm(x, *kept, training=self.training, momentum=self.momentum, eps=self.eps)
+        return torch.addcmul(bias, y, 1 + scale)
+
+    def _kept(self) -> bool:
+        return self.track_running_stats or not self.training
+
+
 class Conv(nn.Conv2d):
     """A convolution; with `spectral`, its kernel passes through `SpectralNorm`."""
 
