@@ -21,6 +21,10 @@ from genjax import config as config_lib
 from genjax import runs
 from genjax.errors import OptionParser, run_program
 
+# A gradient that is 0 but for rounding, such as that of a bias before a BatchNorm, has no relative
+# error of its own: what is less than this share of its network's largest is compared with that.
+_NOTHING = 1e-3
+
 
 def measure(config: str, arguments: Sequence[str]) -> dict[str, float]:
     """`check` of the config that `genjax.config.read` makes of these."""
@@ -77,16 +81,21 @@ def compare(ours: Account, theirs: Account) -> dict[str, float]:
     return errors
 
 
-def relative_error(ours, theirs) -> float:
-    """max |ours - theirs| / max |theirs| of an array; the largest of the arrays of a dict."""
+def relative_error(ours, theirs, least: float = 0.0) -> float:
+    """max |ours - theirs| / max |theirs| of an array; the largest of the arrays of a dict.
+
+    Args:
+      least: the divisor of an array is at least this much.
+    """
     if isinstance(ours, Mapping):
         if ours.keys() != theirs.keys():
             raise ValueError(f"parameters {sorted(ours)} and {sorted(theirs)}")
-        return max(relative_error(ours[name], theirs[name]) for name in ours)
+        least = _NOTHING * max(np.abs(x).max() for x in theirs.values())
+        return max(relative_error(ours[name], theirs[name], least) for name in ours)
     ours, theirs = (np.asarray(x, np.float64) for x in (ours, theirs))
     if ours.shape != theirs.shape:
         raise ValueError(f"shapes {ours.shape} and {theirs.shape}")
-    difference, size = np.abs(ours - theirs).max(), np.abs(theirs).max()
+    difference, size = np.abs(ours - theirs).max(), max(np.abs(theirs).max(), least)
     return float(difference / size) if size else float(difference)
 
 

@@ -315,6 +315,9 @@ class Peer(base.Peer):
                 factor = options.interval * options.weight
                 losses["penalty"] = factor * self._d_penalty(self.to_float(image), label, fake, own)
                 losses["penalty"].backward()
+                for parameter in self.discriminator.parameters():
+                    if parameter.grad is None:  # of a bias; Adam's moments decay in any case
+                        parameter.grad = torch.zeros_like(parameter)
                 self.descend("discriminator", self._decayed(rounds))
         return losses
 

@@ -154,7 +154,7 @@ class Discriminator(Named):
         return self.logit(activate(self.dense(x)))[:, 0]
 
     def _with_deviation(self, x, parts: int):
-        n, c, h, w = x.shape
+        n, _, h, w = x.shape
         members = min(self.group, n // parts)
         grouped = x.unflatten(0, (parts, members, -1))
         variance = grouped.var(1, correction=0)
