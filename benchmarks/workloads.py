@@ -59,6 +59,14 @@ _DCGAN_32 = f"{_DCGAN}:size=32,width=64 --config.data.channels=3"
 _DCGAN_64 = f"{_DCGAN}:size=64,width=64 --config.data.channels=3"
 _SNGAN = "--config=configs/sngan.py:arch=chainer_gan_lib,width=64 --config.data.channels=3"
 _WGAN_GP = "--config=configs/wgan_gp.py:width=64 --config.data.channels=3"
+# The presets that two cores train, and the published sizes, which are for GPUs: without the
+# augmentations, schedules and classes that no peer has.
+_RESNET = "--config=configs/sngan.py:arch=resnet,width={} --config.data.channels=3"
+_BIGGAN = "--config=configs/biggan.py:preset={},data=mnist --config.data.channels=3"
+_STYLEGAN2 = "--config=configs/stylegan2.py:preset={},data=mnist,augment=none"
+_STYLEGAN2 += " --config.data.channels=3"
+_R3GAN = "--config=configs/r3gan.py:preset={},data=mnist,condition=none,decay=0,flip=false"
+_R3GAN += " --config.data.channels=3"
 _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
@@ -82,6 +90,10 @@ _SIZES = "--config.model.width={} --config.train.batch_size={}"
 _SMALL = f"{_SIZES.format(8, 4)} --config.optimizer.learning_rate=1e-5"
 # Fifty updates and a penalty of gradients: kinks have many more chances (docs/benchmarks.md).
 _SMALLER = f"{_SIZES.format(4, 2)} --config.optimizer.learning_rate=1e-5"
+_TINY = f"{_SMALL} --config.data.size=8"
+_TINY_STYLEGAN2 = f"{_TINY} --config.model.base=32 --config.regularizer.interval=3"
+_TINY_R3GAN = "--config.data.size=8 --config.model.widths=(8,8) --config.model.groups=(2,2)"
+_TINY_R3GAN += " --config.train.batch_size=4 --config.optimizer.learning_rate=1e-5"
 _SLOWER = "--config.optimizer.learning_rate=1e-4"
 _SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
 _SMALL_CNN = _SIZES.format(4, 2)
@@ -97,6 +109,15 @@ def _style(optimizer: str, size: int) -> Workload:
     return Workload(name, TRAIN, "style", command, cpu, {None: 1.0}, parity, suites)
 
 
+def _sizes(name: str, command: str, sizes: tuple, gpu: dict, parity: str) -> list[Workload]:
+    """A GAN at a size for CPUs, which parity takes, too, and at the published one for GPUs."""
+    small, large = (command.format(size) for size in sizes)
+    return [
+        Workload(name, TRAIN, "gan", small, {32: 1.2}, {64: 1.5}, parity),
+        Workload(f"{name}-published", TRAIN, "gan", large, {}, gpu),
+    ]
+
+
 def _command(peer: str, command: str, goal: float | None, name: str = "", **more) -> Workload:
     config = command.partition("/")[2].partition(".py")[0]
     name = name or f"command-{config}"
@@ -110,6 +131,10 @@ TABLE = (
     Workload("sngan-32", TRAIN, "gan", _SNGAN, {64: 1.2}, {64: 1.5, 512: 1.0}, _SMALL),
     # Five batches a step, and the penalty's second derivatives: a step of 16 is long on a CPU.
     Workload("wgan-gp-32", TRAIN, "gan", _WGAN_GP, {16: 1.2}, {64: 1.5, 512: 1.0}, _SMALLER),
+    *_sizes("resnet-32", _RESNET, (16, 64), {64: 1.5, 512: 1.0}, _TINY),
+    *_sizes("biggan-32", _BIGGAN, ("small", "paper"), {50: 1.5, 512: 1.0}, _TINY),
+    *_sizes("stylegan2-32", _STYLEGAN2, ("small", "cifar"), {64: 1.5, 512: 1.0}, _TINY_STYLEGAN2),
+    *_sizes("r3gan-32", _R3GAN, ("small", "cifar"), {512: 1.0}, _TINY_R3GAN),
     Workload("vae-mlp", TRAIN, "vae", _VAE, {100: 1.2}, {100: 1.5, 8192: 1.0}, _SLOWER, _QUICK),
     Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),

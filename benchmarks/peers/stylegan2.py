@@ -131,13 +131,14 @@ class Discriminator(Named):
     def __init__(self, model, shape, features):
         super().__init__()
         self.sides = [1 << level for level in range(shape[0].bit_length() - 1, 2, -1)]
-        self.group, half = model.group, 0.5**0.5
+        self.group, resnet = model.group, model.discriminator == "resnet"
+        half = 0.5**0.5 if resnet else 1.0
         self.pixels = EqualConv(shape[2], features(shape[0]), 1, gain=GAIN)
         for side in self.sides:
             c, halved = features(side), features(side // 2)
             self.add_module(f"conv_{side}", EqualConv(c, c, 3, gain=GAIN))
             self.add_module(f"down_{side}", EqualConv(c, halved, 3, True, gain=GAIN * half))
-            shortcut = EqualConv(c, halved, 1, True, bias=False, gain=half)
+            shortcut = EqualConv(c, halved, 1, True, bias=False, gain=half) if resnet else None
             self.add_module(f"shortcut_{side}", shortcut)
         c = features(4)
         self.conv_4 = EqualConv(c + 1, c, 3, gain=GAIN)
@@ -149,7 +150,8 @@ class Discriminator(Named):
         for side in self.sides:
             y = activate(getattr(self, f"conv_{side}")(x))
             y = activate(getattr(self, f"down_{side}")(y))
-            x = y + getattr(self, f"shortcut_{side}")(x)
+            shortcut = getattr(self, f"shortcut_{side}")
+            x = y if shortcut is None else y + shortcut(x)
         x = activate(self.conv_4(self._with_deviation(full(x), parts)))
         return self.logit(activate(self.dense(x)))[:, 0]
 
@@ -165,7 +167,7 @@ class Discriminator(Named):
 
 def networks(model, shape, classes: int) -> tuple[nn.Module, nn.Module]:
     require(model, "generator", ("skip",))
-    require(model, "discriminator", ("resnet",))
+    require(model, "discriminator", ("resnet", "orig"))
     require(model, "condition", ("none",))
     require(model, "mixing", (0.0,))
 

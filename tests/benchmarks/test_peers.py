@@ -6,15 +6,26 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import peers  # noqa: E402  (it imports torch)
+from benchmarks import peers, workloads  # noqa: E402  (it imports torch)
 from benchmarks.peers import opened, weights  # noqa: E402
 from benchmarks.peers.base import Data, to_numpy  # noqa: E402
 from benchmarks.peers.gan import ema_decay  # noqa: E402
 from benchmarks.peers.layers import SpectralNorm  # noqa: E402
+from genjax import config as config_lib  # noqa: E402
 from genjax.nn import ema  # noqa: E402
 from tests.tiny import tiny  # noqa: E402
 
 VARIANTS = peers.variants("cpu", "float32")
+
+
+GANS = ["resnet-32", "biggan-32", "stylegan2-32", "r3gan-32"]
+
+
+def _config(name):
+    """Of a tiny variant, or what the parity of a workload compares."""
+    if name in GANS:
+        return config_lib.read(*workloads.arguments(workloads.BY_NAME[name]))
+    return tiny(name)
 
 
 def _make(config, variant="eager"):
@@ -28,9 +39,9 @@ def _given(peer):
     return {"image": to_numpy(image), "label": label.numpy()}, noise
 
 
-@pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn"])
+@pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn", *GANS])
 def test_memory_formats_give_the_same_numbers(name):
-    eager, other = (_make(tiny(name), variant) for variant in ("eager", "eager channels_last"))
+    eager, other = (_make(_config(name), variant) for variant in ("eager", "eager channels_last"))
     for kind, network in eager.networks.items():
         other.networks[kind].load_state_dict(network.state_dict())
     for batch, noise in [_given(eager), _given(eager)]:
@@ -166,6 +177,9 @@ def test_variants():
         ("dcgan", "loss", "minimax"),
         ("dcgan", "model.name", "airbench"),
         ("r1", "regularizer.name", "r2"),
+        ("r1", "augment.name", "ada"),
+        ("stylegan2", "model.mixing", 0.5),
+        ("r3gan", "model.condition", "projection"),
         ("vae", "binarize", "static"),
         ("vae", "likelihood", "laplace"),
         ("style-adam", "features.name", "vgg19"),
