@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from genjax import images, rng
 from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.gan import adaptive, consistency, lecam, rotation, weights
+from genjax.gan import adaptive, consistency, judging, lecam, rotation, weights
 from genjax.gan.losses import realness
 from genjax.gan.state import Discriminator, Gan, GanState, Use, key_of
 from genjax.nn import apply, descend, ema, spectral_norm, with_params
@@ -127,6 +127,7 @@ def update_discriminator(gan: Gan, d: Discriminator, step, real, generated, labe
     """
     fake, near = generated
     weight, interval = gan.value("regularizer.weight", step), gan.config.regularizer.interval
+    shared = judging.shares_slopes(gan, d.variables)
 
     def see(images, use):
         return gan.seen(images, key, use, d.memory, step)
@@ -144,17 +145,19 @@ def update_discriminator(gan: Gan, d: Discriminator, step, real, generated, labe
         # Spectral norms step the power method in the first application only, so that real images,
         # generated ones and the penalties are judged by the same kernels.
         updated = with_params(d.variables, params)
-        mutable = ("batch_stats", spectral_norm.COLLECTION)
         seen_real, seen_fake = see(real, Use.REAL), see(fake, Use.FAKE)
-        on_real, updated = apply(gan.D, updated, seen_real, label, mutable=mutable)
-        on_fake, updated = apply(gan.D, updated, seen_fake, label)
+        on_real, on_fake, squares, updated = judging.judge(
+            gan, updated, seen_real, seen_fake, label, with_slopes=shared
+        )
         loss = gan.loss.discriminator(gan.scored(on_real), gan.scored(on_fake), label).mean()
 
         def judge(x):
             return apply(gan.D, updated, x, label)[0]
 
         logits, penalties, memory = (realness(on_real), realness(on_fake)), {}, d.memory
-        if gan.regularizer and interval == 1:
+        if shared:
+            penalties["penalty"] = weight * 0.5 * squares.sum(0).mean()
+        elif gan.regularizer and interval == 1:
             penalties["penalty"] = penalty(updated)
         if gan.lecam:
             values, memory = lecam.penalty(gan.lecam, memory, *logits, step, gan.axis_name)

@@ -165,7 +165,10 @@ class Discriminator(nn.Module):
         features with a mapped label's. 0 for none.
       architecture: "orig" or "resnet": each block has a second branch.
       axis_name: the mapped axis over which the batch is sharded; None where it is all of it.
+      compares: its answer to an image depends on others of the batch (`genjax.gan.judging`).
     """
+
+    compares = True
 
     size: int
     base: int

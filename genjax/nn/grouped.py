@@ -56,5 +56,5 @@ def _with_zeros(kernel, groups: int):
     """f[k, k, Cin, G Cout] -> f[k, k, G Cin, G Cout], 0 between channels of two groups."""
     size, _, inputs, outputs = kernel.shape
     of_groups = kernel.reshape(size, size, 1, inputs, groups, outputs // groups)
-    same = jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]
+    same = jnp.eye(groups, dtype=kernel.dtype).reshape(1, 1, groups, 1, groups, 1)
     return (of_groups * same).reshape(size, size, groups * inputs, outputs)

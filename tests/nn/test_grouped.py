@@ -1,8 +1,9 @@
-"""Grouped convolution as products of matrices, against XLA's own."""
+"""Grouped convolution, as one convolution and as products of matrices, against XLA's own."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from genjax.nn import backend
 from genjax.nn.grouped import grouped_conv
@@ -14,8 +15,9 @@ def _inputs(groups):
     return (jnp.asarray(random.normal(size=shape), jnp.float32) for shape in shapes)
 
 
-def test_values_and_gradients_are_the_native_ones():
-    x, kernel, g = _inputs(4)
+@pytest.mark.parametrize("groups", [4, 20])
+def test_values_and_gradients_are_the_native_ones(groups):
+    x, kernel, g = _inputs(groups)
 
     def all_of(x, kernel):
         y, back = jax.vjp(grouped_conv, x, kernel)
