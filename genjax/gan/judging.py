@@ -17,10 +17,10 @@ from genjax.nn import apply, spectral_norm
 _CHANGING = ("batch_stats", spectral_norm.COLLECTION)
 
 
-def judges_apart(gan: Gan, variables) -> bool:
-    """Whether D judges each image by itself, whatever else is in the batch, and all at once."""
+def takes_both(gan: Gan, variables) -> bool:
+    """Whether D can judge two batches in one pass as it would judge each by itself."""
     in_parts = not isinstance(gan.D, nn.Module)  # `genjax.nn.parts`: memory is short
-    return not (in_parts or "batch_stats" in variables or getattr(gan.D, "compares", False))
+    return not (in_parts or "batch_stats" in variables)
 
 
 def shares_slopes(gan: Gan, variables) -> bool:
@@ -28,7 +28,7 @@ def shares_slopes(gan: Gan, variables) -> bool:
     config = gan.config
     at_both = gan.regularizer is r1_r2 and config.regularizer.interval == 1
     alike = not gan.augment and config.precision == "float32"
-    return at_both and alike and judges_apart(gan, variables)
+    return at_both and alike and takes_both(gan, variables)
 
 
 def judge(gan: Gan, variables, real, fake, label, *, with_slopes: bool):
@@ -41,7 +41,7 @@ def judge(gan: Gan, variables, real, fake, label, *, with_slopes: bool):
       with_slopes: whether the squared norms of the gradients of logits by images are computed,
         f32[2, B], of real and of generated images; else they are None. Needs `shares_slopes`.
     """
-    if not judges_apart(gan, variables):
+    if not takes_both(gan, variables):
         on_real, variables = apply(gan.D, variables, real, label, mutable=_CHANGING)
         on_fake, variables = apply(gan.D, variables, fake, label)
         return on_real, on_fake, None, variables
@@ -56,7 +56,9 @@ def judge(gan: Gan, variables, real, fake, label, *, with_slopes: bool):
     both, labels, squares = pairs(real, fake), pairs(label, label), None
 
     def judged(x):
-        answer, changed = apply(gan.D, variables, x, labels, mutable=_CHANGING)
+        # A network that compares the images of a batch is told that these are two.
+        parts = {"parts": 2} if getattr(gan.D, "takes_parts", False) else {}
+        answer, changed = apply(gan.D, variables, x, labels, mutable=_CHANGING, **parts)
         return realness(answer), (answer, changed)
 
     if with_slopes:

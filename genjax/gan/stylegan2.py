@@ -165,10 +165,10 @@ class Discriminator(nn.Module):
         features with a mapped label's. 0 for none.
       architecture: "orig" or "resnet": each block has a second branch.
       axis_name: the mapped axis over which the batch is sharded; None where it is all of it.
-      compares: its answer to an image depends on others of the batch (`genjax.gan.judging`).
+      takes_parts: it can judge several batches at once (`genjax.gan.judging`).
     """
 
-    compares = True
+    takes_parts = True
 
     size: int
     base: int
@@ -180,13 +180,17 @@ class Discriminator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, label=None, *, train: bool):
+    def __call__(self, x, label=None, *, train: bool, parts: int = 1):
+        """Logits; with `parts`, of so many batches, whose images come in turn."""
         pixels = EqualConv(self._features(self.size), 1, dtype=self.dtype, name="pixels")
         x = activate(pixels(x))
         for size in reversed(synthesis.sizes(self.size)[1:]):
             x = self._block(x, size)
         c = self._features(4)
-        x = with_deviation(x.astype(jnp.float32), self.group, self.axis_name)
+        x = x.astype(jnp.float32)
+        batches = [x[i::parts] for i in range(parts)] if parts > 1 else [x]
+        batches = [with_deviation(each, self.group, self.axis_name) for each in batches]
+        x = batches[0] if parts == 1 else jnp.stack(batches, 1).reshape(len(x), 4, 4, -1)
         x = activate(EqualConv(c, 3, name="conv_4")(x))
         x = activate(EqualDense(c, name="dense")(x.reshape(x.shape[0], -1)))
         if not self.classes:

@@ -6,7 +6,7 @@ from genjax.devices import gather_params
 from genjax.errors import UserError
 
 
-def apply(network, variables, *inputs, train=True, mutable=("batch_stats",), rngs=None):
+def apply(network, variables, *inputs, train=True, mutable=("batch_stats",), **options):
     """(y, variables): what `network` makes of `inputs`, and its variables after that.
 
     Args:
@@ -14,11 +14,12 @@ def apply(network, variables, *inputs, train=True, mutable=("batch_stats",), rng
       variables: {collection: arrays}.
       train: whether BatchNorm uses the statistics of the batch, and updates its running ones.
       mutable: the collections that change when `train` is true; the others are as they were.
-      rngs: {name: key} of Linen's random streams, for a network that draws from them in training.
+      options: of training alone, such as `rngs`, {name: key} of Linen's random streams, for a
+        network that draws from them.
     """
     if not train:
         return network.apply(variables, *inputs, train=False), variables
-    y, updated = network.apply(variables, *inputs, train=True, mutable=list(mutable), rngs=rngs)
+    y, updated = network.apply(variables, *inputs, train=True, mutable=list(mutable), **options)
     return y, variables | updated
 
 
