@@ -71,7 +71,7 @@ def kernel_gradient(x, g, padding: Padding = NO_PADDING):
     if m:
         return winograd.kernel_gradient(x, g, padding, m)
     x = padded(x, padding)
-    if cin <= _THIN:
+    if cin <= _THIN or (kh, kw) == (1, 1):
         return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
     whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
     if cout <= _THIN:  # the same with the pixels of g that meet each pixel of x, last tap first
