@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from genjax.nn import conv as convolution
 from genjax.nn import resample
-from genjax.nn.sums import spread
+from genjax.nn.sums import with_bias
 
 GAIN = 2**0.5  # of the activation; it keeps the variance of a ReLU's inputs, and nearly of a leaky
 
@@ -42,7 +42,7 @@ class EqualDense(nn.Module):
         kernel = self.param("kernel", normal, (inputs, self.features))
         bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
         y = x.astype(self.dtype) @ (kernel * (self.rate / inputs**0.5)).astype(self.dtype)
-        return y + spread((bias * self.rate).astype(self.dtype), y.shape)
+        return with_bias(y, (bias * self.rate).astype(self.dtype))
 
 
 class EqualConv(nn.Module):
@@ -69,7 +69,7 @@ class EqualConv(nn.Module):
         if not self.use_bias:
             return y
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        return y + spread(bias, y.shape)
+        return with_bias(y, bias)
 
 
 def conv_same(x, kernel):

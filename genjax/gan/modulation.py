@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from genjax import rng
 from genjax.gan.equalized import EqualDense, activate, conv_same, conv_up
-from genjax.nn.sums import spread
+from genjax.nn.sums import with_bias
 
 _EPSILON = 1e-8
 
@@ -61,7 +61,7 @@ class StyledConv(nn.Module):
         strength = self.param("noise_strength", nn.initializers.zeros, ())
         noise = (strength * self._noise(y.shape, train)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        return activate(y + noise + spread(bias, y.shape), gain)
+        return activate(with_bias(y + noise, bias), gain)
 
     def _noise(self, shape, train: bool):
         """f32[B, H, W, 1] of N(0, 1)."""
@@ -92,4 +92,4 @@ class ToPixels(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         y = modulated_conv(x.astype(self.dtype), kernel, style, demodulate=False)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return y.astype(jnp.float32) + spread(bias, y.shape)
+        return with_bias(y.astype(jnp.float32), bias)

@@ -16,7 +16,7 @@ from genjax.gan.shapes import check_square
 from genjax.nn import Conv, Dense
 from genjax.nn.grouped import grouped_conv
 from genjax.nn.resample import downsample, upsample
-from genjax.nn.sums import spread
+from genjax.nn.sums import with_bias
 
 _SLOPE = 0.2  # of LeakyReLU
 _EXPANSION = 2  # of the features inside a block
@@ -103,7 +103,7 @@ class Block(nn.Module):
 
     def _activate(self, x, name: str):
         bias = self.param(name, nn.initializers.zeros, (x.shape[-1],)).astype(self.dtype)
-        return nn.leaky_relu(x + spread(bias, x.shape), _SLOPE)
+        return nn.leaky_relu(with_bias(x, bias), _SLOPE)
 
 
 def _conv(features: int, dtype, name: str, init=None) -> Conv:

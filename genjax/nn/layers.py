@@ -9,8 +9,7 @@ import jax.numpy as jnp
 
 from genjax.devices import pmean
 from genjax.nn import conv as convolution
-from genjax.nn.backend import spelled_out
-from genjax.nn.sums import spread, total
+from genjax.nn.sums import materialise, materialise_gradient, spread, total, with_bias
 
 # Parameters, statistics and normalisations are float32; all other arithmetic is in `dtype`.
 
@@ -28,7 +27,7 @@ def _with_bias(module: nn.Module, y):
     if not module.use_bias:
         return y
     bias = module.param("bias", nn.initializers.zeros, (module.features,)).astype(module.dtype)
-    return y + spread(bias, y.shape)
+    return with_bias(y, bias)
 
 
 class _Convolution(nn.Module):
@@ -145,7 +144,7 @@ class _Normalisation(nn.Module):
         }
         # Materialises x and, in the last line, the incoming gradient. The convolutions around this
         # layer assemble both from many arrays; XLA would fuse that into every sum and repeat it.
-        x = _materialise(x).astype(jnp.float32)
+        x = materialise(x).astype(jnp.float32)
         if train:
             mean, variance = _moments(x, self.axis_name)
             found = {"mean": mean, "var": variance}
@@ -160,7 +159,7 @@ class _Normalisation(nn.Module):
             mean, inverse = mean[None], inverse[None]
         scale = scale * inverse
         y = x * _to_pixels(scale, x.shape) + _to_pixels(bias - mean * scale, x.shape)
-        return _materialise_gradient(y.astype(self.dtype))
+        return materialise_gradient(y.astype(self.dtype))
 
 
 class BatchNorm(_Normalisation):
@@ -247,20 +246,6 @@ def _moments_backward(axis_name, saved, g):
 
 
 _moments.defvjp(_moments_forward, _moments_backward)
-
-
-def _materialise(x):
-    """`x` behind a barrier that keeps XLA's CPU backend from fusing it into what reads it."""
-    return jax.lax.optimization_barrier(x) if spelled_out() else x
-
-
-@jax.custom_vjp
-def _materialise_gradient(x):
-    """`x`, whose gradient passes through `_materialise`."""
-    return x
-
-
-_materialise_gradient.defvjp(lambda x: (x, None), lambda _, g: (_materialise(g),))
 
 
 @jax.custom_vjp

@@ -246,7 +246,9 @@ def _in_blocks(function: Callable, division: _Division, arrays, overlaps, add: b
         zeros = jnp.zeros(part.shape, part.dtype)
         return jax.lax.fori_loop(0, count, lambda i, total: total + of_block(i), zeros)
     shape = (b, of_example[0] * count, *of_example[1:]) if axis else (b, count, *of_example)
-    result = jax.lax.fori_loop(0, count, put, jnp.zeros(shape, part.dtype))
+    # Zeros of this loop alone: those that several loops begin with would be copied for each.
+    zero, _ = jax.lax.optimization_barrier((jnp.zeros((), part.dtype), arrays[0]))
+    result = jax.lax.fori_loop(0, count, put, jnp.broadcast_to(zero, shape))
     return result if axis else result.reshape(b * count, *of_example)
 
 

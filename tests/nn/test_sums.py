@@ -16,6 +16,17 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("spelled_out", [True, False])
+def test_a_bias_and_its_gradient(spelled_out, monkeypatch):
+    monkeypatch.setattr(sums, "spelled_out", lambda: spelled_out)
+    y, bias = jnp.arange(6.0).reshape(3, 2), jnp.array([10.0, 20.0])
+    moved, back = jax.vjp(sums.with_bias, y, bias)
+    np.testing.assert_array_equal(moved, [[10, 21], [12, 23], [14, 25]])
+    of_y, of_bias = back(y)
+    np.testing.assert_array_equal(of_y, y)
+    np.testing.assert_array_equal(of_bias, [0 + 2 + 4, 1 + 3 + 5])
+
+
+@pytest.mark.parametrize("spelled_out", [True, False])
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (4, 5, 3), (4, 5, 6, 3)])
 def test_each_is_the_others_transpose_to_any_order(shape, spelled_out, monkeypatch):
     monkeypatch.setattr(sums, "spelled_out", lambda: spelled_out)
