@@ -39,6 +39,7 @@ _PAYS = 0.95  # filtering's share of a direct sum's cost that makes up for its l
 # 0.93 was no faster than direct sums, and took twice as long to compile (docs/results.md).
 _PAYS_FEW, _FEW = 0.69, 64
 
+_SMALL = 16  # pixels of a picture, at most, for which a kernel's gradient is one product
 _THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
 
 
@@ -70,8 +71,10 @@ def kernel_gradient(x, g, padding: Padding = NO_PADDING):
     m = tile((b, h, w), (kh, kw, cin, cout), x.dtype, of="kernel")
     if m:
         return winograd.kernel_gradient(x, g, padding, m)
-    x = padded(x, padding)
-    if cin <= _THIN or (kh, kw) == (1, 1):
+    # Materialised, or what follows would compute what they are made of again for each tap.
+    x, g = padded(jax.lax.optimization_barrier(x), padding), jax.lax.optimization_barrier(g)
+    # Of pictures with few pixels, XLA swaps the convolution's operands and takes naive loops.
+    if cin <= _THIN or (kh, kw) == (1, 1) or h * w <= _SMALL:
         return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
     whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
     if cout <= _THIN:  # the same with the pixels of g that meet each pixel of x, last tap first
