@@ -44,11 +44,12 @@ def of(trained: runs.Trained, n: int) -> dict:
         )
 
     compiled = trained.run.devices.on_state(measure, often=True)
+    state = runs.settler(trained.run, config.sample.seed)(trained.state)
     key = rng.stream(config.sample.seed, rng.Stream.SAMPLE)
     found = []
     for first in range(0, n, _TOGETHER):
         index = np.arange(first, first + _TOGETHER, dtype=np.int32)
-        found.append(np.asarray(compiled(trained.state, net.weights, key, index))[: n - first])
+        found.append(np.asarray(compiled(state, net.weights, key, index))[: n - first])
     value, error = path_length.score(np.concatenate(found))
     return {
         "metric": "path_length",
