@@ -35,5 +35,6 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
         images.write(workdir / FILE, images.grid(np.stack(rows)))
     levels = ", ".join(f"{x:g}" if np.isfinite(x) else "none" for x in latents.levels)
     return (
-        f"{options.shown} {latents.name}, truncated: {workdir / FILE}; rows: {latents.key} {levels}"
+        f"{options.shown} {latents.name} of step {trained.step}: {workdir / FILE}; rows:"
+        f" {latents.key} {levels}"
     )
