@@ -30,8 +30,9 @@ _RANGES = (
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
         " generator_batch widths few interval images accumulate base style mapping group groups"
-        " embedding shown stops frames",
+        " embedding shown frames",
     ),
+    ("at least 2", lambda x: x >= 2, "stops"),
     (
         "at least 0",
         lambda x: x >= 0,

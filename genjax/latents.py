@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from genjax import rng
 from genjax.errors import UserError
 
+_SMALLEST = 1e-30  # for a length that is divided by
+
 # The sweep of `threshold`, from the strongest truncation to none.
 _THRESHOLDS = (0.1, 0.5, 1.0, 1.5, math.inf)
 
@@ -122,7 +124,8 @@ def spherical(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
     a, b, t = a / norm_a, b / norm_b, t[:, None]
     cosine = (a * b).sum(1, keepdims=True)
     across = b - cosine * a
-    across = across / jnp.linalg.norm(across, axis=1, keepdims=True)
+    length = jnp.linalg.norm(across, axis=1, keepdims=True)
+    across = across / jnp.maximum(length, _SMALLEST)  # 0 for directions on one line
     angle = t * jnp.arccos(jnp.clip(cosine, -1, 1))
     direction = a * jnp.cos(angle) + across * jnp.sin(angle)
     return direction * ((1 - t) * norm_a + t * norm_b)

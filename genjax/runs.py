@@ -40,7 +40,7 @@ RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
 _LONGEST_ROW = 40  # pictures; of more classes, a grid has no column for each
 
-_TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
+TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
 
 
 class Run(NamedTuple):
@@ -293,7 +293,7 @@ class Sampler:
         if run.task.classes:
             one = run.config.sample.get("label", -1)
             self.labels = np.arange(n) % self.classes if self.classes else np.full(n, one)
-        self._size = min(_TOGETHER, run.task.images_per_step)
+        self._size = min(TOGETHER, run.task.images_per_step)
         drawn = backend.native()(run.task.sample) if few else run.task.sample
         self._compiled = run.devices.on_state(drawn, often=not few)
         self._settle = settler(run, seed, few)

@@ -15,7 +15,9 @@ PER_SECOND = 20  # frames; GIF counts in hundredths of a second
 def check(kind: str) -> None:
     """Raises UserError where what writes this kind, "gif", "mp4" or "none", is not installed."""
     if kind == "mp4" and not importlib.util.find_spec("av"):
-        raise UserError("sample.animation='mp4' needs PyAV: pip install av, or take gif")
+        raise UserError(
+            "sample.animation='mp4' needs PyAV: pip install av, or set sample.animation=gif"
+        )
 
 
 def encoded(frames: Sequence[np.ndarray], kind: str) -> bytes:

@@ -8,8 +8,6 @@ from genjax import runs
 from genjax.errors import UserError
 from genjax.latents import Latents
 
-_TOGETHER = 64  # pictures that are drawn at a time, or as many as a step sees if fewer
-
 
 def latents_of(run: runs.Run) -> Latents:
     """The latents that a run's pictures follow from.
@@ -30,7 +28,7 @@ def pictures(run: runs.Run, function: Callable, *arrays: np.ndarray) -> Callable
       arrays: [n, ...] each, of which it gets b at a time.
     """
     n = len(arrays[0])
-    size = min(_TOGETHER, run.task.images_per_step, n)
+    size = min(runs.TOGETHER, run.task.images_per_step, n)
     compiled = run.devices.on_state(function, often=True)
 
     def call(*arguments):

@@ -1,16 +1,20 @@
 """Ways between latents: as a picture, and as an animation that ends where it begins."""
 
+import math
+
 import numpy as np
 from etils import epath
 
 from genjax import images, rng, runs
 from genjax.devices import processes
+from genjax.devices.program import check_memory
 from genjax.explore import animation, drawn
 from genjax.files import write_atomically
 from genjax.report.pictures import spread
 
 NAME = "interpolation"
 _COLUMNS = 9  # of the picture, at most
+_FEWER = "lower sample.shown, sample.stops or sample.frames"
 
 
 def write(trained: runs.Trained, workdir: epath.Path) -> str:
@@ -37,6 +41,9 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
         points = latents.between(a, b, t)
         return latents.pictures(latents.generate(state, points, index, latents.noise(state)))
 
+    count = options.shown * options.stops * options.frames
+    # The pictures, the sheets of them, and the file that is made of those.
+    check_memory(3 * count * math.prod(run.dataset.shape), _FEWER)
     arrays = places(options.shown, options.stops, options.frames, max(1, run.task.classes))
     state = runs.settler(run, options.seed)(trained.state)
     found = drawn.pictures(run, draw, *arrays)(state)

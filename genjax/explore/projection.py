@@ -18,7 +18,6 @@ from genjax.style import sources
 
 NAME = "projection"
 _NET = "vgg16"
-_LEAST = 16  # px; VGG's pools leave nothing of smaller pictures
 _DRAWN = 10_000  # points, of which mean and spread are taken
 
 
@@ -82,10 +81,10 @@ def _targets(run: runs.Run) -> list[np.ndarray]:
     if run.task.classes and options.label < 0:
         raise UserError(
             "a projection needs the pictures' class, from 0 to"
-            f" {run.task.classes - 1}: set sample.label"
+            f" {run.task.classes - 1}: set --config.sample.label=N"
         )
-    if min(height, width) < _LEAST:
-        raise UserError(f"a projection takes pictures of {_LEAST} px or more, not of {height}")
+    if min(height, width) < lpips.LEAST:
+        raise UserError(f"a projection takes pictures of {lpips.LEAST} px or more, not of {height}")
     found = [x for name in sources.names(options.input) for x in runs.read_picture(name)]
     return [images.to_channels(images.crop_square(x, height), channels) for x in found]
 

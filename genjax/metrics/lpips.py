@@ -21,6 +21,7 @@ LAYERS = {
     "vgg16": {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512, "relu5_3": 512},
     "alexnet": {"relu1": 64, "relu2": 192, "relu3": 384, "relu4": 256, "relu5": 256},
 }
+LEAST = 16  # px; the pools leave nothing of smaller pictures
 _EPSILON = 1e-10
 
 # The authors scale pictures in [-1, 1] by these; of pictures in [0, 1] it is ImageNet's mean and
