@@ -54,5 +54,5 @@ def test_too_many_frames_are_one_line(finished):
     trained = runs.open_trained(tiny("vae"), finished("vae"))
     many = with_values(trained.run.config, **{"sample.frames": 2**30})
     trained = trained._replace(run=trained.run._replace(config=many))
-    with pytest.raises(UserError, match="lower sample.shown, sample.stops or sample.frames"):
+    with pytest.raises(UserError, match=r"lower .*shown, .*stops or .*frames"):
         interpolation.write(trained, epath.Path("never"))

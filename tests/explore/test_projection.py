@@ -26,7 +26,7 @@ def plain_distance(monkeypatch):
     monkeypatch.setattr(projector, "perceptual", distance)
 
 
-@pytest.mark.parametrize("name", ["vae", "stylegan2"])
+@pytest.mark.parametrize("name", ["vae", pytest.param("stylegan2", marks=pytest.mark.slow)])
 def test_a_picture_of_its_own_is_found(name, finished, tmp_path, plain_distance):
     """Nearer than the start, the mean picture, and saved with all that it is drawn of."""
     workdir = epath.Path(shutil.copytree(finished(name), tmp_path / "run"))
@@ -64,9 +64,9 @@ def test_what_cannot_be_projected_is_one_line(finished, tmp_path, plain_distance
 
     with pytest.raises(UserError, match=r"lacks pictures: set --config\.sample\.input=FILE"):
         write("vae")
-    with pytest.raises(UserError, match="no image nothing.png: no such file"):
+    with pytest.raises(UserError, match=r"no image nothing\.png: no such file"):
         write("vae", input="nothing.png")
-    with pytest.raises(UserError, match="class, from 0 to 9: set --config.sample.label"):
+    with pytest.raises(UserError, match=r"class, from 0 to 9: set --config\.sample\.label"):
         write("cgan", input="coffee")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lpips, "LEAST", 16)

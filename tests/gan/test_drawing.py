@@ -22,9 +22,10 @@ def test_at_psi_0_all_latents_give_the_picture_of_the_mean_style(finished):
     pictures = runs.draw(trained, 4, seed=0)
     np.testing.assert_array_equal(pictures, pictures[:1].repeat(4, 0))
     latents, key = trained.run.task.latents, rng.stream(0, rng.Stream.SAMPLE)
-    mean = trained.state.average["batch_stats"]["mapping"]["mean"]
+    mean = np.asarray(trained.state.average["batch_stats"]["mapping"]["mean"])
+    points = jax.jit(latents.points)
     at, whole, half = (
-        jax.jit(latents.points)(trained.state, key, INDEX, psi) for psi in (0.0, 1.0, 0.5)
+        np.asarray(points(trained.state, key, INDEX, psi)) for psi in (0.0, 1.0, 0.5)
     )
     np.testing.assert_array_equal(at, np.tile(mean, (4, 1)))
     np.testing.assert_allclose(half, (whole + mean) / 2, rtol=1e-5, atol=1e-6)
@@ -86,7 +87,7 @@ def test_standing_statistics_are_means_of_batches(finished):
     [
         ("dcgan", "psi", 0.7, "needs a generator with a mapping .* set sample.psi=1 and"),
         ("stylegan2", "threshold", 0.7, "set sample.threshold=0 and sample.psi"),
-        ("stylegan2", "standing", 4, "needs a generator with BatchNorm .* sample.standing=0"),
+        ("stylegan2", "standing", 4, "needs a generator with BatchNorm.* sample.standing=0"),
         ("cgan", "label", 10, "knows the classes 0 to 9; -1 is for each in turn"),
         ("dcgan", "label", 0, "knows no classes"),
         ("dcgan", "label", -2, "at least -1"),

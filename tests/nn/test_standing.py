@@ -25,12 +25,11 @@ def test_they_are_the_plain_means_of_batches():
 
     def update(statistics, i):
         given = variables | {"batch_stats": statistics}
-        return network.apply(given, jax.numpy.asarray(x)[i], train=True, mutable=["batch_stats"])[
-            1
-        ]["batch_stats"]
+        batch = jax.numpy.asarray(x)[i]
+        return network.apply(given, batch, train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
     found = jax.jit(lambda: standing(update, variables["batch_stats"], 5))()
-    layers = variables["params"]
+    layers = jax.tree.map(np.asarray, variables["params"])
     y = x @ layers["Dense_0"]["kernel"] + layers["Dense_0"]["bias"]
     first = found["BatchNorm_0"]
     np.testing.assert_allclose(first["mean"], y.mean((0, 1)), rtol=1e-4)
