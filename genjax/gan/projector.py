@@ -120,11 +120,12 @@ def perceptual(weights: Mapping, target, low: int = -1) -> Callable:
         256 px are made smaller, by means of whole blocks.
     """
 
-    def prepared(x):
+    def features(x):
         x = (jnp.broadcast_to(x, (*x.shape[:2], 3)) - low) / (1 - low)
         side = max(x.shape[:2])
         block = next(b for b in range(-(-side // _LARGEST), side + 1) if side % b == 0)
         x = x.reshape(x.shape[0] // block, block, x.shape[1] // block, block, 3).mean((1, 3))
-        return x[None]
+        return lpips.features("vgg16", weights, x[None])
 
-    return lambda x: lpips.distance("vgg16", weights, prepared(x), prepared(target))[0]
+    wanted = features(target)
+    return lambda x: lpips.between(weights, features(x), wanted)[0]

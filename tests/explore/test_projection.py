@@ -79,12 +79,14 @@ def test_large_pictures_are_compared_smaller(side, monkeypatch):
     """300 px as 150; a grey picture in [-1, 1] comes as RGB in [0, 1]."""
     seen = []
 
-    def distance(net, weights, a, b):
-        seen.extend((a, b))
-        return jnp.zeros(1)
+    def features(net, weights, x):
+        seen.append(x)
+        return {"pixels": x}
 
-    monkeypatch.setattr(lpips, "distance", distance)
-    projector.perceptual({}, -jnp.ones((side, side, 1)))(jnp.ones((side, side, 1)))
-    a, b = seen
-    assert a.shape == (1, min(side, 150), min(side, 150), 3)
-    np.testing.assert_array_equal([a.min(), a.max(), b.max()], [1, 1, 0])
+    monkeypatch.setattr(lpips, "features", features)
+    weights = {"heads": {"pixels": jnp.array([1.0, 2.0, 4.0])}}
+    distance = projector.perceptual(weights, -jnp.ones((side, side, 1)))
+    assert distance(jnp.zeros((side, side, 1))) == 7 / 4
+    target, x = seen
+    assert x.shape == target.shape == (1, min(side, 150), min(side, 150), 3)
+    np.testing.assert_array_equal([x.min(), x.max(), target.max()], [0.5, 0.5, 0])
