@@ -10,7 +10,8 @@
 Modes:
   train     trains from the start, or goes on from the workdir's newest checkpoint (default)
   evaluate  scores a checkpoint on held-out data and its samples beside the data: scores.jsonl
-  sample    draws pictures from a checkpoint, without the data: samples.npz and samples.png
+  sample    draws pictures from a checkpoint, without the data: samples.npz and samples.png; with
+            --config.sample.kind, a truncation, an interpolation or a projection (docs/gan.md)
   score     compares two sets of pictures and appends to scores.jsonl in --workdir (runs/score)
   compare   prints scores side by side, where they measured the same
 

@@ -14,7 +14,7 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from genjax import gan_keys
+from genjax import gan_keys, sample_keys
 from genjax.errors import UserError
 from genjax.files import expanded
 
@@ -30,15 +30,17 @@ _RANGES = (
         lambda x: x >= 1,
         "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
         " generator_batch widths few interval images accumulate base style mapping group groups"
-        " embedding",
+        " embedding shown frames",
     ),
+    ("at least 2", lambda x: x >= 2, "stops"),
     (
         "at least 0",
         lambda x: x >= 0,
         "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
         " linear_decay real fake z_discriminator z_generator z_noise start discriminator generator"
-        " clip orthogonal mixing",
+        " clip orthogonal mixing psi threshold standing",
     ),
+    ("at least -1", lambda x: x >= -1, "label"),
     ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
     (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
     (
@@ -100,9 +102,7 @@ def base(task: str) -> ConfigDict:
       train.max_skipped: how many updates in a row may be skipped; one more stops the run.
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
         step always does all four.
-      sample.n, sample.seed: how many samples to draw, and the seed of their noise.
-      sample.format: how `--mode=sample` writes them: "npz", one array, or "png", a file each in
-        `pictures/`, for any number of them.
+      sample: the keys of `genjax.sample_keys`.
       checkpoint.keep: how many of the newest checkpoints are kept.
       checkpoint.best, checkpoint.best_mode: the metric of evaluations whose best checkpoint is kept
         as well, such as "eval/accuracy", and "max" or "min"; "" for none.
@@ -126,7 +126,7 @@ def base(task: str) -> ConfigDict:
                 "max_skipped": 10,
             },
             "log": {"every": 50},
-            "sample": {"every": 100, "n": 64, "seed": 0, "format": "npz"},
+            "sample": sample_keys.defaults(task),
             "evaluate": {"every": 100},
             "checkpoint": {"every": 100, "keep": 3, "best": "", "best_mode": "max"},
             "profile": {"steps": ()},
@@ -267,7 +267,9 @@ def check(config: ConfigDict):
     choose("train.on_nonfinite", config.train.on_nonfinite, dict.fromkeys(("stop", "skip")))
     if "data" in config:
         choose("data.changed", config.data.changed, dict.fromkeys(("refuse", "accept")))
-    choose("sample.format", config.sample.format, dict.fromkeys(("npz", "png")))
+    for key, choices in sample_keys.CHOICES.items():
+        if key in config.sample:
+            choose(f"sample.{key}", config.sample[key], dict.fromkeys(choices))
 
 
 def parse_arg(arg: str, **defaults: Any) -> ConfigDict:

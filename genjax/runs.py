@@ -6,7 +6,7 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -40,7 +40,7 @@ RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
 _LONGEST_ROW = 40  # pictures; of more classes, a grid has no column for each
 
-_TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
+TOGETHER = 64  # samples are drawn so many at a time, or as many as a training batch has if fewer
 
 
 class Run(NamedTuple):
@@ -230,8 +230,44 @@ def grid(pictures: np.ndarray, classes: int) -> np.ndarray:
 
     Where classes are more than a row can show, they follow one another in the squarest grid.
     """
-    columns = classes if 1 < classes <= _LONGEST_ROW else None
-    return images.grid(pictures, columns)
+    return images.grid(pictures, _columns(classes))
+
+
+def whole_rows(run: Run, n: int) -> int:
+    """`n`, or so many samples more that the last row of their grid has a picture of each class."""
+    columns = _columns(_classes_in_turn(run)) or 1
+    return -(-n // columns) * columns
+
+
+def sampler_of_grids(run: Run) -> "Sampler":
+    """The `Sampler` of the grids that training shows."""
+    options = run.config.sample
+    return Sampler(run, whole_rows(run, options.n), options.seed, few=True)
+
+
+def _classes_in_turn(run: Run) -> int:
+    """Of how many classes samples are in turn; 0 where they are not."""
+    return run.task.classes if run.config.sample.get("label", -1) < 0 else 0
+
+
+def _columns(classes: int) -> int | None:
+    return classes if 1 < classes <= _LONGEST_ROW else None
+
+
+def settler(run: Run, seed: int, few: bool = False) -> Callable:
+    """`(state, level) -> ` the state that samples of a run are drawn from.
+
+    It has other statistics where `Latents.settled` makes them, for latents truncated to a `level`.
+
+    Args:
+      seed: of samples; few: as of `Sampler`.
+    """
+    if run.task.latents is None or run.task.latents.settled is None:
+        return lambda state, level=None: state
+    settled, level = run.task.latents.settled, run.task.latents.level
+    compiled = run.devices.on_state(backend.native()(settled) if few else settled, often=not few)
+    key = rng.stream(seed, rng.Stream.SAMPLE)
+    return lambda state, level=level: state.replace(**compiled(state, key, np.float32(level)))
 
 
 class Sampler:
@@ -241,7 +277,7 @@ class Sampler:
     bit, because each call of the compiled function draws equally many.
 
     Attributes:
-      classes: of which they are in turn; 0 for none.
+      classes: of which they are in turn; 0 where they are not.
       labels: i64[n], the class that each is made to be of; None where they are of none.
 
     Args:
@@ -252,14 +288,19 @@ class Sampler:
     def __init__(self, run: Run, n: int, seed: int, few: bool = False):
         self._key = rng.stream(seed, rng.Stream.SAMPLE)
         self._n, self._all_at_once = n, run.task.state_is_batch
-        self.classes = run.task.classes
-        self.labels: np.ndarray | None = np.arange(n) % self.classes if self.classes else None
-        self._size = min(_TOGETHER, run.task.images_per_step)
+        self.classes = _classes_in_turn(run)
+        self.labels: np.ndarray | None = None
+        if run.task.classes:
+            one = run.config.sample.get("label", -1)
+            self.labels = np.arange(n) % self.classes if self.classes else np.full(n, one)
+        self._size = min(TOGETHER, run.task.images_per_step)
         drawn = backend.native()(run.task.sample) if few else run.task.sample
         self._compiled = run.devices.on_state(drawn, often=not few)
+        self._settle = settler(run, seed, few)
 
     def batches(self, state) -> Iterator[np.ndarray]:
         """Yields u8[b, H, W, C], which together are the `n` pictures (see `Task.sample`)."""
+        state = self._settle(state)
         for first in range(0, self._n, self._size):
             index = np.arange(first, first + self._size, dtype=np.int32)
             pictures = np.asarray(self._compiled(state, self._key, index))

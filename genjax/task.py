@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from genjax.data import Dataset
+from genjax.latents import Latents
 
 RUN_PREFIX = "run:"  # before a workdir, where a picture is asked for: the samples of that run
 
@@ -34,9 +35,12 @@ class Task(NamedTuple):
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
-      classes: sample i is of class i % classes; 0 where samples have no class.
+      classes: sample i is of class i % classes, or all of `sample.label`; 0 where samples have no
+        class.
       sampled_with: what a score of samples says of the networks: "parameters", "average" or "raw",
         and "batch_norm", whose statistics count where there is any.
+      latents: how samples follow from latents, and what else can be drawn by them; None where none
+        are.
       decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
         latents, of which `model.latent` says the length; `index` chooses what else `sample` does.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
@@ -63,6 +67,7 @@ class Task(NamedTuple):
     sample: Callable[..., jax.Array] | None = None
     classes: int = 0
     sampled_with: Mapping[str, str] = {}
+    latents: Latents | None = None
     decode: Callable[..., jax.Array] | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None

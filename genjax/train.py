@@ -133,7 +133,7 @@ class _Loop:
         self.evaluator = Evaluator(run) if task.evaluate and held_out else None
         self.sampler = self.pictures = None
         if task.sample:
-            self.sampler = runs.Sampler(run, config.sample.n, config.sample.seed, few=True)
+            self.sampler = runs.sampler_of_grids(run)
         if task.pictures and held_out:
             count = max(LEAST_SHOWN, config.sample.n)
             self.test_batch = data.examples(run.dataset.test, count)

@@ -12,14 +12,14 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 # From the ground up. A module imports from lower floors and, without a circle, from its own.
 FLOORS = [
     {"errors", "files", ""},
-    {"colour", "command", "config", "gan_keys", "images", "rng", "score_keys"},
+    {"colour", "command", "config", "gan_keys", "images", "rng", "sample_keys", "score_keys"},
     {"data", "devices", "report"},
-    {"nn", "task", "workdir"},
+    {"latents", "nn", "task", "workdir"},
     {"cnn"},
     {"metrics"},
     {"gan", "vae", "style"},
     {"runs"},
-    {"speed", "steps", "scores"},
+    {"explore", "speed", "steps", "scores"},
     {"train", "evaluate", "sample", "score", "compare"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}

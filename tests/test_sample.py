@@ -48,12 +48,23 @@ def test_classes_come_in_turn_and_each_has_a_column(finished, tmp_path):
     sheet = np.asarray(Image.open(workdir / "samples.png"))
     assert sheet.shape == (2 * 10 + 2, 10 * 10 + 2)
     np.testing.assert_array_equal(sheet[12:20, 12:20], pictures[11][..., 0])  # below the second one
+    # Its last row is whole, with samples that the array has not.
+    more = runs.draw(runs.open_trained(tiny("cgan"), workdir), 20, seed=0)
+    np.testing.assert_array_equal(sheet[12:20, 92:100], more[19][..., 0])
 
 
 @pytest.mark.parametrize(("classes", "columns"), [(0, 3), (1, 3), (5, 5), (1000, 3)])
 def test_grids_of_many_classes_are_square(classes, columns):
     sheet = runs.grid(np.zeros((7, 4, 4, 1), np.uint8), classes)
     assert sheet.shape[1] == columns * 6 + 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "n", "whole"), [(10, 64, 70), (10, 60, 60), (10, 5, 10), (0, 7, 7), (1000, 7, 7)]
+)
+def test_grids_have_whole_rows(classes, n, whole):
+    trained = runs.Trained(runs.build(tiny("dcgan")), None, 0)
+    assert runs.whole_rows(conditional(trained, classes).run, n) == whole
 
 
 def test_pictures_of_classes_are_a_set_to_train_on(finished, tmp_path, monkeypatch):

@@ -111,20 +111,21 @@ def _standard(x):
     return x * jax.lax.rsqrt(jnp.square(x).mean())
 
 
-def perceptual(weights: Mapping, target) -> Callable:
+def perceptual(weights: Mapping, target, low: int = -1) -> Callable:
     """The distance of `project` that the authors use: LPIPS with VGG16 from a picture.
 
     Args:
       weights: of `lpips.load("vgg16")`.
-      target: f32[H, W, C] in [-1, 1], C 1 or 3; pictures of more than 256 px are made smaller.
+      target: f32[H, W, C] in [low, 1], C 1 or 3, as the pictures that are drawn; those of more than
+        256 px are made smaller, by means of whole blocks.
     """
 
-    def prepared(x):
-        x = (jnp.broadcast_to(x, (*x.shape[:2], 3)) + 1) / 2
-        size = x.shape[0]
-        if size > _LARGEST:
-            block = size // _LARGEST
-            x = x.reshape(_LARGEST, block, _LARGEST, block, 3).mean((1, 3))
-        return x[None]
+    def features(x):
+        x = (jnp.broadcast_to(x, (*x.shape[:2], 3)) - low) / (1 - low)
+        side = max(x.shape[:2])
+        block = next(b for b in range(-(-side // _LARGEST), side + 1) if side % b == 0)
+        x = x.reshape(x.shape[0] // block, block, x.shape[1] // block, block, 3).mean((1, 3))
+        return lpips.features("vgg16", weights, x[None])
 
-    return lambda x: lpips.distance("vgg16", weights, prepared(x), prepared(target))[0]
+    wanted = features(target)
+    return lambda x: lpips.between(weights, features(x), wanted)[0]

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 
 from genjax import rng
 from genjax.config import choose
-from genjax.gan import biggan, dcgan, options, r3gan, resnet, sagan, sngan, stylegan2
+from genjax.gan import biggan, dcgan, drawing, options, r3gan, resnet, sagan, sngan, stylegan2
 from genjax.gan.losses import LOSSES, realness, with_classes
 from genjax.gan.regularizers import REGULARIZERS
-from genjax.gan.round import preprocess_real, to_pictures, train_step
+from genjax.gan.round import preprocess_real, train_step
 from genjax.gan.state import Gan, GanState
-from genjax.nn import InParts, apply, backend, compute_type, spectral_norm
+from genjax.nn import InParts, apply, backend, compute_type
+from genjax.nn.standing import has_batch_norm
 from genjax.task import Inputs, Task
 
 _WON = 0.99  # the share of pictures told apart, of either kind, at which a discriminator has won
@@ -74,7 +75,11 @@ def build(config, inputs: Inputs) -> Task:
         d = gan().D.init(key_d, jnp.zeros((1, *shape)), label, train=True)
         return g, d
 
-    options.check(config, make()[0], partial(jax.eval_shape, init_variables, jax.random.key(0)))
+    shapes = partial(jax.eval_shape, init_variables, jax.random.key(0))
+    options.check(config, make()[0], shapes)
+    classes = getattr(make()[0], "classes", 0)  # those that the generator knows
+    label_of = drawing.labels(config, classes)
+    latents = drawing.latents(config, make()[0], label_of, lambda: has_batch_norm(shapes()[0]))
 
     @backend.native()
     def init(key, constants):
@@ -95,20 +100,7 @@ def build(config, inputs: Inputs) -> Task:
         )
 
     def generate(state, key, examples, label):
-        return averaged(state, rng.normal(key, examples, (model.latent,)), label)
-
-    def averaged(state, z, label):
-        """What the averaged generator makes of latents, f32[B, H, W, C] in [-1, 1].
-
-        Averages of unit vectors are shorter, and of other kernels than the averaged ones: where the
-        generator has spectral norms, a step of the power method mends its vectors first.
-        """
-        fresh = [spectral_norm.COLLECTION]
-        return gan().G.apply(state.average, z, label, train=False, mutable=fresh)[0]
-
-    def in_turn(index):
-        """A class for each sample."""
-        return index % max(1, inputs.dataset.classes)
+        return drawing.averaged(gan().G, state, rng.normal(key, examples, (model.latent,)), label)
 
     def in_batches(function, *arrays):
         """f[B, ...] of as many examples as some training batches have, each batch by itself."""
@@ -155,21 +147,19 @@ def build(config, inputs: Inputs) -> Task:
             "d_fake": (realness(on_fake) > 0).astype(jnp.float32),
         }
 
-    def sample(state, key, index):
-        return to_pictures(config, generate(state, key, index, in_turn(index)))
-
     def decode(state, z, index):
-        return (averaged(state, z, in_turn(index)) + 1) / 2
+        return (drawing.averaged(gan().G, state, z, label_of(index)) + 1) / 2
 
     return Task(
         init,
         step,
         images_per_step=(config.n_dis + config.own_batch) * config.train.batch_size,
         evaluate=evaluate,
-        sample=sample,
-        classes=getattr(gan().G, "classes", 0),  # those that the generator knows
+        sample=latents.sample,
+        latents=latents,
+        classes=classes,
         decode=decode,
-        sampled_with={"parameters": "average", "batch_norm": "running"},
+        sampled_with={"parameters": "average", "batch_norm": _statistics(config.sample.standing)},
         networks=("generator", "discriminator", "average"),
         # The answers of a critic, or to pairs, have no zero that would divide real from generated.
         saturated=None if config.loss == "wasserstein" or loss.relativistic else _saturated,
@@ -178,3 +168,7 @@ def build(config, inputs: Inputs) -> Task:
 
 def _saturated(metrics) -> bool:
     return metrics["train/d_real"] > _WON and metrics["train/d_fake"] < 1 - _WON
+
+
+def _statistics(standing: int) -> str:
+    return f"standing, of {standing} batches" if standing else "running"

@@ -21,6 +21,7 @@ LAYERS = {
     "vgg16": {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512, "relu5_3": 512},
     "alexnet": {"relu1": 64, "relu2": 192, "relu3": 384, "relu4": 256, "relu5": 256},
 }
+LEAST = 16  # px; the pools leave nothing of smaller pictures
 _EPSILON = 1e-10
 
 # The authors scale pictures in [-1, 1] by these; of pictures in [0, 1] it is ImageNet's mean and
@@ -63,13 +64,22 @@ def distance(net: str, weights: Mapping, a: jax.Array, b: jax.Array) -> jax.Arra
       net, weights: of `Lpips`.
       a, b: f32[B, H, W, 3], RGB in [0, 1].
     """
+    both = features(net, weights, jnp.concatenate([a, b]))
+    of_a, of_b = ({tap: jnp.split(x, 2)[i] for tap, x in both.items()} for i in (0, 1))
+    return between(weights, of_a, of_b)
+
+
+def features(net: str, weights: Mapping, pictures: jax.Array) -> dict[str, jax.Array]:
+    """{layer: f32[B, h, w, C]}, what `between` compares, of pictures f32[B, H, W, 3] in [0, 1]."""
     apply = functools.partial(vgg.apply, floor=True) if net == "vgg16" else alexnet.apply
-    features = apply(weights["network"], jnp.concatenate([a, b]), tuple(LAYERS[net]))
-    total = jnp.zeros(len(a))
-    for tap, head in weights["heads"].items():
-        x, y = jnp.split(_normalised(features[tap]), 2)
-        total += ((x - y) ** 2 @ head).mean(axis=(1, 2))
-    return total
+    found = apply(weights["network"], pictures, tuple(LAYERS[net]))
+    return {tap: _normalised(found[tap]) for tap in LAYERS[net]}
+
+
+def between(weights: Mapping, a: Mapping, b: Mapping) -> jax.Array:
+    """f32[B]: `distance` of two sets of pictures by their `features`."""
+    heads = weights["heads"].items()
+    return sum(((a[tap] - b[tap]) ** 2 @ head).mean(axis=(1, 2)) for tap, head in heads)
 
 
 def _normalised(x):

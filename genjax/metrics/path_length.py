@@ -7,30 +7,12 @@ generator's pictures change evenly from any latent to any other.
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+
+from genjax.latents import spherical
 
 EPSILON = 1e-4  # the way's length, as a share of that between the two latents
 PERCENTILES = (1, 99)  # lengths outside are left out, as the authors' code does
-
-
-def spherical(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """f32[n, L]: from a (t = 0) to b (t = 1), f32[n, L] each, on the great circle of directions.
-
-    Norms go evenly from one to the other, so that what lies between normal latents is as likely as
-    they are. The authors' latents all have one norm.
-
-    Args:
-      t: f32[n].
-    """
-    norm_a, norm_b = (jnp.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-    a, b, t = a / norm_a, b / norm_b, t[:, None]
-    cosine = (a * b).sum(1, keepdims=True)
-    across = b - cosine * a
-    across = across / jnp.linalg.norm(across, axis=1, keepdims=True)
-    angle = t * jnp.arccos(jnp.clip(cosine, -1, 1))
-    direction = a * jnp.cos(angle) + across * jnp.sin(angle)
-    return direction * ((1 - t) * norm_a + t * norm_b)
 
 
 def lengths(decode: Callable, distance: Callable, a, b, t) -> jax.Array:

@@ -14,7 +14,6 @@ NAMES = ("path_length",)
 
 _NET = "vgg16"
 _TOGETHER = 32  # pairs of pictures
-_LEAST = 16  # px; VGG's pools leave nothing of smaller pictures
 
 
 def of(trained: runs.Trained, n: int) -> dict:
@@ -27,8 +26,10 @@ def of(trained: runs.Trained, n: int) -> dict:
     shape = trained.run.dataset.shape
     if task.decode is None:
         raise UserError(f"task={config.task!r} has no latents: leave path_length")
-    if min(shape[:2]) < _LEAST:
-        raise UserError(f"path_length takes pictures of {_LEAST} px or more, not of {shape[0]}")
+    if min(shape[:2]) < lpips.LEAST:
+        raise UserError(
+            f"path_length takes pictures of {lpips.LEAST} px or more, not of {shape[0]}"
+        )
     net = lpips.load(_NET)
 
     def rgb(x):
@@ -44,11 +45,12 @@ def of(trained: runs.Trained, n: int) -> dict:
         )
 
     compiled = trained.run.devices.on_state(measure, often=True)
+    state = runs.settler(trained.run, config.sample.seed)(trained.state)
     key = rng.stream(config.sample.seed, rng.Stream.SAMPLE)
     found = []
     for first in range(0, n, _TOGETHER):
         index = np.arange(first, first + _TOGETHER, dtype=np.int32)
-        found.append(np.asarray(compiled(trained.state, net.weights, key, index))[: n - first])
+        found.append(np.asarray(compiled(state, net.weights, key, index))[: n - first])
     value, error = path_length.score(np.concatenate(found))
     return {
         "metric": "path_length",

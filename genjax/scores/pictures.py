@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax import config as config_lib
-from genjax import data, images, runs, score_keys
+from genjax import data, images, runs, sample_keys, score_keys
 from genjax.data import Split, archives, listing
 from genjax.errors import UserError
 from genjax.files import expanded
@@ -159,7 +159,8 @@ def of_trained(trained: runs.Trained, name: str, n: int, seed: int) -> Pictures:
       UserError: the run's task has nothing to sample.
     """
     sampler = runs.sampler(trained.run, n, seed)
-    shape, about = trained.run.dataset.shape, drawn_from(trained, seed)
+    shape, options = trained.run.dataset.shape, trained.run.config.sample
+    about = drawn_from(trained, seed) | sample_keys.chosen(options)
     batches = partial(sampler.batches, trained.state)
     return Pictures(name, "", n, shape, batches, about, sampler.labels)
 

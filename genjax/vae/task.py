@@ -12,6 +12,7 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
+from genjax.latents import of_normals
 from genjax.nn import apply, backend, compute_type, descend
 from genjax.task import Inputs, Task
 from genjax.vae import conv, mlp
@@ -124,8 +125,7 @@ def build(config, inputs: Inputs) -> Task:
     def picture(state, z):
         return images.to_uint8(decode(state, z), low=0)
 
-    def sample(state, key, index):
-        return picture(state, rng.normal(key, index, (model.latent,)))
+    latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0)
 
     @backend.native()
     def pictures(state, batch, key):
@@ -157,7 +157,8 @@ def build(config, inputs: Inputs) -> Task:
         step,
         config.train.batch_size,
         evaluate=evaluate,
-        sample=sample,
+        sample=latents.sample,
+        latents=latents,
         decode=decode,
         sampled_with={"parameters": "raw", "batch_norm": "running"},
         pictures=pictures,

@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import gan_keys
+from genjax import gan_keys, sample_keys
 from genjax.config import flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -25,10 +25,7 @@ FREE_KEYS = (
     "train.steps_per_call",
     "train.max_skipped",
     "log.every",
-    "sample.every",
-    "sample.n",
-    "sample.seed",
-    "sample.format",
+    *(f"sample.{key}" for key in sample_keys.defaults("gan")),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",
@@ -62,7 +59,6 @@ RECORDED_KEYS = (
 # What older runs did, whose config.json lacks these keys.
 _BEFORE = {
     "init_from": "",
-    "sample.format": "npz",
     "data.changed": "refuse",
     "data.labels": "folders",
     "data.flip_in_turn": False,
@@ -142,6 +138,7 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         changed = values.pop(_HISTORY, [])
         if values.get("task") == "gan":
             values = gan_keys.completed(values)
+        values = sample_keys.completed(values)
         return ConfigDict(_with_tuples(values)).lock(), changed
     except (ValueError, RecursionError, AttributeError) as error:
         # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.

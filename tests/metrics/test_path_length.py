@@ -5,16 +5,6 @@ import pytest
 from genjax.metrics import path_length
 
 
-def test_the_way_is_a_great_circle_with_even_norms():
-    a, b = jnp.array([[2.0, 0, 0]]), jnp.array([[0, 4.0, 0]])
-    for t, norm in ((0.0, 2), (0.5, 3), (1.0, 4)):
-        found = path_length.spherical(a, b, jnp.array([t]))
-        angle = t * np.pi / 2
-        np.testing.assert_allclose(
-            found, [[norm * np.cos(angle), norm * np.sin(angle), 0]], atol=1e-5
-        )
-
-
 def test_of_a_linear_generator_it_is_the_speed_squared():
     """On the unit circle the way has length angle · ε, and a generator c · z makes c² times it."""
     rng = np.random.default_rng(0)

@@ -65,7 +65,7 @@ def test_load_of_bytes_that_are_no_text(workdir):
 
 def test_free_keys_may_differ(config, workdir):
     config_file.save(config, workdir)
-    others = {bool: True, int: 9, str: "other", list: (2, 4)}
+    others = {bool: True, int: 9, float: 0.5, str: "other", list: (2, 4)}
     flat = flatten(config)
     changed = {key: others[type(flat[key])] for key in config_file.FREE_KEYS}
     assert config_file.changes(with_values(config, **changed), workdir) == {}
@@ -122,7 +122,7 @@ def test_runs_from_before_a_key_was_there_go_on(config, workdir):
     """As they did: with what was then the only possibility."""
     config_file.save(config, workdir)
     values = json.loads((workdir / "config.json").read_text())
-    before = ("init_from", "data.labels", "data.changed", "sample.format")
+    before = ("init_from", "data.labels", "data.changed", "sample.format", "sample.kind")
     for key in (*before, "data.flip_in_turn", "data.border"):
         *groups, name = key.split(".")
         (values[groups[0]] if groups else values).pop(name, None)

@@ -1,0 +1,1 @@
+"""What `--mode=sample` makes of a trained run's latents, for any family: see `genjax.latents`."""
