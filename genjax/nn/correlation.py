@@ -31,13 +31,17 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 # nothing of the processor, so that a run's choices, and so its numbers, depend on its shapes
 # alone. Where products are slower than there, filtering gains more than it expects.
 _DIRECT = {"value": 0.78, "image": 0.78, "kernel": 0.86}  # a multiply-add of a direct convolution
+# The same of a kernel's gradient with few channels, from 16 to 64: at 8 to 32 px, filtering took
+# between a fifth and two thirds of the time, at every number of them (docs/results.md).
+_DIRECT_KERNEL_FEW = 3
 _MOVED = 6  # reading or writing a number of an image's transform
 _KERNEL_MOVED = 14  # the same for a kernel's, which a block of the image does not reuse
 _LARGE, _LARGE_KERNEL_MOVED = 5_000_000, 35  # the same for one of more numbers than caches hold
 _PAYS = 0.95  # filtering's share of a direct sum's cost that makes up for its longer compilation
-# The same for 3 x 3 taps and few channels: inside the classifier, filtering at shares of 0.7 to
+# The same for 3 x 3 taps and fewest channels: inside the classifier, filtering at shares of 0.7 to
 # 0.93 was no faster than direct sums, and took twice as long to compile (docs/results.md).
-_PAYS_FEW, _FEW = 0.69, 64
+_PAYS_FEWEST = 0.69
+_FEWEST, _FEW = 16, 64
 
 _SMALL = 16  # pixels of a picture, at most, for which a kernel's gradient is one product
 _THIN = 4  # channels of an image, at most, for which `_columns` beats the native convolution
@@ -80,9 +84,6 @@ def kernel_gradient(x, g, padding: Padding = NO_PADDING):
     if cout <= _THIN:  # the same with the pixels of g that meet each pixel of x, last tap first
         taps = x.reshape(-1, cin).T @ _columns(padded(g, whole), kh, kw)
         return taps.reshape(cin, kh, kw, cout)[:, ::-1, ::-1].transpose(1, 2, 0, 3)
-    if 4 * cout <= cin:  # swapped, so that windows are read from the array with fewer channels, g
-        image, kernel = _examples_as_channels(g, x)
-        return _native(image, kernel, whole)[:, ::-1, ::-1].transpose(1, 2, 3, 0)
     return _native(*_examples_as_channels(x, g), NO_PADDING).transpose(1, 2, 0, 3)
 
 
@@ -169,8 +170,11 @@ def tile(outputs: tuple[int, ...], kernel: tuple[int, ...], dtype, of: str = "va
     # A direct sum takes one multiply-add per tap, output pixel and pair of channels.
     costs = {m: cost(m) for m in winograd.TILES[kh]}
     pixels = (h + kh - 1) * (w + kw - 1) if of == "image" else h * w
-    pays = _PAYS_FEW if kh == 3 and min(cin, cout) <= _FEW else _PAYS
-    costs[0] = pays * _DIRECT[of] * b * pixels * kh * kw * cin * cout
+    few = min(cin, cout)
+    slow = of == "kernel" and _FEWEST <= few <= _FEW
+    direct = _DIRECT_KERNEL_FEW if slow else _DIRECT[of]
+    pays = _PAYS_FEWEST if kh == 3 and few <= _FEWEST else _PAYS
+    costs[0] = pays * direct * b * pixels * kh * kw * cin * cout
     return min(costs, key=costs.get)
 
 

@@ -70,7 +70,7 @@ def test_values_gradients_and_second_derivatives(shape, monkeypatch):
         ((1, 64, 64), (3, 3, 256, 256), (2, 4)),  # inside VGG16
         ((64, 16, 16), (2, 2, 12, 64), (0,)),  # three colours, in cells of 2 x 2
         ((1, 256, 256), (3, 3, 3, 64), (0,)),
-        ((64, 28, 28), (3, 3, 16, 16), (0,)),  # the classifier's widest pictures
+        ((64, 28, 28), (3, 3, 8, 16), (0,)),  # few channels: filtering moves as much as it saves
         ((64, 8, 8), (1, 1, 256, 256), (0,)),
         ((64, 8, 8), (2, 3, 256, 128), (0,)),
     ],
@@ -79,3 +79,9 @@ def test_values_gradients_and_second_derivatives(shape, monkeypatch):
 def test_the_way_is_chosen_by_the_shapes(outputs, kernel, tiles, of):
     assert correlation.tile(outputs, kernel, jnp.float32, of=of) in tiles
     assert correlation.tile(outputs, kernel, jnp.bfloat16, of=of) == 0
+
+
+def test_only_the_gradient_of_a_kernel_with_few_channels_is_filtered():
+    shapes = (64, 28, 28), (3, 3, 16, 16)  # the classifier's widest pictures
+    tiles = [correlation.tile(*shapes, jnp.float32, of=of) for of in ("value", "image", "kernel")]
+    assert tiles == [0, 0, 4]
