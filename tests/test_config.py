@@ -236,7 +236,7 @@ def test_never_is_zero(config):
         ("sample.seed", 2**32, "from 0 to 2**32 - 1"),
         ("train.steps", 2**31, "less than 2**31"),
         ("checkpoint.every", 2**31, "less than 2**31"),
-        ("model.width", 2**30, "at most 2**16"),
+        ("model.width", 2**30, "from 1 to 2**16"),
         ("optimizer.learning_rate", 0.0, "more than 0"),
         ("style_loss.scale.relu1_1", 0.0, "more than 0"),
         ("optimizer.b1", 1.0, "at least 0 and less than 1"),

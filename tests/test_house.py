@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "genjax").rglob("*.py"))
 # From the ground up. A module imports from lower floors and, without a circle, from its own.
 FLOORS = [
     {"errors", "files", ""},
-    {"colour", "command", "config", "gan_keys", "images", "rng", "score_keys"},
+    {"colour", "command", "config", "gan_keys", "images", "ranges", "rng", "score_keys"},
     {"data", "devices", "report"},
     {"nn", "task", "workdir"},
     {"cnn"},
