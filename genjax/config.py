@@ -14,53 +14,9 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from genjax import gan_keys, sample_keys
+from genjax import gan_keys, ranges, sample_keys
 from genjax.errors import UserError
 from genjax.files import expanded
-
-# Pixels a side. For a square of this size, the output of VGG's first layer takes 69 GB.
-LARGEST_SIDE = 2**14
-
-# Ranges of numbers: (what the message says, the test, the keys it holds for). Keys are named by
-# their last part, which means the same in every group. Where the range depends on the family, the
-# family's own code checks the value.
-_RANGES = (
-    (
-        "at least 1",
-        lambda x: x >= 1,
-        "steps steps_per_call batch_size n keep width latent hidden blocks memory decay_steps n_dis"
-        " generator_batch widths few interval images accumulate base style mapping group groups"
-        " embedding shown frames",
-    ),
-    ("at least 2", lambda x: x >= 2, "stops"),
-    (
-        "at least 0",
-        lambda x: x >= 0,
-        "every max_skipped half_life ramp weight weights weight_decay tv_weight init_noise"
-        " linear_decay real fake z_discriminator z_generator z_noise start discriminator generator"
-        " clip orthogonal mixing psi threshold standing",
-    ),
-    ("at least -1", lambda x: x >= -1, "label"),
-    ("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32, "seed"),
-    (f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE, "size"),
-    (
-        "at most 2**16",
-        lambda x: x <= 2**16,
-        "width widths",
-    ),  # layers double it, and count in 32 bits
-    (
-        "more than 0",
-        lambda x: x > 0,
-        "learning_rate bias_rate dense_rate scale style_scale trunk_scale discriminator_factor",
-    ),
-    (
-        "at least 0 and less than 1",
-        lambda x: 0 <= x < 1,
-        "b1 b2 momentum sgd_momentum label_smoothing decay",
-    ),
-    ("from 0 to 1", lambda x: 0 <= x <= 1, "p target"),
-)
-
 
 _HEIGHT_BY_WIDTH = re.compile(r"\(?\s*\d+\s*[x*,:]\s*\d+\s*\)?", re.IGNORECASE)
 
@@ -246,7 +202,7 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def check(config: ConfigDict):
-    """Checks numbers, `checkpoint.best_mode` and `train.on_nonfinite` before anything is compiled.
+    """Checks numbers (`genjax.ranges`) and names that every family reads, before it compiles.
 
     Raises:
       UserError: a value is not possible; the message names the key and what it may be.
@@ -257,9 +213,9 @@ def check(config: ConfigDict):
                 continue
             if isinstance(number, float) and not math.isfinite(number):
                 raise UserError(f"{key}={value} has to be finite")
-            for what, possible, names in _RANGES:
-                if {*key.split(".")} & {*names.split()} and not possible(number):
-                    raise UserError(f"{key}={value} has to be {what}")
+            allowed = ranges.of(key)
+            if allowed and not allowed.holds(number):
+                raise UserError(f"{key}={value} has to be {allowed.what}")
             # Devices count in 32 bits with a sign; seeds, whose range is above, have none.
             if isinstance(number, int) and abs(number) >= 2**31 and not key.endswith("seed"):
                 raise UserError(f"{key}={value} has to be less than 2**31")

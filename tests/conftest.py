@@ -7,12 +7,15 @@ programs give the same bits, run processes `as_shipped`.
 """
 
 import gc
+import importlib.metadata
 import json
 import os
 import re
 import signal
 
 UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # newer ones end at this flag
+    UNOPTIMIZED += " --xla_cpu_use_fusion_emitters=false"  # which take half of the time to compile
 os.environ.update(
     JAX_NUMPY_RANK_PROMOTION="raise",
     JAX_DEBUG_NANS="true",

@@ -36,6 +36,17 @@ def test_what_is_beyond_is_named():
         rounding.assert_within(found)
 
 
+def test_what_is_nearly_the_same_is_within_any_bound():
+    """A few units in the last place; of other metrics, steps or larger differences it is not."""
+    eps = float(np.finfo(np.float32).eps)
+    line = {"step": 6, "images": 8, "train/loss": -2.0, "train/zero": 0.0}
+    assert rounding.is_nearly([line], [line | {"train/loss": -2.0 - 8 * eps}])
+    for other in ({"train/loss": -2.0 - 32 * eps}, {"train/zero": 1e-30}, {"step": 7}, {"more": 1}):
+        assert not rounding.is_nearly([line], [line | other])
+    assert not rounding.is_nearly([line], [line | {"train/loss": float("nan")}])
+    assert rounding.FLOOR / 2 * eps * 2.0 < rounding.allowed([0.0], 2.0 - 8 * eps)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_beyond(value):
     with pytest.raises(AssertionError):

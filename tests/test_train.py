@@ -17,7 +17,7 @@ from genjax.errors import NonFiniteError, UserError
 from genjax.report import meter
 from genjax.steps import Steps
 from genjax.task import Task
-from tests.rounding import assert_within, lines_excess
+from tests.rounding import assert_within, is_nearly, lines_excess
 from tests.tiny import ROOT, VARIANTS, command_line, kinds_first, metrics_of, state_of, tiny
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -38,7 +38,9 @@ def test_golden_metrics(name, finished, bound, request):
     if request.config.getoption("--update-golden"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(lines, indent=1) + "\n")
-    assert_within(lines_excess(bound(name), lines, json.loads(path.read_text())))
+    golden = json.loads(path.read_text())
+    if not is_nearly(lines, golden):  # as where the golden numbers were made
+        assert_within(lines_excess(bound(name), lines, golden))
 
 
 def test_every_chunk_is_one_executable(tmp_path, monkeypatch):

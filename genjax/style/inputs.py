@@ -10,6 +10,7 @@ from genjax import config as config_lib
 from genjax import images, rng
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.errors import UserError
+from genjax.ranges import LARGEST_SIDE
 from genjax.style.sources import names
 
 FITS = ("same", "crop")
@@ -40,10 +41,10 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
       UserError: a picture is missing or unreadable, a size is impossible, or contents differ in
         shape.
     """
-    limit = config_lib.LARGEST_SIDE
-    if not 0 <= config.size <= limit:
+    if not 0 <= config.size <= LARGEST_SIDE:
         raise UserError(
-            f"size={config.size} has to be from 1 to {limit} px, or 0 for the content's own size"
+            f"size={config.size} has to be from 1 to {LARGEST_SIDE} px, or 0 for the content's own"
+            " size"
         )
     if config.size:  # before anything is read
         style_side = _style_side(config, config.size)
@@ -58,8 +59,10 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
     contents = _same_shape(read_all("content", config.size), config.content_fit)
     if not config.size:
         height, width = contents.shape[1:3]
-        if max(height, width) > limit:
-            raise UserError(f"size=0 keeps {width} x {height} px: set a size, at most {limit}")
+        if max(height, width) > LARGEST_SIDE:
+            raise UserError(
+                f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}"
+            )
         style_side = _style_side(config, max(height, width))
     styles = read_all("style", style_side)
     start = _start(config, contents, read_picture)
@@ -69,10 +72,10 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
 def _style_side(config, content_side: int) -> int:
     """The longer side of the styles, in px, of contents with that longer side."""
     side = content_side * config.style_scale
-    if not 1 <= side <= config_lib.LARGEST_SIDE:
+    if not 1 <= side <= LARGEST_SIDE:
         raise UserError(
             f"style_scale={config.style_scale} makes styles of {side:g} px: it has to be from 1 to"
-            f" {config_lib.LARGEST_SIDE}"
+            f" {LARGEST_SIDE}"
         )
     return round(side)
 

@@ -28,13 +28,12 @@ from tests.tiny import (
 )
 
 DEFAULT = ("vae-jit", "dcgan-pmap", "style-adam-jit", *OTHERS)  # of 2 processes x 2 devices
-# Each network in one mode at least, each task in both; of `r1`, `wgan-gp` has all. What compiles
-# longest has one mode: on one machine test_devices.py compares all in both. Four processes compile
-# everything four times: fewer runs for them.
+# Each task in both modes, and of its further networks most in the one that test_devices.py has not.
+# What compiles longest is compared there alone. Four processes compile everything four times: fewer
+# runs for them.
 MODES = {name: ("jit", "pmap") for name in STATES} | {
     "sngan": ("jit",),
     "wgan-gp": ("pmap",),
-    "r1": (),
     "dcgan-memory": ("pmap",),
     "biggan": ("jit",),  # spectral norms of a generator
     "stylegan2": (),

@@ -112,7 +112,7 @@ def test_noise_in_training_is_new_and_elsewhere_the_layers_own():
     made, other, sampled = (np.asarray(x) for x in (made, other, sampled))
     assert np.abs(made[0] - made[1]).max() > 0.1
     assert np.abs(other - made).max() > 0.1
-    np.testing.assert_array_equal(sampled[0], sampled[1])
+    np.testing.assert_allclose(sampled[0], sampled[1], atol=1e-3)  # rows of products may round
     with backend.native(), pytest.raises(flax.errors.InvalidRngError, match="noise"):
         jax.eval_shape(lambda: generator.apply(g, z, train=True, mutable=["batch_stats"]))
 

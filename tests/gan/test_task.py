@@ -194,9 +194,9 @@ def test_a_generator_of_classes_with_spectral_norms(monkeypatch):
     u, v = stepped(weights, mixed)
     moved = np.float64(z) @ weights / (v @ weights @ u)
     expected = (np.arange(12) % 10 / 10)[:, None] + 1e-3 * moved
-    np.testing.assert_array_equal(
-        pictures.reshape(12, 64), images.to_uint8(jnp.float32(expected), -1)
-    )
+    # Shades lie on the border between two integers, where rounding decides.
+    shades = np.int32(images.to_uint8(jnp.float32(expected), -1))
+    np.testing.assert_allclose(pictures.reshape(12, 64), shades, atol=1)
     decoded = jax.jit(lambda: task.decode(new, z, index))()
     np.testing.assert_allclose(decoded.reshape(12, 64), (expected + 1) / 2, atol=1e-6)
 
