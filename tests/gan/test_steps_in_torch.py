@@ -18,7 +18,7 @@ import pytest
 from configs import r3gan as r3gan_config
 from configs import stylegan2 as stylegan2_config
 from genjax import rng
-from genjax.gan import ada, mapping
+from genjax.gan import ada, mapping, options
 from genjax.gan import task as gan_task
 from genjax.gan.state import Use, key_of
 from genjax.nn import backend
@@ -50,29 +50,36 @@ def _noise(x):
     return in_torch.images(x, np.float64)
 
 
-def _begun(config, step: int):
-    """(task, state at a step): parameters of N(0, 1), and moments as of many steps."""
+def _begun(config, step: int, scaled):
+    """(task, state at a step): parameters `scaled` from N(0, 1), and moments as of many steps."""
     config.train.batch_size = BATCH
     dataset = SimpleNamespace(shape=(SIZE, SIZE, 3), classes=CLASSES)
     task = gan_task.build(config.lock(), Inputs(dataset, None))
     shapes = jax.eval_shape(task.init, KEY, {})
     state = jax.tree.map(lambda x: jnp.asarray(RANDOM.normal(size=x.shape), x.dtype), shapes)
+    state = state.replace(generator=scaled(state.generator))
+    state = state.replace(discriminator=scaled(state.discriminator))
+    fixed = options.read(config)
 
-    def optimizer(opt_state):
-        """Of which squares are positive, and larger than most gradients', so that updates show
-        gradients and not their signs alone."""
+    def moments(path, x):
+        """Squares are positive, and larger than most gradients', so that updates show gradients and
+        not their signs alone."""
+        name = jax.tree_util.keystr(path)
+        if x.dtype == jnp.int32:
+            return jnp.full(x.shape, step)
+        if ".mu" in name or ".nu" in name:
+            normal = jnp.asarray(RANDOM.normal(size=x.shape), x.dtype)
+            return normal if ".mu" in name else jnp.square(normal) + 0.5
+        return x
 
-        def leaf(path, x):
-            if x.dtype == jnp.int32:
-                return jnp.full(x.shape, step)
-            return jnp.square(x) + 0.5 if ".nu" in jax.tree_util.keystr(path) else x
-
-        return jax.tree_util.tree_map_with_path(leaf, opt_state)
+    def optimizer(kind, variables):
+        begun = fixed[f"{kind}_optimizer"].init(variables["params"])
+        return jax.tree_util.tree_map_with_path(moments, begun)
 
     return task, state.replace(
         step=jnp.int32(step),
-        generator_optimizer=optimizer(state.generator_optimizer),
-        discriminator_optimizer=optimizer(state.discriminator_optimizer),
+        generator_optimizer=optimizer("g", state.generator),
+        discriminator_optimizer=optimizer("d", state.discriminator),
     )
 
 
@@ -164,6 +171,15 @@ def _slopes(logits, x):
 # StyleGAN2
 
 
+def _as_fast(variables):
+    """The layers of mapping as they start, as much larger as they learn slower than others."""
+
+    def leaf(path, x):
+        return x / mapping.RATE if "['layer" in jax.tree_util.keystr(path) else x
+
+    return jax.tree_util.tree_map_with_path(leaf, variables)
+
+
 def _recorded(function):
     """(what `function()` draws for each example, where it mixes styles), from the step's keys."""
     drawn, cutoffs = [], []
@@ -196,11 +212,9 @@ def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
     )
     config.unlock()
     config.augment.interval, config.augment.images = 3, 1000
-    task, state = _begun(config, 32)  # at which R1 and path lengths are due, and p is adjusted
-    # As they start: their kernels are as much larger as they learn slower.
-    layers = state.generator["params"]["mapping"]
-    for name in ("layer0", "layer1"):
-        layers[name] = jax.tree.map(lambda x: 100 * x, layers[name])
+    task, state = _begun(
+        config, 32, _as_fast
+    )  # at which R1 and path lengths are due, and p is adjusted
     memory = {"augment_p": 0.4, "augment_signs": 1.3, "path_length": 0.7}
     state = state.replace(memory=jax.tree.map(jnp.float32, memory))
     new, metrics, real, label = _stepped(task, state, operations)
@@ -313,9 +327,7 @@ def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules(operations):
     config.unlock()
     config.model.latent = config.model.embedding = 5
     config.optimizer.learning_rate = 0.02
-    task, state = _begun(config, 7)
-    state = state.replace(generator=_scaled(state.generator))
-    state = state.replace(discriminator=_scaled(state.discriminator))
+    task, state = _begun(config, 7, _scaled)
     new, metrics, real, label = _stepped(task, state, operations, batches=2)
 
     def value(first, last):
