@@ -30,7 +30,7 @@ from torch.nn.functional import softplus  # noqa: E402
 from tests.gan import in_torch  # noqa: E402
 from tests.gan.ada_in_torch import augmented  # noqa: E402
 
-KEY, SIZE, CLASSES, BATCH = jax.random.key(5), 8, 3, 4
+KEY, SIZE, CLASSES, BATCH = jax.random.key(5), 8, 3, 8
 RANDOM = np.random.default_rng(0)
 TOLERANCE = 1e-4  # of the largest number of an array
 LEAST = 1e-6  # of the largest number of a network's arrays
@@ -207,14 +207,13 @@ def _recorded(function):
 @HOW
 def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
     config = stylegan2_config.get_config(
-        "size=8,width=6,base=32,style=5,mapping=2,group=2,mixing=0.9,gamma=0.5,paths=2.0"
+        "size=8,width=6,base=32,style=5,mapping=2,group=4,mixing=0.9,gamma=0.5,paths=2.0"
         ",condition=projection,rate=0.02,average=200.0,augment=ada"
     )
     config.unlock()
     config.augment.interval, config.augment.images = 3, 1000
-    task, state = _begun(
-        config, 32, _as_fast
-    )  # at which R1 and path lengths are due, and p is adjusted
+    # R1 and path lengths are due, and p is adjusted.
+    task, state = _begun(config, 32, _as_fast)
     memory = {"augment_p": 0.4, "augment_signs": 1.3, "path_length": 0.7}
     state = state.replace(memory=jax.tree.map(jnp.float32, memory))
     new, metrics, real, label = _stepped(task, state, operations)
@@ -252,7 +251,7 @@ def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
     def judge(x, use):
         factors = dict.fromkeys(("blit", "geometry", "color"), 1)
         seen = augmented(x, _numbers(key, use), 0.4, factors)
-        return in_torch.stylegan2_discriminator(d, seen, SIZE, 2, label)
+        return in_torch.stylegan2_discriminator(d, seen, SIZE, 4, label)
 
     other_z, *noises = pass_numbers
     w, ws = styles(z, label, other_z, cutoff)
@@ -297,8 +296,8 @@ def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
     adam_g.assert_same(new.generator["params"], state.generator["params"], new.generator_optimizer)
     np.testing.assert_allclose(new.memory["path_length"], float(mean), rtol=1e-5)
     assert new.memory["augment_signs"] == 0
-    # 128 images before this step, of which the half-life is a twentieth.
-    _assert_average(new, state, adam_g.params, 0.5 ** (BATCH / (0.05 * 128)))
+    # The half-life is a twentieth of the images before this step.
+    _assert_average(new, state, adam_g.params, 0.5 ** (1 / (0.05 * 32)))
     old = _tensors(state.generator["batch_stats"]["mapping"]["mean"])
     found = new.generator["batch_stats"]["mapping"]["mean"]
     _assert_close(found, w.mean(0) + 0.995 * (old - w.mean(0)), "mean style")
@@ -322,7 +321,7 @@ def _scaled(variables):
 def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules(operations):
     """Relativistic pairs; each network has images and latents of its own; all numbers change."""
     config = r3gan_config.get_config(
-        "preset=cifar,size=8,width=4,parts=4,data=mnist,decay=64,gamma=3.0,average=40.0,p=0.8"
+        "preset=cifar,size=8,width=4,parts=4,data=mnist,decay=128,gamma=3.0,average=40.0,p=0.8"
     )
     config.unlock()
     config.model.latent = config.model.embedding = 5
@@ -331,8 +330,8 @@ def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules(operations):
     new, metrics, real, label = _stepped(task, state, operations, batches=2)
 
     def value(first, last):
-        """Half a cosine over 64 images, of which 28 were seen."""
-        return first + (1 - 0.5 * (1 + np.cos(np.pi * 28 / 64))) * (last - first)
+        """Half a cosine over 128 images, of which 56 were seen."""
+        return first + (1 - 0.5 * (1 + np.cos(np.pi * 56 / 128))) * (last - first)
 
     rate, b2, gamma = value(0.02, 5e-5), value(0.9, 0.99), value(3.0, 0.3)
     p, half_life = value(0.0, 0.8), value(0.0, 40.0)
