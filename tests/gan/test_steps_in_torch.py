@@ -6,7 +6,6 @@ float64 and we in float32, whose rounding these steps make up to some 1e-5 of th
 factor or a term that is missing is a part of them.
 """
 
-import contextlib
 from types import SimpleNamespace
 from unittest import mock
 
@@ -34,11 +33,6 @@ KEY, SIZE, CLASSES, BATCH = jax.random.key(5), 8, 3, 8
 RANDOM = np.random.default_rng(0)
 TOLERANCE = 1e-4  # of the largest number of an array
 LEAST = 1e-6  # of the largest number of a network's arrays
-HOW = pytest.mark.parametrize(
-    "operations",
-    [backend.native, pytest.param(contextlib.nullcontext, marks=pytest.mark.slow)],
-    ids=["native", "ours"],
-)
 
 
 def _tensors(tree):
@@ -83,10 +77,10 @@ def _begun(config, step: int, scaled):
     )
 
 
-def _stepped(task, state, operations, batches=1):
+def _stepped(task, state, batches=1):
     image = RANDOM.integers(0, 256, (batches * BATCH, SIZE, SIZE, 3)).astype(np.uint8)
     label = jnp.arange(batches * BATCH) * 5 % CLASSES
-    with operations():
+    with backend.native():  # which compiles sooner; tests/nn compares ours with these
         new, metrics = jax.jit(
             lambda s: task.step(s, {"image": jnp.asarray(image), "label": label}, KEY, None)
         )(state)
@@ -204,8 +198,7 @@ def _recorded(function):
     return run()
 
 
-@HOW
-def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
+def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths():
     config = stylegan2_config.get_config(
         "size=8,width=6,base=32,style=5,mapping=2,group=4,mixing=0.9,gamma=0.5,paths=2.0"
         ",condition=projection,rate=0.02,average=200.0,augment=ada"
@@ -216,7 +209,7 @@ def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths(operations):
     task, state = _begun(config, 32, _as_fast)
     memory = {"augment_p": 0.4, "augment_signs": 1.3, "path_length": 0.7}
     state = state.replace(memory=jax.tree.map(jnp.float32, memory))
-    new, metrics, real, label = _stepped(task, state, operations)
+    new, metrics, real, label = _stepped(task, state)
 
     # Random numbers, from the step's key.
     generator, _ = gan_task.NETWORKS["stylegan2"](config.model, (SIZE, SIZE, 3), CLASSES)
@@ -317,8 +310,7 @@ def _scaled(variables):
     return jax.tree.map(lambda x: x / np.prod(x.shape[:-1]) ** 0.5 if x.ndim > 1 else x, variables)
 
 
-@HOW
-def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules(operations):
+def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules():
     """Relativistic pairs; each network has images and latents of its own; all numbers change."""
     config = r3gan_config.get_config(
         "preset=cifar,size=8,width=4,parts=4,data=mnist,decay=128,gamma=3.0,average=40.0,p=0.8"
@@ -327,7 +319,7 @@ def test_a_step_of_r3gan_with_ada_r1_r2_and_schedules(operations):
     config.model.latent = config.model.embedding = 5
     config.optimizer.learning_rate = 0.02
     task, state = _begun(config, 7, _scaled)
-    new, metrics, real, label = _stepped(task, state, operations, batches=2)
+    new, metrics, real, label = _stepped(task, state, batches=2)
 
     def value(first, last):
         """Half a cosine over 128 images, of which 56 were seen."""
