@@ -113,6 +113,18 @@ def features(folder: epath.Path):
     (folder / "features").write_text(json.dumps(Meter(ruler())(PICTURES)["features"].tolist()))
 
 
+def whole(folder: epath.Path):
+    """Many arrays of `pmap`, made whole again and again while nobody waits for the results."""
+    devices = parallel.make("pmap", 8)
+    arrays = {str(i): np.full(3, i, np.float32) for i in range(300)}
+    state = devices.from_global(arrays)
+    with jax.debug_nans(False):  # which waits for each result
+        found = [devices.to_global(state) for _ in range(5)][-1]
+        program = devices._first.lower(state).compile().as_text()
+    same = all(np.array_equal(found[name], x) for name, x in arrays.items())
+    (folder / "whole").write_text(json.dumps({"same": same, "sent": program.count("all-")}))
+
+
 def balls() -> dict[str, list]:
     """Neighbours and balls of points on a grid, with ties and points that are there twice; the rows
     of a block, and of the last one, divide over no eight devices."""
@@ -135,7 +147,8 @@ def neighbouring(folder: epath.Path):
     (folder / "neighbouring").write_text(json.dumps(balls()))
 
 
-OTHERS = {f.__name__: f for f in (changed, three, sizes, refused, features, neighbouring)}
+_FUNCTIONS = (changed, three, sizes, refused, whole, features, neighbouring)
+OTHERS = {f.__name__: f for f in _FUNCTIONS}
 OTHERS |= {error: partial(with_error, error=error) for error in ERRORS}
 
 

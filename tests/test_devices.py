@@ -20,13 +20,12 @@ from tests.tiny import ROOT, STATES, kinds_first, metrics_of, tiny
 # `dcgan-memory` has all that dcgan's has.
 DEFAULT = ("vae-jit", "vae-pmap", "vae-fsdp", "dcgan-memory-pmap", "style-adam-jit")
 # Tasks have all modes, and of their further networks each has one: the arithmetic is what differs.
-# StyleGAN2's groups of examples are shared in `tests/gan`.
 ONE_MODE = {
     "sngan": "fsdp",  # vectors of spectral norms
     "wgan-gp": "jit",
     "dcgan-memory": "pmap",
     "biggan": "fsdp",
-    "stylegan2": "none",
+    "stylegan2": "pmap",
     "r3gan": "fsdp",
     "vae-conv": "pmap",
     "vae-gaussian": "jit",
@@ -97,6 +96,12 @@ def test_an_error_is_far_beyond_rounding(run, eight, finished, bound):
 def test_fsdp_divides_the_state(run, eight):
     sizes = json.loads(eight(run).read_text())
     assert sizes["fsdp"] < sizes["jit"] / 2 and sizes["pmap"] == sizes["jit"]
+
+
+@pytest.mark.parametrize("run", ["whole"])
+def test_a_state_of_pmap_is_made_whole_in_one_launch(run, eight):
+    """A launch for each array, with a sum over devices, stops XLA's CPU runtime for ever."""
+    assert json.loads(eight(run).read_text()) == {"same": True, "sent": 0}
 
 
 @pytest.mark.slow

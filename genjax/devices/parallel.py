@@ -171,9 +171,8 @@ class Jit:
         return self.replicated
 
     def on_batch(self, function: Callable, constants, often: bool = False) -> Callable:
-        """Compiles `function(global state, batch, key)` for batches of numpy arrays.
-
-        If `often`, for many calls.
+        """Compiles `function(global state, batch, key)` for batches of numpy arrays, for many calls
+        if `often`.
 
         Each process passes its own rows of the batch, and every process gets the whole result. The
         batch that `function` receives also holds `constants`, as in training steps.
@@ -198,11 +197,9 @@ class Jit:
 
         Every process has to call this.
         """
-        return (
-            value
-            if jax.process_count() == 1
-            else self._any(_place(self._flags | value, self.sharded))
-        )
+        if jax.process_count() == 1:
+            return value
+        return self._any(_place(self._flags | value, self.sharded))
 
     def to_host(self, state):
         """A global state as numpy arrays, whole in every process."""
@@ -229,10 +226,7 @@ class Jit:
         return _place(batch, self.sharded)
 
     def place_inputs(self, inputs):
-        """Shards a chunk's inputs over the devices; takes this process' rows of them.
-
-        The arrays are {name: [steps, b, ...]}.
-        """
+        """Shards a chunk's inputs {name: [steps, b, ...]}; takes this process' rows of them."""
         return _place(inputs, NamedSharding(self.mesh, PartitionSpec(None, AXIS)))
 
     def chunk(self, step_function: StepFunction, capacity: int, state) -> Callable:
@@ -305,6 +299,10 @@ class Pmap(Jit):
         mine = [d for d in self._devices if d.process_index == jax.process_index()]
         mesh = jax.make_mesh((len(mine),), (AXIS,), (AxisType.Auto,), devices=mine)
         self._mine = NamedSharding(mesh, PartitionSpec(AXIS))
+        shards = {"mesh": mesh, "in_specs": PartitionSpec(AXIS), "out_specs": PartitionSpec()}
+        self._first = jax.jit(
+            jax.shard_map(partial(jax.tree.map, lambda x: x[0]), check_vma=False, **shards)
+        )
 
     def place_arrays(self, arrays):
         return jax.tree.map(self._repeat, arrays)
@@ -334,7 +332,8 @@ class Pmap(Jit):
     def to_global(self, state):
         if self.state_is_batch:
             return jax.tree.map(lambda x: _place(x.reshape(-1, *x.shape[2:]), self.sharded), state)
-        return jax.tree.map(lambda x: _place(x[0], self.replicated), state)
+        # One program of all arrays, which sends nothing: "One launch" in docs/architecture.md.
+        return jax.tree.map(lambda x: _place(x, self.replicated), self._first(state))
 
     def from_global(self, state):
         if self.state_is_batch:

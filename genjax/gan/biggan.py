@@ -15,8 +15,8 @@ mixed. Both have spectral norms in both networks, nearest doubling and a project
 import flax.linen as nn
 
 from genjax.errors import UserError
-from genjax.gan import blocks
-from genjax.gan.sagan import STUDIOGAN
+from genjax.gan import blocks, sagan
+from genjax.gan.classes import check_classes
 from genjax.nn import SpectralNorm
 
 _NORMAL = nn.initializers.normal(0.02)
@@ -40,7 +40,8 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     Raises:
       UserError: the images are not squares of 8, 16, 32, 64 or 128 px, or the data have no classes.
     """
-    size, channels = _checked(shape, classes)
+    size, channels = blocks.check_size("biggan", shape)
+    check_classes("biggan", classes, sagan.UNCONDITIONAL)
     layers = blocks.Layers(**_AUTHORS, **common)
     generator = blocks.Generator(
         channels,
@@ -48,12 +49,12 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
         layers,
         classes,
     )
-    widths = blocks.discriminator_widths(size, small=4)
-    return generator, _discriminator(model, size, widths, layers, classes)
+    widths = blocks.times(model.width, blocks.discriminator_widths(size, small=4))
+    return generator, blocks.projection_discriminator(size, widths, layers, classes)
 
 
 def studiogan_networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
-    """As `networks`, of StudioGAN.
+    """As `networks`, of StudioGAN: those of its SAGAN, with latents for each block.
 
     Args:
       model: of the config; `width`, `latent`, and `shared`, the length of the embedding, are read.
@@ -61,39 +62,13 @@ def studiogan_networks(model, shape: tuple[int, int, int], classes: int = 0, **c
     Raises:
       UserError: as for `networks`, or the latents do not divide into equal parts.
     """
-    size, channels = _checked(shape, classes)
-    widths = blocks.generator_widths(size, of_64=(16, 8, 4, 2, 1))
-    if model.latent % len(widths):
+    generator, discriminator = sagan.studiogan_networks(
+        "biggan", model, shape, classes, model.shared, **common
+    )
+    parts = len(generator.features)
+    if model.latent % parts:
         raise UserError(
-            f"model.latent={model.latent} has to be a multiple of {len(widths)}: each block has an"
+            f"model.latent={model.latent} has to be a multiple of {parts}: each block has an"
             " equal part of it, and so have the first pixels"
         )
-    layers = blocks.Layers(**STUDIOGAN, **common)
-    generator = blocks.Generator(
-        channels,
-        blocks.times(model.width, widths),
-        layers,
-        classes,
-        shared=model.shared,
-        attention=True,
-    )
-    widths = blocks.discriminator_widths(size)
-    return generator, _discriminator(model, size, widths, layers, classes, attention=True)
-
-
-def _checked(shape, classes: int) -> tuple[int, int]:
-    size, channels = blocks.check_size("biggan", shape)
-    blocks.check_classes("biggan", classes)
-    return size, channels
-
-
-def _discriminator(model, size, widths, layers, classes, attention=False):
-    return blocks.Discriminator(
-        blocks.times(model.width, widths),
-        blocks.halvings(size),
-        layers,
-        wide=True,
-        classes=classes,
-        condition="projection",
-        attention=attention,
-    )
+    return generator, discriminator

@@ -252,6 +252,25 @@ class Discriminator(nn.Module):
         return logits
 
 
+def projection_discriminator(
+    size: int, widths: tuple[int, ...], layers: Layers, classes: int, attention: bool = False
+) -> Discriminator:
+    """SAGAN's and BigGAN's, whose blocks widen in their first convolution.
+
+    Args:
+      size: of the images; widths: features of each block.
+    """
+    return Discriminator(
+        widths,
+        halvings(size),
+        layers,
+        wide=True,
+        classes=classes,
+        condition="projection",
+        attention=attention,
+    )
+
+
 def check_size(network: str, shape: tuple[int, int, int]) -> tuple[int, int]:
     """(size, channels) of square images of shape (H, W, C).
 
@@ -264,20 +283,6 @@ def check_size(network: str, shape: tuple[int, int, int]) -> tuple[int, int]:
             f"{network} makes squares of up to {LARGEST} px, not {size}x{size}: set data.size"
         )
     return size, channels
-
-
-def check_classes(network: str, classes: int) -> None:
-    """Checks that the data know classes, for a network that needs them.
-
-    Raises:
-      UserError: they do not. The message names `network`.
-    """
-    if not classes:
-        raise UserError(
-            f"{network} needs classes, and the data have none: put the pictures of each class into"
-            " a folder of their own (with data.labels=folders), or train"
-            " configs/sngan.py:arch=resnet, which needs no classes"
-        )
 
 
 def generator_widths(size: int, of_64: tuple[int, ...]) -> tuple[int, ...]:

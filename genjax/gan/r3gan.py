@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from genjax.config import choose
 from genjax.errors import UserError
+from genjax.gan.classes import known_classes
 from genjax.gan.shapes import check_square
 from genjax.nn import Conv, Dense
 from genjax.nn.grouped import grouped_conv
@@ -51,10 +52,7 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
                 f"model.groups={groups} has to divide {_EXPANSION} times model.widths={widths}"
             )
     choose("model.condition", model.condition, dict.fromkeys(("none", "projection")))
-    if model.condition == "none":
-        classes = 0
-    elif classes < 2:
-        raise UserError("model.condition='projection' needs images with classes: set it to 'none'")
+    classes = known_classes(model, classes)
     dtype = common.get("dtype", jnp.float32)
     stage = widths, groups, model.blocks
     return (

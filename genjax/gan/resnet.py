@@ -15,6 +15,7 @@ import flax.linen as nn
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.gan import blocks
+from genjax.gan.classes import known_classes
 from genjax.nn import SpectralNorm
 from genjax.nn.upsample import bilinear
 
@@ -54,10 +55,7 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     size, channels = blocks.check_size("resnet", shape)
     for key, known in _CHOICES.items():
         choose(f"model.{key}", model[key], dict.fromkeys(known))
-    if model.condition == "none":
-        classes = 0
-    else:
-        blocks.check_classes(f"model.condition={model.condition!r}", classes)
+    classes = known_classes(model, classes)
     if model.condition == "auxiliary" and model.head == "rotation":
         raise UserError(
             "model.head='rotation' and model.condition='auxiliary' both add an output to the"

@@ -12,12 +12,15 @@ from functools import partial
 import flax.linen as nn
 
 from genjax.gan import blocks
+from genjax.gan.classes import check_classes
 from genjax.nn import SpectralNorm
 
 _ORTHOGONAL = nn.initializers.orthogonal()
 _SPECTRAL = partial(SpectralNorm, epsilon=1e-6)
 
-# How StudioGAN makes layers of networks with spectral norms; its BigGAN (`biggan.py`) has the same.
+UNCONDITIONAL = "train configs/sngan.py:arch=resnet, which needs no classes"
+
+# How StudioGAN makes layers of networks with spectral norms.
 STUDIOGAN = {
     "kernel_init": _ORTHOGONAL,
     "residual_init": _ORTHOGONAL,
@@ -34,23 +37,26 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
 
     Of `model`, `width` is read.
     """
-    size, channels = blocks.check_size("sagan", shape)
-    blocks.check_classes("sagan", classes)
+    return studiogan_networks("sagan", model, shape, classes, **common)
+
+
+def studiogan_networks(
+    network: str, model, shape: tuple[int, int, int], classes: int, shared: int = 0, **common
+):
+    """StudioGAN's SAGAN or, with a `shared` embedding (of `blocks.Generator`), its BigGAN.
+
+    Errors name `network`.
+    """
+    size, channels = blocks.check_size(network, shape)
+    check_classes(network, classes, UNCONDITIONAL)
     layers = blocks.Layers(**STUDIOGAN, **common)
     generator = blocks.Generator(
         channels,
         blocks.times(model.width, blocks.generator_widths(size, of_64=(16, 8, 4, 2, 1))),
         layers,
         classes,
+        shared=shared,
         attention=True,
     )
-    discriminator = blocks.Discriminator(
-        blocks.times(model.width, blocks.discriminator_widths(size)),
-        blocks.halvings(size),
-        layers,
-        wide=True,
-        classes=classes,
-        condition="projection",
-        attention=True,
-    )
-    return generator, discriminator
+    widths = blocks.times(model.width, blocks.discriminator_widths(size))
+    return generator, blocks.projection_discriminator(size, widths, layers, classes, attention=True)

@@ -13,6 +13,7 @@ from genjax import rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.gan import mapping, path_length, synthesis
+from genjax.gan.classes import known_classes
 from genjax.gan.equalized import EqualConv, EqualDense, activate
 from genjax.gan.mapping import Mapping
 from genjax.gan.minibatch import with_deviation
@@ -49,10 +50,7 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
             f"model.base={model.base} leaves no features for pictures of {size} px: set it to at "
             f"least {size}"
         )
-    if model.condition == "none":
-        classes = 0
-    elif classes < 2:
-        raise UserError("model.condition='projection' needs images with classes: set it to 'none'")
+    classes = known_classes(model, classes)
     generator = Generator(
         size,
         channels,

@@ -1,8 +1,8 @@
 """StyleGAN2's and R3GAN's networks in PyTorch, as their papers' definitions say it.
 
 Functions of the same parameters that genjax's networks have, {name: array} as Linen nests them, and
-of images f32[B, C, H, W]. They are as plain as can be: a kernel for each example, zeros between
-pixels before a filter.
+of images f[B, C, H, W], in float32 or float64 as they are given. They are as plain as can be: a
+kernel for each example, zeros between pixels before a filter.
 """
 
 import jax
@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
-_FILTER = torch.tensor(np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64, dtype=torch.float32)
+_FILTER = torch.tensor(np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64)
 
 
-def tensors(tree):
-    """Arrays as tensors, convolutions' kernels f32[k, k, Cin, Cout] as f32[Cout, Cin, k, k]."""
+def tensors(tree, dtype=np.float32):
+    """Arrays as tensors, convolutions' kernels f[k, k, Cin, Cout] as f[Cout, Cin, k, k]."""
     if isinstance(tree, dict):
-        return {name: tensors(value) for name, value in tree.items()}
-    x = torch.from_numpy(np.array(tree, np.float32))
+        return {name: tensors(value, dtype) for name, value in tree.items()}
+    x = torch.from_numpy(np.array(tree, dtype))
     return x.permute(3, 2, 0, 1).contiguous() if x.ndim == 4 else x
 
 
-def images(x):
-    """f32[B, H, W, C] -> f32[B, C, H, W]."""
-    return torch.from_numpy(np.array(x, np.float32)).permute(0, 3, 1, 2)
+def images(x, dtype=np.float32):
+    """f[B, H, W, C] -> f[B, C, H, W]."""
+    return torch.from_numpy(np.array(x, dtype)).permute(0, 3, 1, 2)
 
 
 def assert_close(ours, theirs, tolerance=1e-5):
@@ -47,23 +47,24 @@ def assert_discriminates_alike(judge, d, x, theirs):
 
     logits, gradient = jax.jit(lambda d: (judge(d, x), jax.grad(penalty)(d)))(d)
     p, there = tensors(d), images(x).requires_grad_()
-    for _, value in _flat(p):
+    for _, value in flat(p):
         value.requires_grad_()
     expected = theirs(p, there)
     assert_close(logits, expected)
     (slopes,) = torch.autograd.grad(expected.sum(), there, create_graph=True)
     (slopes**2).sum((1, 2, 3)).mean().backward()
     zeros = torch.zeros_like
-    grads = {name: zeros(v) if v.grad is None else v.grad for name, v in _flat(p)}
+    grads = {name: zeros(v) if v.grad is None else v.grad for name, v in flat(p)}
     scale = max(value.abs().max() for value in grads.values())
-    for name, value in _flat(tensors(gradient)):
+    for name, value in flat(tensors(gradient)):
         np.testing.assert_allclose(value / scale, grads[name] / scale, atol=1e-4, err_msg=str(name))
 
 
-def _flat(tree, path=()):
+def flat(tree, path=()):
+    """((name, ...), value) of each leaf of nested dictionaries."""
     for name, value in tree.items():
         if isinstance(value, dict):
-            yield from _flat(value, (*path, name))
+            yield from flat(value, (*path, name))
         else:
             yield (*path, name), value
 
@@ -74,19 +75,24 @@ def leaky(x):
 
 def _filtered(x, before, after, gain=1.0, stride=1):
     x = F.pad(x, (before, after, before, after))
-    kernel = (gain * _FILTER).expand(x.shape[1], 1, 4, 4)
+    kernel = (gain * _FILTER).to(x.dtype).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(x, kernel, stride=stride, groups=x.shape[1])
 
 
 def up(x):
     b, c, h, w = x.shape
-    wide = torch.zeros(b, c, h, 2, w, 2)
+    wide = torch.zeros(b, c, h, 2, w, 2, dtype=x.dtype)
     wide[:, :, :, 0, :, 0] = x
     return _filtered(wide.reshape(b, c, 2 * h, 2 * w), 2, 1, gain=4)
 
 
 def down(x):
     return _filtered(x, 1, 1, stride=2)
+
+
+def _one_hot(label, kernel):
+    """As many classes as a kernel has rows, in its type."""
+    return F.one_hot(label, len(kernel)).to(kernel.dtype)
 
 
 # StyleGAN2
@@ -134,7 +140,7 @@ def _normalised(x):
 def mapping(p, z, label=None):
     inputs = [] if z is None else [_normalised(z)]
     if "embed" in p:
-        one_hot = F.one_hot(label, len(p["embed"]["kernel"])).float()
+        one_hot = _one_hot(label, p["embed"]["kernel"])
         inputs.append(_normalised(_dense(p["embed"], one_hot)))
     w = torch.cat(inputs, 1)
     for i in range(sum(name.startswith("layer") for name in p)):
@@ -154,7 +160,7 @@ def _pixels(p, x, w):
 
 
 def synthesis(p, noise, ws, size, residual):
-    """`noise`: {layer: {"noise": f32[H, W]}}."""
+    """`noise`: {layer: {"noise": f[H, W] or f[B, 1, H, W]}}."""
     x = p["const"].permute(2, 0, 1)[None].expand(len(ws), -1, -1, -1)
     x = _styled(p["conv_4"], x, ws[:, 0], noise["conv_4"]["noise"])
     index, image = 1, None if residual else _pixels(p["pixels_4"], x, ws[:, 1])
@@ -218,7 +224,7 @@ def _blocks(p, x, side, groups):
 
 
 def _embedded(p, label):
-    return F.one_hot(label, len(p["kernel"])).float() @ p["kernel"]
+    return _one_hot(label, p["kernel"]) @ p["kernel"]
 
 
 def r3gan_generator(p, z, groups, label):

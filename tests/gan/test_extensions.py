@@ -2,20 +2,27 @@
 
 A relativistic pair (Jolicoeur-Martineau 2018, arXiv:1807.00734), and AC-GAN's (Odena et al. 2017,
 arXiv:1610.09585) with a conditional generator and a discriminator that classifies, each as one
-would write it in `gan/losses.py` and in a network file.
+would write it in `gan/losses.py` and in a network file. And the whole GAN of docs/gan.md.
 """
+
+import importlib.util
+import re
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from etils import epath
 
+from genjax import config as config_lib
 from genjax import images, rng, runs
 from genjax.gan import sngan
 from genjax.gan.losses import LOSSES, Loss
 from genjax.gan.task import NETWORKS
-from tests.tiny import tiny
+from genjax.sample import sample
+from genjax.train import train
+from tests.tiny import ROOT, metrics_of, tiny
 
 KEY = jax.random.key(1)
 LABEL = jnp.array([3, 1, 4, 1])
@@ -124,3 +131,36 @@ def test_a_loss_of_labels(monkeypatch):
     assert task.sample(state, KEY, jnp.arange(12)).shape == (12, 8, 8, 1)
     batch = {"image": images.to_uint8(real, -1), "label": LABEL, "index": jnp.arange(4)}
     assert {x.shape for x in task.evaluate(state, batch, KEY).values()} == {(4,)}
+
+
+def test_the_gan_of_the_docs(tmp_path, monkeypatch):
+    """Its listing is less than 40 lines, and all that it takes to train, to go on and to sample."""
+    text = (ROOT / "docs" / "gan.md").read_text()
+    network, line, config = (
+        code.partition("\n")[2] for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    )
+    lines = [x for code in (network, line, config) for x in code.splitlines() if x.strip()]
+    assert len(lines) < 40
+
+    (tmp_path / "vanilla.py").write_text(network)
+    spec = importlib.util.spec_from_file_location("genjax.gan.vanilla", tmp_path / "vanilla.py")
+    vanilla = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(vanilla)
+    for name, networks in eval(f"{{{line}}}", {"vanilla": vanilla}).items():
+        monkeypatch.setitem(NETWORKS, name, networks)
+    (tmp_path / "config.py").write_text(config)
+
+    def read(steps):
+        options = {"train.steps": steps, "train.batch_size": 8, "model.width": 16, "sample.n": 8}
+        options |= {"score.metrics": "", "regularizer.name": "r1", "regularizer.weight": 1.0}
+        given = [f"--config.{key}={value}" for key, value in options.items()]
+        return config_lib.read(f"{tmp_path}/config.py:size=8", given)
+
+    workdir = epath.Path(tmp_path / "run")
+    for steps in (2, 3):
+        train(read(steps), workdir)
+    assert [x["step"] for x in metrics_of(workdir)] == [2, 3]
+    assert "eval/d_loss" in metrics_of(workdir)[-1]
+    sample(read(3), workdir)
+    with np.load(workdir / "samples.npz") as archive:
+        assert archive["images"].shape == (8, 8, 8, 1)

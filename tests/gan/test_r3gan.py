@@ -92,7 +92,7 @@ def test_blocks_start_as_the_identity_and_keep_the_variance():
         ({"widths": (4, 4, 4)}, r"model\.widths=.* are 3 stages, and pictures of 8 px have 2"),
         ({"groups": (2,)}, r"model\.groups=.* are 1 stages"),
         ({"groups": (2, 5)}, r"has to divide 2 times model\.widths"),
-        ({"condition": "projection"}, r"needs images with classes: set it to 'none'"),
+        ({"condition": "projection"}, r"needs classes, .*model\.condition=none$"),
         ({"condition": "class"}, r"model\.condition='class' is unknown"),
     ],
 )

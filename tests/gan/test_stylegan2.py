@@ -164,7 +164,11 @@ def test_path_lengths_of_the_network():
         ({"generator": "orig"}, (8, 8, 1), r"model\.generator='orig' is unknown"),
         ({"discriminator": "skip"}, (8, 8, 1), r"model\.discriminator='skip' is unknown"),
         ({"base": 4}, (8, 8, 1), r"model\.base=4 leaves no features .* at least 8"),
-        ({"condition": "projection"}, (8, 8, 1), r"needs images with classes: set it to 'none'"),
+        (
+            {"condition": "projection"},
+            (8, 8, 1),
+            r"needs classes, .*model\.condition=none$",
+        ),
     ],
 )
 def test_refusals(values, shape, message):
