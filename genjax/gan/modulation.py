@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from genjax import rng
 from genjax.gan.equalized import EqualDense, activate, conv_same, conv_up
-from genjax.nn.sums import with_bias
+from genjax.nn.sums import materialise, with_bias
 
 _EPSILON = 1e-8
 
@@ -26,7 +26,7 @@ def modulated_conv(x, kernel, style, *, demodulate: bool = True, up: bool = Fals
     """
     dtype = x.dtype
     convolve = conv_up if up else conv_same
-    y = convolve(x * style[:, None, None].astype(dtype), kernel.astype(dtype))
+    y = materialise(convolve(x * style[:, None, None].astype(dtype), kernel.astype(dtype)))
     if demodulate:
         squares = jnp.square(style) @ jnp.square(kernel).sum((0, 1))
         y = y * jax.lax.rsqrt(squares + _EPSILON)[:, None, None].astype(dtype)
@@ -59,7 +59,8 @@ class StyledConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         y = modulated_conv(x.astype(self.dtype), kernel, style, up=self.up)
         strength = self.param("noise_strength", nn.initializers.zeros, ())
-        noise = (strength * self._noise(y.shape, train)).astype(self.dtype)
+        # Materialised, or it would be drawn again for each feature, and again for gradients.
+        noise = (strength * materialise(self._noise(y.shape, train))).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return activate(with_bias(y + noise, bias), gain)
 
