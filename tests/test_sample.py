@@ -13,6 +13,7 @@ from genjax import config as config_lib
 from genjax import runs
 from genjax.data import open_dataset
 from genjax.sample import sample
+from genjax.workdir import config_file
 from tests.scores.stub import conditional
 from tests.tiny import VARIANTS, command_line, kinds_first, tiny
 
@@ -36,6 +37,28 @@ def test_the_mode_of_main(finished, tmp_path, capsys):
     with np.load(workdir / "samples.npz") as archive:
         assert archive["images"].shape == (5, 8, 8, 1)
     assert json.loads((workdir / "config.json").read_text()) == before
+
+
+def test_other_kinds_are_written_beside_samples(finished, tmp_path, capsys):
+    workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
+    kind = {"sample.kind": "interpolation", "sample.shown": 2, "sample.frames": 2}
+    line = [f"--config.{key}={value}" for key, value in kind.items()]
+    assert main.main(["main.py", f"--workdir={workdir}", "--mode=sample", *line]) == 0
+    out = capsys.readouterr().out
+    assert f"step 12: {workdir}/interpolation.png; 8 frames" in out
+    assert not (workdir / "samples.npz").exists()
+    line = [f"--workdir={workdir}", "--mode=sample", "--config.sample.kind=projektion"]
+    assert main.main(["main.py", *line]) == 2
+    assert "did you mean 'projection'?" in capsys.readouterr().err
+
+
+def test_runs_from_before_there_were_kinds_have_them(finished, tmp_path):
+    workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
+    values = json.loads((workdir / "config.json").read_text())
+    values["sample"] = {key: values["sample"][key] for key in ("every", "n", "seed", "format")}
+    (workdir / "config.json").write_text(json.dumps(values))
+    sample(config_file.load(workdir), workdir)
+    assert (workdir / "samples.npz").exists()
 
 
 def test_classes_come_in_turn_and_each_has_a_column(finished, tmp_path):

@@ -57,6 +57,14 @@ def test_splits_and_runs_know_their_classes(finished):
     assert sets.of_trained(trained, "r", 5, 0).labels.tolist() == [0, 1, 2, 0, 1]
 
 
+def test_samples_say_how_they_were_chosen(finished):
+    options = {"sample.threshold": 0.5, "sample.standing": 2}
+    trained = runs.open_trained(tiny("dcgan", **options), finished("dcgan"))
+    about = sets.of_trained(trained, "r", 5, 0).about
+    assert about["batch_norm"] == "standing, of 2 batches"
+    assert about["threshold"] == 0.5 and not {"psi", "label"} & about.keys()
+
+
 def test_the_digest_is_of_the_contents(tmp_path):
     array = pictures(3)
     a, b = (sets.named(str(as_folder(tmp_path / x, array))) for x in "ab")
