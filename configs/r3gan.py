@@ -32,6 +32,7 @@ _CIFAR = {
     "blocks": 2,
     "batch": 512,
     "steps": 390_625,
+    "rate": 2e-4,
     "gamma": 0.05,
     "average": 5e6,
     "p": 0.55,
@@ -61,10 +62,12 @@ _PRESETS = {
     | {
         "data": "mnist",
         "condition": "none",
-        "width": 32,
+        "width": 64,
+        "whole": 8,
         "blocks": 1,
         "batch": 32,
-        "steps": 1000,
+        "steps": 2000,
+        "rate": 1e-3,
         "gamma": 1.0,
         "average": 5000.0,
         "p": 0.0,
@@ -120,7 +123,7 @@ def get_config(arg: str = ""):
     config.dequantize = False
     config.optimizer = {
         "name": "adam",
-        "learning_rate": 2e-4,
+        "learning_rate": arg.rate,
         "discriminator_factor": 1.0,
         "b1": 0.0,
         "b2": 0.9,

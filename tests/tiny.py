@@ -79,7 +79,7 @@ VARIANTS = {
     ),
     "r3gan": (
         "r3gan",
-        "size=8,width=4,parts=4,decay=64,p=0.5",
+        "size=8,width=4,parts=4,rate=2e-4,decay=64,p=0.5",
         {"model.latent": 8, "model.embedding": 2},
     ),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
