@@ -271,9 +271,16 @@ def _shorten_paths(gan: Gan, variables, opt_state, memory, step, label, key):
     """G's own lazy update: (variables, opt_state, memory, the penalty, 0 where it is not due).
 
     On latents of its own, half as many as `label` i32[B].
+
+    Raises:
+      UserError: the devices of `pmap` have an odd number each, of which there is no half.
     """
     options = gan.config.path_length
-
+    if gan.axis_name is not None and len(label) % 2:
+        raise UserError(
+            f"path lengths are of half of each device's {len(label)} examples, an odd number: set "
+            f"--config.train.batch_size={2 * gan.config.train.batch_size} or --config.parallel=jit"
+        )
     key_z, key_y = jax.random.split(key_of(key, Use.PATH_LENGTH))
     label = label[::2]
     z = rng.normal(key_z, len(label), (gan.config.model.latent,), gan.axis_name)

@@ -1,10 +1,13 @@
 """Rounds with several updates, larger generator batches and penalties, against plain gradients."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from ml_collections import ConfigDict
 
 from genjax import images, rng, runs
 from genjax.errors import UserError
@@ -171,3 +174,10 @@ def test_a_share_that_has_no_whole_batches_is_refused():
     with pytest.raises(UserError, match=r"train\.batch_size=8 does not divide"):
         batch = {"image": _image(3), "label": LABEL[:3]}
         jax.eval_shape(lambda s: task.step(s, batch, KEY, None), state)
+
+
+def test_half_of_an_odd_share_is_refused():
+    config = ConfigDict({"path_length": {}, "train": {"batch_size": 24}})
+    gan = SimpleNamespace(axis_name="devices", config=config)
+    with pytest.raises(UserError, match="batch_size=48"):
+        gan_round._shorten_paths(gan, {}, None, {}, 0, jnp.zeros(3, jnp.int32), None)
