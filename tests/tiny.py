@@ -74,7 +74,7 @@ VARIANTS = {
     ),
     "stylegan2": (
         "stylegan2",
-        "size=8,width=4,base=32,style=6,mapping=1,mixing=0.5,rate=2e-4,paths=2.0",
+        "size=8,width=4,base=32,style=6,mapping=1,mixing=0.5,rate=2e-4,gamma=1.0,paths=2.0",
         {"regularizer.interval": 3, "path_length.interval": 2},
     ),
     "r3gan": (
