@@ -2,7 +2,8 @@
 
 The paper is arXiv:1811.11212. `preset=paper` is the setting of kwotsin/mimicry on CIFAR-10, with
 SNGAN's residual networks: FID 14.65 and inception score 8.17, of 50,000 samples, after 100,000
-steps. The bare config draws digits with SNGAN's plain networks.
+steps. The bare config is of digits, with SNGAN's plain networks, half as wide as in
+configs/sngan.py: in two minutes it draws strokes of them (docs/results.md), `width=32` is slower.
 
 python main.py --config=configs/ssgan.py
 python main.py --config=configs/ssgan.py:preset=paper

@@ -200,7 +200,7 @@ def _recorded(function):
 
 def test_a_step_of_stylegan2_with_ada_r1_and_path_lengths():
     config = stylegan2_config.get_config(
-        "size=8,width=6,base=32,style=5,mapping=2,group=4,mixing=0.9,gamma=0.5,paths=2.0"
+        "size=8,width=6,base=32,style=5,mapping=2,group=4,mixing=0.9,gamma=0.5,interval=16,paths=2.0"
         ",condition=projection,rate=0.02,average=200.0,augment=ada"
     )
     config.unlock()
