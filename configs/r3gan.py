@@ -6,9 +6,9 @@ python main.py --config=configs/r3gan.py
 python main.py --config=configs/r3gan.py:preset=cifar
 python main.py --config=configs/r3gan.py:preset=ffhq256,data=folder:PATH
 
-The first one draws digits. `cifar`, with labels, reaches 1.96 on CIFAR-10, at about 90 images a
-second on an L40 GPU; `ffhq64` 1.95 and `ffhq256` 2.75 on faces; `imagenet32` 1.27 and `imagenet64`
-2.09 on ImageNet with labels.
+The first one is of digits, of which it draws strokes in three minutes (docs/results.md). `cifar`,
+with labels, reaches 1.96 on CIFAR-10, at about 90 images a second on an L40 GPU; `ffhq64` 1.95 and
+`ffhq256` 2.75 on faces; `imagenet32` 1.27 and `imagenet64` 2.09 on ImageNet with labels.
 """
 
 from genjax import config as config_lib

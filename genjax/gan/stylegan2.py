@@ -186,9 +186,8 @@ class Discriminator(nn.Module):
             x = self._block(x, size)
         c = self._features(4)
         x = x.astype(jnp.float32)
-        batches = [x[i::parts] for i in range(parts)] if parts > 1 else [x]
-        batches = [with_deviation(each, self.group, self.axis_name) for each in batches]
-        x = batches[0] if parts == 1 else jnp.stack(batches, 1).reshape(len(x), 4, 4, -1)
+        batches = [with_deviation(x[i::parts], self.group, self.axis_name) for i in range(parts)]
+        x = jnp.stack(batches, 1).reshape(len(x), 4, 4, -1)
         x = activate(EqualConv(c, 3, name="conv_4")(x))
         x = activate(EqualDense(c, name="dense")(x.reshape(x.shape[0], -1)))
         if not self.classes:

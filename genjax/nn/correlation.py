@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.nn import winograd
+from genjax.nn.sums import materialise
 from genjax.nn.winograd import Padding, padded
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
@@ -76,12 +77,12 @@ def kernel_gradient(x, g, padding: Padding = NO_PADDING):
     if m:
         return winograd.kernel_gradient(x, g, padding, m)
     # Materialised, or what follows would compute what they are made of again for each tap.
-    x, g = padded(jax.lax.optimization_barrier(x), padding), jax.lax.optimization_barrier(g)
+    x, g = padded(materialise(x), padding), materialise(g)
     # Of pictures with few pixels, XLA swaps the convolution's operands and takes naive loops.
     if cin <= _THIN or (kh, kw) == (1, 1) or h * w <= _SMALL:
         return (_columns(x, kh, kw).T @ g.reshape(-1, cout)).reshape(kh, kw, cin, cout)
-    whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
     if cout <= _THIN:  # the same with the pixels of g that meet each pixel of x, last tap first
+        whole = ((kh - 1, kh - 1), (kw - 1, kw - 1))
         taps = x.reshape(-1, cin).T @ _columns(padded(g, whole), kh, kw)
         return taps.reshape(cin, kh, kw, cout)[:, ::-1, ::-1].transpose(1, 2, 0, 3)
     return _native(*_examples_as_channels(x, g), NO_PADDING).transpose(1, 2, 0, 3)
