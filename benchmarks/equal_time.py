@@ -1,15 +1,18 @@
 """What each config reaches in the same time: trainings of equal length, scored by one ruler.
 
-    python -m benchmarks.equal_time --minutes=M --workdir=DIR CONFIG... [--config.KEY=VALUE...]
+    python -m benchmarks.equal_time --minutes=M --workdir=DIR [--looks=N] CONFIG... \\
+        [--config.KEY=VALUE...]
 
 A CONFIG is that of main.py, `configs/sngan.py:width=32`, and takes `steps` in its ARG. A few steps
 show how long one takes; then it is trained in DIR/NAME for as many as M minutes hold, and its
 samples are scored (`--mode=evaluate`), one config after the other. The overrides are for all of
-them. It prints a Markdown table. Interrupted, it goes on where it was when it is started again; a
-run that has begun keeps its number of steps.
+them. It prints a Markdown table. With `--looks=N`, each training is scored N times on its way
+(`score.metric`, of `score.few` samples), which DIR/curves.png shows. Interrupted, it goes on where
+it was when it is started again; a run that has begun keeps its number of steps.
 """
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -18,7 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import plots
 from genjax import config as config_lib
+from genjax import score_keys
 from genjax.errors import Interrupted, OptionParser, UserError, run_program
 from genjax.scores import record
 
@@ -109,6 +114,14 @@ def scored(contestant: Contestant, steps: int, overrides: Sequence[str]) -> list
     return known()
 
 
+def course(contestant: Contestant, overrides: Sequence[str]) -> tuple[str, dict[float, float]]:
+    """(the name of the score that a training took, {seconds of training: its value})."""
+    watched = score_keys.watched(config_lib.read(contestant.of(1), overrides))
+    lines = metrics(contestant.workdir)
+    values = {each["seconds"]: each[watched] for each in lines if watched in each}
+    return watched.removeprefix("eval/"), values
+
+
 def table(found: Sequence[tuple[Contestant, int, float, list[dict]]]) -> str:
     """A Markdown table of (config, its steps, seconds of training, records of its scores)."""
     names = list(dict.fromkeys(each["metric"] for *_, records in found for each in records))
@@ -125,17 +138,27 @@ def report(argv: list[str]) -> None:
     parser = OptionParser()
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("--looks", type=int, default=0)
     parser.add_argument("configs", nargs="*")
     options, overrides = parser.parse_known_args(argv[1:])
     if not 0 < options.minutes < float("inf"):
         raise UserError(f"--minutes={options.minutes} has to be more than 0")
-    found = []
+    if options.looks < 0:
+        raise UserError(f"--looks={options.looks} has to be 0 or more")
+    found, courses = [], {}
     for each in contestants(options.configs, overrides, options.workdir):
         steps = steps_for(each, overrides, 60 * options.minutes)
-        run(each.of(steps), each.workdir, overrides)
+        # At the last step, one is taken anyway.
+        every = math.ceil(steps / options.looks) if options.looks else 0
+        looking = [*overrides, f"--config.score.every={every}"] if every else overrides
+        run(each.of(steps), each.workdir, looking)
         seconds = metrics(each.workdir)[-1]["seconds"]
-        found.append((each, steps, seconds, scored(each, steps, overrides)))
+        found.append((each, steps, seconds, scored(each, steps, looking)))
+        if every:
+            score, courses[each.config] = course(each, looking)
     print(table(found))
+    if courses:
+        plots.courses(score, courses, options.workdir / "curves.png")
 
 
 def main(argv: list[str]) -> int:

@@ -1,8 +1,9 @@
-"""The report's plots, as SVG on white; in the dark, the page turns their lightness round."""
+"""Plots on white. Those of the report are SVG, whose lightness the page turns in the dark."""
 
 import io
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
 OURS, GOAL, BELOW, SOFT, GRID = "#2563eb", "#e8590c", "#c81e1e", "#5c6370", "#dfe2e8"
+# Lines that twelve curves can be told apart by.
+_MANY = mpl.cycler(marker=["o", "s", "^"]) * mpl.cycler(color=[OURS, GOAL, "#2b8a3e", "#862e9c"])
 _X_LABELS = {"resolution": "pixels a side", "devices": "virtual devices"}
 _SETTINGS = {
     "svg.fonttype": "none",
@@ -108,6 +111,20 @@ def _curve(axis: str, label: str, points: Mapping) -> str:
         axes.yaxis.set_major_formatter(EngFormatter(unit, sep=" " if unit else ""))
         axes.set(xlabel=_X_LABELS.get(axis, axis), ylabel=label)
         return _svg(figure)
+
+
+def courses(score: str, found: Mapping[str, Mapping[float, float]], path: Path) -> None:
+    """A PNG of what a score was during trainings: {config: {seconds: value}}, less is better."""
+    with mpl.rc_context(_SETTINGS | {"axes.prop_cycle": _MANY}):
+        figure = Figure(figsize=(8, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for config, values in found.items():
+            axes.plot(list(values), list(values.values()), markersize=4, label=config)
+        axes.set_yscale("log")
+        axes.set_xlim(left=0)
+        axes.set(xlabel="seconds of training", ylabel=score)
+        figure.legend(loc="outside right upper", frameon=False)
+        figure.savefig(path, dpi=120)
 
 
 def _svg(figure: Figure) -> str:

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from PIL import Image
 
-from benchmarks import equal_time
+from benchmarks import equal_time, plots
 from benchmarks.equal_time import Contestant
 from genjax.errors import UserError
 
@@ -28,6 +29,10 @@ def runs(monkeypatch):
         # The first call is slower, as one is that compiles.
         times = [4000, 40, 40]
         rows = [json.dumps({"perf/step_ms": t, "seconds": steps * 0.04}) for t in times]
+        if every := [o for o in options if o.startswith("--config.score.every=")]:
+            every = int(every[0].partition("=")[2])
+            looks = range(every, steps + 1, every)
+            rows[:0] = [json.dumps({"seconds": 0.04 * s, "eval/frechet_lite0": s}) for s in looks]
         (workdir / "metrics.jsonl").write_text("\n".join(rows))
         (workdir / "config.json").write_text(json.dumps({"train": {"steps": steps}}))
 
@@ -57,6 +62,26 @@ def test_each_gets_the_steps_that_fit_and_what_is_done_is_not_done_again(tmp_pat
     assert row in capsys.readouterr().out
 
 
+def test_scores_on_the_way_are_drawn(tmp_path, runs, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "courses", lambda *given: drawn.extend(given))
+    command = ["", "--minutes=2", f"--workdir={tmp_path}", "--looks=3", "configs/dcgan.py"]
+    assert equal_time.main(command) == 0
+    assert runs[1] == ("configs/dcgan.py:steps=3000", "--config.score.every=1000")
+    seconds_and_scores = {"configs/dcgan.py": {40.0: 1000, 80.0: 2000, 120.0: 3000}}
+    assert drawn == ["frechet_lite0", seconds_and_scores, tmp_path / "curves.png"]
+
+
+def test_curves_are_a_picture(tmp_path):
+    plots.courses(
+        "frechet_lite0",
+        {f"c{i}": {1.0: i + 5, 2.0: i + 1} for i in range(12)},
+        tmp_path / "curves.png",
+    )
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (960, 504)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -64,6 +89,7 @@ def test_each_gets_the_steps_that_fit_and_what_is_done_is_not_done_again(tmp_pat
         (("configs/dcgna.py",), "did you mean configs/dcgan.py"),
         (("configs/dcgan.py", "configs/dcgan.py"), "two configs have one name"),
         (("configs/style.py",), "configs/style.py takes no steps in its ARG"),
+        (("configs/dcgan.py", "--looks=-1"), "--looks=-1 has to be 0 or more"),
         (("configs/dcgan.py", "--minutes=0"), "--minutes=0.0 has to be more than 0"),
         (("configs/dcgan.py", "--config.sed=1"), "did you mean 'seed'"),
     ],
