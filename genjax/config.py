@@ -14,7 +14,7 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from genjax import gan_keys, ranges, sample_keys
+from genjax import gan_keys, ranges, sample_keys, vae_keys
 from genjax.errors import UserError
 from genjax.files import expanded
 
@@ -64,9 +64,10 @@ def base(task: str) -> ConfigDict:
         as well, such as "eval/accuracy", and "max" or "min"; "" for none.
       profile.steps: (first, last) of the steps to trace, from 1 on and both included
         (`genjax.speed.profile`); () for none.
-      Those of a GAN have the options of `genjax.gan_keys`, all off, too.
+      Those of a GAN have the options of `genjax.gan_keys`, all off, too, and those of a VAE have
+      `genjax.vae_keys`.
     """
-    options = gan_keys.defaults() if task == "gan" else {}
+    options = {"gan": gan_keys.defaults, "vae": vae_keys.defaults}.get(task, dict)()
     return ConfigDict(
         options
         | {

@@ -11,7 +11,7 @@ from genjax import data, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.metrics import rulers
-from genjax.scores import generators, measure, pictures, record, sets
+from genjax.scores import generators, likelihoods, measure, pictures, record, sets
 from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
@@ -45,7 +45,7 @@ class Evaluator:
     def __call__(self, state) -> dict[str, float]:
         """{`eval/…`: mean over the examples}."""
         sums, total = {}, 0.0
-        for batch in self._batches():
+        for batch in self.batches():
             values, weight = self._compiled(state, batch, self._key)
             weight = np.asarray(weight)
             for name, value in values.items():
@@ -53,7 +53,8 @@ class Evaluator:
             total += weight.sum()
         return {f"eval/{name}": float(value / total) for name, value in sums.items()}
 
-    def _batches(self):
+    def batches(self):
+        """The held-out data, as `data.evaluation_batches` does, in batches of a good size."""
         devices, dataset = self._run.devices, self._run.dataset
         if dataset is None:
             return [{"weight": np.ones(len(devices.rows), np.float32)}]
@@ -75,7 +76,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
     names = config.score.metrics if "score" in config else ()
-    chosen = measure.choose(names, generators.NAMES)
+    chosen = measure.choose(names, (*generators.NAMES, *likelihoods.NAMES))
     ruler = rulers.load(config.score.net) if chosen else None
     trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
@@ -96,6 +97,18 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         rows = [(each["metric"], record.shown(each)) for each in records]
         print(f"step {trained.step:,}, {evaluator.examples:,} examples")
         print(record.table(rows))
+    if "nll" in names:
+        found = likelihoods.nll(trained, evaluator.batches())
+        if processes.is_first():
+            about = {
+                "metric": "nll",
+                "value": found.value,
+                "error": found.error,
+                "setting": {"k": config.score.k, "likelihood": config.likelihood}
+                | {"binarize": config.binarize},
+            } | _setting(trained, evaluator)
+            record.append(workdir, [about])
+            print(record.table([(about["metric"], record.shown(about))]))
     if chosen:
         records = of_samples(trained, ruler, chosen, config.score.n, workdir)
         if processes.is_first():

@@ -64,6 +64,14 @@ RANGES = {
     "optimizer.b2": DECAY,
     "model.width": FEATURES,
     "model.latent": COUNT,
+    # Of VAEs.
+    "bound.k": COUNT,
+    "bound.beta": NOT_NEGATIVE,
+    "bound.warmup": NOT_NEGATIVE,
+    "optimizer.epsilon": POSITIVE,
+    "optimizer.drops.steps": COUNT,
+    "optimizer.drops.factors": POSITIVE,
+    "score.k": COUNT,
     # Of GANs.
     "n_dis": COUNT,
     "generator_batch": COUNT,

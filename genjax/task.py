@@ -32,6 +32,10 @@ class Task(NamedTuple):
       evaluate: `(state, batch, key) -> metrics`, f32[B]: one value per example, of the held-out
         data or, without data, of the state's pictures. All batches have the same key: noise comes
         from it and an example's "index". None for a task without scores.
+      log_weights: `(state, batch, key, samples i32[k]) -> f32[B, k]`, log p(x, z) - log q(z | x) in
+        nats of held-out data x and samples z of q, each a function of the key, the example's
+        "index" and its own number; the mean of their exponentials is p(x). None where there is no
+        likelihood.
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
@@ -64,6 +68,7 @@ class Task(NamedTuple):
     step: Callable[..., tuple[State, Metrics]]
     images_per_step: int
     evaluate: Callable[..., Metrics] | None = None
+    log_weights: Callable[..., jax.Array] | None = None
     sample: Callable[..., jax.Array] | None = None
     classes: int = 0
     sampled_with: Mapping[str, str] = {}

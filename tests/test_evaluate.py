@@ -84,7 +84,7 @@ def test_small_batches_are_taken_together(batch_size, size, together, counting, 
         "evaluation_batches",
         lambda split, n, rows: asked.append((n, len(rows))),
     )
-    Evaluator(run)._batches()
+    Evaluator(run).batches()
     assert asked == [(together, together)]
 
 

@@ -18,6 +18,7 @@ FLOORS = [
         "command",
         "config",
         "gan_keys",
+        "vae_keys",
         "images",
         "ranges",
         "rng",

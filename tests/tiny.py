@@ -83,6 +83,17 @@ VARIANTS = {
         {"model.latent": 8, "model.embedding": 2},
     ),
     "vae": ("vae", "", {"model.hidden": (16,), "model.latent": 4}),
+    "iwae": (
+        "iwae",
+        "k=3,gradient=dreg",
+        {
+            "model.hidden": (16,),
+            "model.latent": 4,
+            "optimizer.name": "iwae",
+            "optimizer.drops.steps": (2,),
+            "optimizer.drops.factors": (0.5,),
+        },
+    ),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
     "cnn": ("cnn", "size=8", {"model.width": 4, "model.blocks": 2, "data.shift": 1}),

@@ -1,19 +1,38 @@
-"""A fully connected VAE: Kingma and Welling 2014 (arXiv:1312.6114), appendix C, but with ReLU."""
+"""Fully connected VAEs: Kingma and Welling 2014 (arXiv:1312.6114), appendix C, but with ReLU; and
+those of Burda et al. 2016 (arXiv:1509.00519), with tanh."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
+
+from genjax.config import choose
+
+ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
+KERNELS = {
+    "lecun_normal": nn.initializers.lecun_normal(),
+    "glorot_uniform": nn.initializers.glorot_uniform(),
+}
+# What the encoder's last layer says of the spread of q(z | x), by its factor in the log-variance.
+SPREADS = {"log_variance": 1, "log_sigma": 2}
+_DARKEST = 1e-3  # of a mean picture, or a pixel that is always black would have the logit -inf
 
 
 class Encoder(nn.Module):
     """f32[B, H, W, C] -> mean and log-variance of q(z | x), f32[B, latent] each.
 
-    `hidden`: widths of the hidden layers. `axis_name` is unused: there is no BatchNorm.
+    Attributes:
+      hidden: widths of the hidden layers.
+      activation, kernel, spread: values of `ACTIVATIONS`, `KERNELS` and `SPREADS`.
+      axis_name: unused, as there is no BatchNorm.
     """
 
     hidden: Sequence[int]
     latent: int
+    activation: Callable = nn.relu
+    kernel: Callable = KERNELS["lecun_normal"]
+    spread: int = 1
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
@@ -21,16 +40,24 @@ class Encoder(nn.Module):
     def __call__(self, x, train: bool):
         h = x.reshape(x.shape[0], -1)
         for width in self.hidden:
-            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
-        moments = nn.Dense(2 * self.latent, dtype=self.dtype)(h).astype(jnp.float32)
-        return tuple(jnp.split(moments, 2, axis=-1))
+            h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
+        moments = nn.Dense(2 * self.latent, dtype=self.dtype, kernel_init=self.kernel)(h)
+        mean, spread = jnp.split(moments.astype(jnp.float32), 2, axis=-1)
+        return mean, spread if self.spread == 1 else self.spread * spread
 
 
 class Decoder(nn.Module):
-    """f32[B, latent] -> f32[B, *shape], the logits or means of p(x | z); `hidden` last to first."""
+    """f32[B, latent] -> f32[B, *shape], the logits or means of p(x | z); `hidden` last to first.
+
+    Attributes:
+      bias: the initializer of the last layer's.
+    """
 
     hidden: Sequence[int]
     shape: tuple[int, int, int]
+    activation: Callable = nn.relu
+    kernel: Callable = KERNELS["lecun_normal"]
+    bias: Callable = nn.initializers.zeros
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
@@ -38,13 +65,41 @@ class Decoder(nn.Module):
     def __call__(self, z, train: bool):
         h = z
         for width in reversed(self.hidden):
-            h = nn.relu(nn.Dense(width, dtype=self.dtype)(h))
+            h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
         height, width, channels = self.shape
-        y = nn.Dense(height * width * channels, dtype=self.dtype)(h)
+        y = nn.Dense(
+            height * width * channels,
+            dtype=self.dtype,
+            kernel_init=self.kernel,
+            bias_init=self.bias,
+        )(h)
         return y.astype(jnp.float32).reshape(-1, *self.shape)
 
 
-def networks(model, shape: tuple[int, int, int], **common):
-    """(Encoder, Decoder) for images of `shape`; of `model`, `hidden` and `latent` are read."""
+def networks(model, shape: tuple[int, int, int], mean_picture=None, **common):
+    """(Encoder, Decoder) for images of `shape`.
+
+    Args:
+      model: of the config: `hidden`, `latent`, `activation`, `init`, `spread` and `output_bias`.
+      mean_picture: `() -> f32[H, W, C]` in [0, 1], of the training images, which the decoder of
+        output_bias="data" begins with: its logits, as in yburda/iwae.
+      common: `axis_name` and `dtype`, of both.
+
+    Raises:
+      UserError: an option is unknown.
+    """
     hidden = tuple(model.hidden)
-    return Encoder(hidden, model.latent, **common), Decoder(hidden, shape, **common)
+    activation = choose("model.activation", model.activation, ACTIVATIONS)
+    kernel = choose("model.init", model.init, KERNELS)
+
+    def logits(key, shape, dtype):
+        mean = np.clip(np.ravel(mean_picture()), _DARKEST, 1 - _DARKEST)
+        return jnp.asarray(np.log(mean / (1 - mean)), dtype)
+
+    biases = {"zero": nn.initializers.zeros, "data": logits}
+    bias = choose("model.output_bias", model.output_bias, biases)
+    spread = choose("model.spread", model.spread, SPREADS)
+    return (
+        Encoder(hidden, model.latent, activation, kernel, spread, **common),
+        Decoder(hidden, shape, activation, kernel, bias, **common),
+    )

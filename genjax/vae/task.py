@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from genjax import images, rng
@@ -15,13 +16,15 @@ from genjax.errors import UserError
 from genjax.latents import of_normals
 from genjax.nn import apply, backend, compute_type, descend
 from genjax.task import Inputs, Task
-from genjax.vae import conv, mlp
+from genjax.vae import bounds, conv, mlp
+from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
+from genjax.vae.bounds import Terms, log_normal
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
-from genjax.vae.optimizer import adam
 
-# {model.name: (config's `model`, image shape, axis_name, dtype) -> (encoder, decoder)}
+# {model.name: (config's `model`, image shape, mean_picture, axis_name, dtype) -> (encoder,
+# decoder)}
 NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
 
 _COLUMNS = 8  # images in a row of `pictures`
@@ -50,13 +53,21 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "vae".
 
     Raises:
-      UserError: a name is unknown, pixels would be binarised for a likelihood of grey levels, or
-        images that are binarised once and for all would be flipped or shifted.
+      UserError: a name is unknown, options do not go together, pixels would be binarised for a
+        likelihood of grey levels, or images that are binarised once and for all would be flipped or
+        shifted.
         A shape of images that the networks cannot take is refused later, by the task's `init`.
     """
     model, shape = config.model, inputs.dataset.shape
     networks = choose("model.name", model.name, NETWORKS)
-    make = partial(networks, model, shape, dtype=compute_type(config.precision))
+    make = partial(
+        networks,
+        model,
+        shape,
+        mean_picture=lambda: _mean_picture(inputs.dataset.train),
+        dtype=compute_type(config.precision),
+    )
+    bound = bounds.read(config.bound)
     likelihood = choose("likelihood", config.likelihood, LIKELIHOODS)
     prepare = choose("binarize", config.binarize, BINARIZE)
     if config.binarize != "grey" and not likelihood.binary:
@@ -66,7 +77,7 @@ def build(config, inputs: Inputs) -> Task:
             "binarize='static' makes one picture of each image, which flips and shifts would undo: "
             "set data.flip=false and data.shift=0, or binarize=dynamic"
         )
-    optimizer = adam(config.optimizer.learning_rate)
+    optimizer = optimizers.build(config.optimizer, config.train.batch_size)
 
     @backend.native()
     def init(key, constants):
@@ -77,29 +88,41 @@ def build(config, inputs: Inputs) -> Task:
         own = jax.tree.map(jnp.float32, likelihood.params)
         return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
 
-    def elbo(state, x, key, examples, train: bool, axis_name=None):
-        """(the bound's terms {name: f32[B]} in nats, from one z per example; the state).
+    def terms_of(state, x, noise, train: bool, axis_name=None):
+        """(Terms of the bound, the state).
 
-        `examples` and `axis_name` are those of `rng.example_keys`. With `train`, the batch
-        statistics in the state are updated.
+        Args:
+          x: f32[B, H, W, C].
+          noise: f32[B, k, L], standard normal, of k samples of each posterior.
+          train: whether the batch statistics in the state are updated.
         """
         encoder, decoder = make(axis_name=axis_name)
         (mean, log_variance), e_variables = apply(encoder, state.encoder, x, train=train)
-        z = reparameterize(mean, log_variance, key, examples, axis_name)
-        decoded, d_variables = apply(decoder, state.decoder, z, train=train)
-        log_prob = likelihood.log_prob(state.likelihood, x, decoded)
-        terms = elbo_terms(log_prob, kl_to_standard_normal(mean, log_variance))
+        z, log_q = bounds.sampled(mean, log_variance, noise, bound.gradient)
+        flat = z.reshape(-1, model.latent)
+        decoded, d_variables = apply(decoder, state.decoder, flat, train=train)
+        decoded = decoded.reshape(*z.shape[:2], *shape)
+        log_prob = jax.vmap(partial(likelihood.log_prob, state.likelihood), (None, 1), 1)
+        terms = Terms(
+            log_prob(x, decoded),
+            log_normal(z, 0.0, jnp.float32(0)) - log_q,
+            kl_to_standard_normal(mean, log_variance),
+        )
         return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
     def step(state, batch, key, axis_name):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, axis_name)
+        noise = rng.normal(key_z, len(x), (bound.k, model.latent), axis_name)
 
         def loss(params):
             at = _replace(state, gather_params(params))
-            terms, updated = elbo(at, x, key_z, len(x), True, axis_name)
-            metrics = jax.tree.map(jnp.mean, terms)
-            return metrics["negative_elbo"], (metrics, updated)
+            terms, updated = terms_of(at, x, noise, True, axis_name)
+            reached = bound(terms, state.step).mean()
+            metrics = jax.tree.map(jnp.mean, elbo_terms(terms.log_likelihood.mean(-1), terms.kl))
+            if not bound.is_elbo:
+                metrics |= {"negative_bound": -reached}
+            return -reached, (metrics, updated)
 
         params = _params(state)
         grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
@@ -112,7 +135,18 @@ def build(config, inputs: Inputs) -> Task:
     def evaluate(state, batch, key):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, held_out=True)
-        return elbo(state, x, key_z, batch["index"], train=False)[0]
+        noise = rng.normal(key_z, batch["index"], (1, model.latent))
+        terms = terms_of(state, x, noise, train=False)[0]
+        return elbo_terms(terms.log_likelihood[:, 0], terms.kl)
+
+    def log_weights(state, batch, key, samples):
+        """`Task.log_weights`."""
+        key_x, key_z = jax.random.split(key)
+        x = prepare(batch, key_x, held_out=True)
+        draw = jax.vmap(lambda k: rng.normal(k, samples, (model.latent,)))
+        noise = draw(rng.example_keys(key_z, batch["index"]))
+        terms = terms_of(state, x, noise, train=False)[0]
+        return terms.log_likelihood + terms.log_ratio
 
     def encode(state, x):
         """The mean of q(z | x), f32[B, latent]."""
@@ -157,6 +191,7 @@ def build(config, inputs: Inputs) -> Task:
         step,
         config.train.batch_size,
         evaluate=evaluate,
+        log_weights=log_weights,
         sample=latents.sample,
         latents=latents,
         decode=decode,
@@ -166,13 +201,10 @@ def build(config, inputs: Inputs) -> Task:
     )
 
 
-def reparameterize(mean, log_variance, key, examples, axis_name=None):
-    """A sample of q(z | x), f32[B, latent]: mean + sigma * noise. Kingma and Welling 2014, §2.4.
-
-    `examples` and `axis_name` are those of `rng.example_keys`.
-    """
-    noise = rng.normal(key, examples, mean.shape[1:], axis_name)
-    return mean + jnp.exp(0.5 * log_variance) * noise
+def _mean_picture(split):
+    """f32[H, W, C] in [0, 1], the mean of a split's images."""
+    total = sum(split[i]["image"].astype(np.float64) for i in range(len(split)))
+    return np.float32(total / (255 * len(split)))
 
 
 def _params(state: VaeState):

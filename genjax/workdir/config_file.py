@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import gan_keys, sample_keys
+from genjax import gan_keys, sample_keys, vae_keys
 from genjax.config import flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -38,6 +38,7 @@ FREE_KEYS = (
     "score.metrics",
     "score.net",
     "score.n",
+    "score.k",
     "score.split",
     "score.every",
     "score.metric",
@@ -138,6 +139,8 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         changed = values.pop(_HISTORY, [])
         if values.get("task") == "gan":
             values = gan_keys.completed(values)
+        if values.get("task") == "vae":
+            values = vae_keys.completed(values)
         values = sample_keys.completed(values)
         return ConfigDict(_with_tuples(values)).lock(), changed
     except (ValueError, RecursionError, AttributeError) as error:

@@ -7,6 +7,13 @@ from ml_collections import ConfigDict
 from genjax.errors import UserError
 from genjax.vae import conv, mlp
 
+_MLP = {
+    "activation": "tanh",
+    "init": "glorot_uniform",
+    "spread": "log_sigma",
+    "output_bias": "zero",
+}
+
 
 def _count(networks, model, shape):
     encoder, decoder = networks(ConfigDict(model), shape)
@@ -20,7 +27,9 @@ def _count(networks, model, shape):
 
 
 def test_parameter_count_of_the_specification():
-    assert _count(mlp.networks, {"hidden": (400,), "latent": 40}, (28, 28, 1)) == 676_864
+    one, two = ({"hidden": (400,), "latent": 40}, {"hidden": (200, 200), "latent": 50})
+    assert _count(mlp.networks, one | _MLP, (28, 28, 1)) == 676_864
+    assert _count(mlp.networks, two | _MLP, (28, 28, 1)) == 425_284
 
 
 def test_conv_parameter_count_by_hand():
@@ -36,7 +45,10 @@ def test_conv_parameter_count_by_hand():
 
 @pytest.mark.parametrize(
     ("networks", "model"),
-    [(mlp.networks, {"hidden": (5,), "latent": 3}), (conv.networks, {"width": 2, "latent": 3})],
+    [
+        (mlp.networks, {"hidden": (5,), "latent": 3} | _MLP),
+        (conv.networks, {"width": 2, "latent": 3}),
+    ],
 )
 def test_shapes(networks, model):
     encoder, decoder = networks(ConfigDict(model), (16, 32, 3))

@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from ml_collections import ConfigDict
 
-from genjax.vae.optimizer import adam
+from genjax import vae_keys
+from genjax.errors import UserError
+from genjax.vae import optimizer as optimizers
+from genjax.vae.optimizer import adam, iwae
 from tests.vae.test_task import _build
 
 
@@ -41,6 +45,42 @@ def test_digits_train_to_the_bits_of_plain_adam():
             states[i] = optimizer, state, optax.apply_updates(at, updates)
     for ours, plain in zip(*(jax.tree.leaves(state[1:]) for state in states), strict=True):
         np.testing.assert_array_equal(ours, plain)
+
+
+def test_the_iwae_code_by_hand():
+    """Two updates of one number with gradients of 3 and of -1 as the mean over a batch of 2."""
+    optimizer = iwae(2, 0.1, b1=0.99, b2=0.999, epsilon=1e-4)
+    state = optimizer.init({"x": jnp.float32(0)})
+    m, v = 0.0, 1.0
+    for t, g in ((1, 6.0), (2, -2.0)):
+        m, v = 0.99 * m + 0.01 * g, 0.999 * v + 0.001 * g**2
+        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.99**t)
+        updates, state = optimizer.update({"x": jnp.float32(g / 2)}, state)
+        np.testing.assert_allclose(updates["x"], -rate * m / (np.sqrt(v) + 1e-4), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "iwae"])
+def test_the_rate_drops_after_its_steps(name):
+    """b1 = b2 = 0 and a steady gradient: each update has the size of the rate."""
+    options = vae_keys.defaults()["optimizer"] | {"name": name, "b1": 0.0, "b2": 0.0}
+    options |= {"learning_rate": 1.0, "drops": {"steps": (2, 3), "factors": (0.5, 0.1)}}
+    optimizer = optimizers.build(ConfigDict(options), 1)
+    state, sizes = optimizer.init(jnp.float32(0)), []
+    for _ in range(4):
+        update, state = optimizer.update(jnp.float32(7), state)
+        sizes.append(-float(update))
+    np.testing.assert_allclose(sizes, [1, 1, 0.5, 0.1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"), [((5,), "1 steps and 2 factors"), ((5, 5), r"\(5, 5\) have to rise")]
+)
+def test_drops_that_are_none(steps, message):
+    options = vae_keys.defaults()["optimizer"] | {"learning_rate": 1.0}
+    with pytest.raises(UserError, match=message):
+        optimizers.build(
+            ConfigDict(options | {"drops": {"steps": steps, "factors": (0.5, 0.1)}}), 1
+        )
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
