@@ -45,6 +45,7 @@ def get_config(arg: str = ""):
         "init": "glorot_uniform",
         "spread": "log_sigma",
         "output_bias": "data",
+        "condition": "none",
     }
     config.data = config_lib.dataset(arg.data, arg.size)
     config.score = score_keys.defaults()

@@ -33,7 +33,8 @@ def get_config(arg: str = ""):
       model.hidden: of mlp, widths; model.activation: "relu" or "tanh"; model.init: of kernels,
         "lecun_normal" or "glorot_uniform"; model.spread: what the encoder says of a posterior's
         spread, "log_variance" or "log_sigma"; model.output_bias: what the decoder's last biases
-        begin with, "zero" or "data", the logits of the mean training image.
+        begin with, "zero" or "data", the logits of the mean training image; model.condition:
+        "none", or "label" for networks that see the labels (configs/cvae.py).
       optimizer.learning_rate: Adam's; less for dense layers with more than 784 inputs, so that
         pictures of any size train with the default (`genjax.vae.optimizer`).
     """
@@ -52,6 +53,7 @@ def get_config(arg: str = ""):
             "init": "lecun_normal",
             "spread": "log_variance",
             "output_bias": "zero",
+            "condition": "none",
         },
         "conv": {"name": "conv", "width": arg.width, "latent": 40},
     }

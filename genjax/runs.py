@@ -29,6 +29,7 @@ from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, finger
 FAMILIES = {
     "gan": "genjax.gan",
     "vae": "genjax.vae",
+    "vq": "genjax.vae.vq_task",
     "cnn": "genjax.cnn",
     "style": "genjax.style",
 }

@@ -12,8 +12,16 @@ def defaults() -> dict[str, Any]:
       bound.k: how many.
       bound.gradient: how the bound's gradient is estimated: "plain"; "stl", without the part of the
         encoder's that is 0 in the mean; or "dreg", "stl" with the squares of an iwae's weights.
-      bound.beta: the weight of the KL divergence in training: 1 for a bound on the likelihood.
+      bound.beta: the weight of the KL divergence in training: 1 for a bound on the likelihood, more
+        for a beta-VAE (Higgins et al. 2017).
       bound.warmup: in steps, how long that weight rises from 0; 0 for not.
+      bound.capacity: in nats, what the KL divergence is held at with the weight beta, and what
+        rises during the warm-up instead of it; 0 for not (Burgess et al. 2018).
+      bound.free_bits: in nats, below which the KL divergence of a latent, in the mean over a batch,
+        costs nothing more (Kingma et al. 2016).
+      bound.total_correlation: the further weight of the latents' total correlation, beta - 1 of a
+        beta-TCVAE (Chen et al. 2018); bound.estimator: how a batch says it, "stratified" or
+        "weighted" (`genjax.vae.total_correlation`).
       optimizer.name: "adam", or "iwae", as in the authors' code (`genjax.vae.optimizer`).
       optimizer.b1, optimizer.b2, optimizer.epsilon: Adam's.
       optimizer.drops.steps: from which steps on the learning rate is multiplied by which of
@@ -22,7 +30,17 @@ def defaults() -> dict[str, Any]:
         its likelihood (`genjax.scores.likelihoods`).
     """
     return {
-        "bound": {"name": "elbo", "k": 1, "gradient": "plain", "beta": 1.0, "warmup": 0},
+        "bound": {
+            "name": "elbo",
+            "k": 1,
+            "gradient": "plain",
+            "beta": 1.0,
+            "warmup": 0,
+            "capacity": 0.0,
+            "free_bits": 0.0,
+            "total_correlation": 0.0,
+            "estimator": "stratified",
+        },
         "optimizer": {
             "name": "adam",
             "b1": 0.9,
@@ -39,6 +57,7 @@ _MLP = {
     "init": "lecun_normal",
     "spread": "log_variance",
     "output_bias": "zero",
+    "condition": "none",
 }
 
 

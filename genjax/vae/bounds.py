@@ -5,7 +5,8 @@ A sample z of q(z | x) has the weight w = p(x, z) / q(z | x), whose mean is p(x)
     ELBO = E[1/k sum log w]        (Kingma and Welling 2014, arXiv:1312.6114)
     IWAE = E[log (1/k sum w)]      (Burda et al. 2016, arXiv:1509.00519, equation 8)
 
-are both at most log p(x); the second rises to it with k, and is the first for k = 1.
+are both at most log p(x); the second rises to it with k, and is the first for k = 1. What training
+maximises may differ from a bound, by a weight of the KL divergence or by further terms.
 """
 
 import math
@@ -15,21 +16,29 @@ import jax
 import jax.numpy as jnp
 
 from genjax.config import choose
+from genjax.devices import pmean
 from genjax.errors import UserError
+from genjax.vae.total_correlation import ESTIMATORS, total_correlation
 
 
 class Terms(NamedTuple):
-    """What a bound is made of, in nats, f32[B, k] each, but `kl` f32[B].
+    """What a bound is made of, for a batch of B examples with k samples of each, in nats.
 
     Attributes:
-      log_likelihood: log p(x | z).
-      log_ratio: log p(z) - log q(z | x).
-      kl: KL(q(z | x) || p(z)) in closed form, the mean of -log_ratio over all z.
+      log_likelihood: log p(x | z), f32[B, k].
+      log_ratio: log p(z) - log q(z | x), f32[B, k].
+      kl: KL(q(z | x) || p(z)) of each latent in closed form, f32[B, L]; its sum is the mean of
+        -log_ratio over all z.
+      z: the samples, f32[B, k, L].
+      mean, log_variance: of q(z | x), f32[B, L].
     """
 
     log_likelihood: jax.Array
     log_ratio: jax.Array
     kl: jax.Array
+    z: jax.Array
+    mean: jax.Array
+    log_variance: jax.Array
 
 
 def importance_weighted(log_weights, axis: int = -1):
@@ -40,60 +49,91 @@ def importance_weighted(log_weights, axis: int = -1):
     return jax.nn.logsumexp(log_weights, axis=axis) - math.log(log_weights.shape[axis])
 
 
-def _elbo(terms: Terms, factor, sampled: bool):
-    kl = -terms.log_ratio.mean(-1) if sampled else terms.kl
-    return terms.log_likelihood.mean(-1) - factor * kl
-
-
-def _iwae(terms: Terms, factor, sampled: bool):
-    return importance_weighted(terms.log_likelihood + factor * terms.log_ratio)
-
-
-BOUNDS = {"elbo": _elbo, "iwae": _iwae}
+BOUNDS = ("elbo", "iwae")
 GRADIENTS = ("plain", "stl", "dreg")
 
 
 class Bound(NamedTuple):
-    """The bound of a config.
-
-    Attributes:
-      name, k, gradient, beta, warmup: keys of `config.bound` (`genjax.vae_keys`).
-    """
+    """What a config maximises: the keys of `config.bound` (`genjax.vae_keys`)."""
 
     name: str
     k: int
     gradient: str
     beta: float
     warmup: int
-
-    def __call__(self, terms: Terms, step):
-        """f32[B]: what a training step (i32[], from 0 on) maximises, of terms with k samples."""
-        factor = self.beta
-        if self.warmup:
-            factor *= jnp.minimum((step + 1) / self.warmup, 1)
-        return BOUNDS[self.name](terms, factor, sampled=self.gradient != "plain")
+    capacity: float
+    free_bits: float
+    total_correlation: float
+    estimator: str
 
     @property
     def is_elbo(self) -> bool:
-        """Whether it is the mean of the samples' own bounds, and nothing else is maximised."""
-        return self.name == "elbo" and self.beta == 1 and not self.warmup
+        """Whether it is the mean of the samples' own bounds, and nothing else."""
+        others = self.warmup or self.capacity or self.free_bits or self.total_correlation
+        return self.name == "elbo" and self.beta == 1 and not others
+
+    def __call__(self, terms: Terms, step, images: int, axis_name=None):
+        """f32[]: what a training step maximises, the mean over its examples.
+
+        Args:
+          step: i32[], from 0 on.
+          images: how many there are to train on.
+          axis_name: the mapped axis, where the examples are this device's.
+        """
+        risen = jnp.minimum((step + 1) / self.warmup, 1) if self.warmup else 1.0
+        if self.name == "iwae":
+            weights = terms.log_likelihood + risen * terms.log_ratio
+            return importance_weighted(weights).mean()
+        reached = terms.log_likelihood.mean() - self._divergence(terms, risen, axis_name)
+        if self.total_correlation:
+            posterior = terms.z[:, 0], terms.mean, terms.log_variance
+            correlation = total_correlation(*posterior, images, self.estimator, axis_name)
+            reached -= self.total_correlation * correlation.mean()
+        return reached
+
+    def _divergence(self, terms: Terms, risen, axis_name):
+        """f32[]: the weighted KL divergence, in the mean over examples."""
+        if self.gradient == "stl":
+            return -self.beta * risen * terms.log_ratio.mean()
+        kl = terms.kl.mean(0)
+        if self.free_bits:  # Kingma et al. 2016, arXiv:1606.04934, equation 15
+            kl = jnp.maximum(pmean(kl, axis_name), self.free_bits)
+        if self.capacity:  # Burgess et al. 2018, arXiv:1804.03599, equation 8
+            return self.beta * jnp.abs(pmean(kl.sum(), axis_name) - risen * self.capacity)
+        return self.beta * risen * kl.sum()
 
 
 def read(options) -> Bound:
     """The bound of `config.bound`.
 
     Raises:
-      UserError: a name is unknown, or an importance-weighted bound has another factor than 1.
+      UserError: a name is unknown, or options do not go together.
     """
-    choose("bound.name", options.name, BOUNDS)
+    choose("bound.name", options.name, dict.fromkeys(BOUNDS))
     choose("bound.gradient", options.gradient, dict.fromkeys(GRADIENTS))
-    if options.name == "iwae" and options.beta != 1:
-        raise UserError(
-            f"bound.beta={options.beta:g} is of the ELBO: set bound.beta=1, or bound.name=elbo"
-        )
-    if options.name == "elbo" and options.gradient == "dreg":
+    choose("bound.estimator", options.estimator, ESTIMATORS)
+    bound = Bound(**options)
+    if bound.name == "elbo" and bound.gradient == "dreg":
         raise UserError("bound.gradient=dreg is of bound.name=iwae: the ELBO's is stl")
-    return Bound(**options)
+    of_elbo = {
+        "beta": bound.beta != 1,
+        "capacity": bound.capacity,
+        "free_bits": bound.free_bits,
+        "total_correlation": bound.total_correlation,
+    }
+    for key in (key for key, used in of_elbo.items() if used):
+        if bound.name == "iwae":
+            raise UserError(
+                f"bound.{key}={options[key]:g} is of the ELBO: set bound.name=elbo, or leave it"
+            )
+        if bound.gradient == "stl" and key in ("capacity", "free_bits"):
+            raise UserError(
+                f"bound.{key}={options[key]:g} needs the KL divergence in closed form: set"
+                " bound.gradient=plain"
+            )
+    if bound.total_correlation and bound.k > 1:
+        raise UserError(f"bound.total_correlation is of one sample, not of bound.k={bound.k}")
+    return bound
 
 
 def sampled(mean, log_variance, noise, gradient: str):

@@ -63,12 +63,12 @@ class Decoder(nn.Module):
         return Conv(channels, 3, padding=1, dtype=self.dtype)(x).astype(jnp.float32)
 
 
-def networks(model, shape: tuple[int, int, int], mean_picture=None, **common):
+def networks(model, shape: tuple[int, int, int], classes=0, mean_picture=None, **common):
     """(Encoder, Decoder) for images of `shape` (H, W, C).
 
     Args:
       model: of the config; `width` and `latent` are read.
-      mean_picture: unused, as the decoder begins with biases of 0.
+      classes, mean_picture: unused; they see no labels, and begin with biases of 0.
       common: `axis_name` and `dtype`, of both.
 
     Raises:

@@ -33,11 +33,11 @@ def gaussian_log_likelihood(x, mean, log_sigma):
 
 
 def kl_to_standard_normal(mean, log_variance):
-    """KL(N(mean, diag exp(log_variance)) || N(0, I)) f32[B]; mean, log_variance f32[B, latent].
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) of each latent, f32[B, L] as the arguments are.
 
-    Kingma and Welling 2014, appendix B.
+    Their sum is that of all latents. Kingma and Welling 2014, appendix B.
     """
-    return _sum_per_example(0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance))
+    return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
 
 
 def elbo_terms(log_likelihood, kl):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.config import choose
+from genjax.errors import UserError
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
 KERNELS = {
@@ -24,6 +25,7 @@ class Encoder(nn.Module):
 
     Attributes:
       hidden: widths of the hidden layers.
+      classes: how many it knows, of which it sees the label i32[B] beside x; 0 for none.
       activation, kernel, spread: values of `ACTIVATIONS`, `KERNELS` and `SPREADS`.
       axis_name: unused, as there is no BatchNorm.
     """
@@ -33,12 +35,13 @@ class Encoder(nn.Module):
     activation: Callable = nn.relu
     kernel: Callable = KERNELS["lecun_normal"]
     spread: int = 1
+    classes: int = 0
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool):
-        h = x.reshape(x.shape[0], -1)
+    def __call__(self, x, label=None, *, train: bool):
+        h = _with_label(x.reshape(x.shape[0], -1), label, self.classes)
         for width in self.hidden:
             h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
         moments = nn.Dense(2 * self.latent, dtype=self.dtype, kernel_init=self.kernel)(h)
@@ -51,6 +54,7 @@ class Decoder(nn.Module):
 
     Attributes:
       bias: the initializer of the last layer's.
+      classes: as of `Encoder`, beside z.
     """
 
     hidden: Sequence[int]
@@ -58,12 +62,13 @@ class Decoder(nn.Module):
     activation: Callable = nn.relu
     kernel: Callable = KERNELS["lecun_normal"]
     bias: Callable = nn.initializers.zeros
+    classes: int = 0
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z, train: bool):
-        h = z
+    def __call__(self, z, label=None, *, train: bool):
+        h = _with_label(z, label, self.classes)
         for width in reversed(self.hidden):
             h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
         height, width, channels = self.shape
@@ -76,18 +81,31 @@ class Decoder(nn.Module):
         return y.astype(jnp.float32).reshape(-1, *self.shape)
 
 
-def networks(model, shape: tuple[int, int, int], mean_picture=None, **common):
+def _with_label(x, label, classes: int):
+    """f32[B, D + classes]: x f32[B, D] beside the label, one-hot; x itself without classes."""
+    return jnp.concatenate([x, nn.one_hot(label, classes)], -1) if classes else x
+
+
+def networks(model, shape: tuple[int, int, int], classes=0, mean_picture=None, **common):
     """(Encoder, Decoder) for images of `shape`.
 
     Args:
-      model: of the config: `hidden`, `latent`, `activation`, `init`, `spread` and `output_bias`.
+      model: of the config: `hidden`, `latent`, `activation`, `init`, `spread`, `output_bias` and
+        `condition`, "none" or "label": both networks see the labels (Sohn et al. 2015).
+      classes: of the data.
       mean_picture: `() -> f32[H, W, C]` in [0, 1], of the training images, which the decoder of
         output_bias="data" begins with: its logits, as in yburda/iwae.
       common: `axis_name` and `dtype`, of both.
 
     Raises:
-      UserError: an option is unknown.
+      UserError: an option is unknown, or the data have no classes where labels are wanted.
     """
+    known = choose("model.condition", model.condition, {"none": 0, "label": classes})
+    if model.condition == "label" and not classes:
+        raise UserError(
+            "model.condition='label' needs data with classes: set --config.model.condition=none, or"
+            " take other data"
+        )
     hidden = tuple(model.hidden)
     activation = choose("model.activation", model.activation, ACTIVATIONS)
     kernel = choose("model.init", model.init, KERNELS)
@@ -100,6 +118,6 @@ def networks(model, shape: tuple[int, int, int], mean_picture=None, **common):
     bias = choose("model.output_bias", model.output_bias, biases)
     spread = choose("model.spread", model.spread, SPREADS)
     return (
-        Encoder(hidden, model.latent, activation, kernel, spread, **common),
-        Decoder(hidden, shape, activation, kernel, bias, **common),
+        Encoder(hidden, model.latent, activation, kernel, spread, known, **common),
+        Decoder(hidden, shape, activation, kernel, bias, known, **common),
     )

@@ -7,25 +7,29 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from genjax import images, rng
 from genjax.config import choose
-from genjax.devices import gather_params, pmean
 from genjax.errors import UserError
 from genjax.latents import of_normals
-from genjax.nn import apply, backend, compute_type, descend
+from genjax.nn import apply, backend, compute_type
 from genjax.task import Inputs, Task
-from genjax.vae import bounds, conv, mlp
+from genjax.vae import bounds, conv, mlp, sprites
 from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
 from genjax.vae.bounds import Terms, log_normal
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
+from genjax.vae.update import updated
 
-# {model.name: (config's `model`, image shape, mean_picture, axis_name, dtype) -> (encoder,
-# decoder)}
-NETWORKS = {"mlp": mlp.networks, "conv": conv.networks}
+# {model.name: (config's `model`, image shape, classes of the data, mean_picture, axis_name, dtype)
+# -> (encoder, decoder)}. Those with an attribute `classes` that is not 0 see labels.
+NETWORKS = {
+    "mlp": mlp.networks,
+    "conv": conv.networks,
+    "burgess": sprites.networks,
+    "locatello": sprites.networks,
+}
 
 _COLUMNS = 8  # images in a row of `pictures`
 
@@ -64,6 +68,7 @@ def build(config, inputs: Inputs) -> Task:
         networks,
         model,
         shape,
+        classes=inputs.dataset.classes,
         mean_picture=lambda: _mean_picture(inputs.dataset.train),
         dtype=compute_type(config.precision),
     )
@@ -78,35 +83,47 @@ def build(config, inputs: Inputs) -> Task:
             "set data.flip=false and data.shift=0, or binarize=dynamic"
         )
     optimizer = optimizers.build(config.optimizer, config.train.batch_size)
+    classes = getattr(make()[0], "classes", 0)  # those that the networks know
+
+    def labels(label):
+        """The arguments of both networks beside their input."""
+        return (label,) if classes else ()
 
     @backend.native()
     def init(key, constants):
         encoder, decoder = make()
         key_e, key_d = jax.random.split(key)
-        e = encoder.init(key_e, jnp.zeros((1, *shape)), train=True)
-        d = decoder.init(key_d, jnp.zeros((1, model.latent)), train=True)
+        label = labels(jnp.zeros(1, jnp.int32))
+        e = encoder.init(key_e, jnp.zeros((1, *shape)), *label, train=True)
+        d = decoder.init(key_d, jnp.zeros((1, model.latent)), *label, train=True)
         own = jax.tree.map(jnp.float32, likelihood.params)
         return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
 
-    def terms_of(state, x, noise, train: bool, axis_name=None):
+    def terms_of(state, x, label, noise, train: bool, axis_name=None):
         """(Terms of the bound, the state).
 
         Args:
-          x: f32[B, H, W, C].
+          x: f32[B, H, W, C]; label: i32[B].
           noise: f32[B, k, L], standard normal, of k samples of each posterior.
           train: whether the batch statistics in the state are updated.
         """
         encoder, decoder = make(axis_name=axis_name)
-        (mean, log_variance), e_variables = apply(encoder, state.encoder, x, train=train)
+        (mean, log_variance), e_variables = apply(
+            encoder, state.encoder, x, *labels(label), train=train
+        )
         z, log_q = bounds.sampled(mean, log_variance, noise, bound.gradient)
         flat = z.reshape(-1, model.latent)
-        decoded, d_variables = apply(decoder, state.decoder, flat, train=train)
+        repeated = labels(jnp.repeat(label, z.shape[1]))
+        decoded, d_variables = apply(decoder, state.decoder, flat, *repeated, train=train)
         decoded = decoded.reshape(*z.shape[:2], *shape)
         log_prob = jax.vmap(partial(likelihood.log_prob, state.likelihood), (None, 1), 1)
         terms = Terms(
             log_prob(x, decoded),
             log_normal(z, 0.0, jnp.float32(0)) - log_q,
             kl_to_standard_normal(mean, log_variance),
+            z,
+            mean,
+            log_variance,
         )
         return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
@@ -115,29 +132,24 @@ def build(config, inputs: Inputs) -> Task:
         x = prepare(batch, key_x, axis_name)
         noise = rng.normal(key_z, len(x), (bound.k, model.latent), axis_name)
 
-        def loss(params):
-            at = _replace(state, gather_params(params))
-            terms, updated = terms_of(at, x, noise, True, axis_name)
-            reached = bound(terms, state.step).mean()
-            metrics = jax.tree.map(jnp.mean, elbo_terms(terms.log_likelihood.mean(-1), terms.kl))
+        def loss(state):
+            terms, after = terms_of(state, x, batch["label"], noise, True, axis_name)
+            reached = bound(terms, state.step, len(inputs.dataset.train), axis_name)
+            values = elbo_terms(terms.log_likelihood.mean(-1), terms.kl.sum(-1))
+            metrics = jax.tree.map(jnp.mean, values)
             if not bound.is_elbo:
-                metrics |= {"negative_bound": -reached}
-            return -reached, (metrics, updated)
+                metrics |= {"loss": -reached}
+            return -reached, (metrics, after)
 
-        params = _params(state)
-        grads, (metrics, updated) = jax.grad(loss, has_aux=True)(params)
-        grads = pmean(grads, axis_name)
-        params, opt_state = descend(optimizer, grads, state.optimizer, params)
-        state = _replace(updated, params).replace(step=state.step + 1, optimizer=opt_state)
-        return state, metrics | {"grad_norm": optax.tree.norm(grads)}
+        return updated(state, loss, optimizer, (_params, _replace), axis_name)
 
     @backend.native()
     def evaluate(state, batch, key):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, held_out=True)
         noise = rng.normal(key_z, batch["index"], (1, model.latent))
-        terms = terms_of(state, x, noise, train=False)[0]
-        return elbo_terms(terms.log_likelihood[:, 0], terms.kl)
+        terms = terms_of(state, x, batch["label"], noise, train=False)[0]
+        return elbo_terms(terms.log_likelihood[:, 0], terms.kl.sum(-1))
 
     def log_weights(state, batch, key, samples):
         """`Task.log_weights`."""
@@ -145,46 +157,54 @@ def build(config, inputs: Inputs) -> Task:
         x = prepare(batch, key_x, held_out=True)
         draw = jax.vmap(lambda k: rng.normal(k, samples, (model.latent,)))
         noise = draw(rng.example_keys(key_z, batch["index"]))
-        terms = terms_of(state, x, noise, train=False)[0]
+        terms = terms_of(state, x, batch["label"], noise, train=False)[0]
         return terms.log_likelihood + terms.log_ratio
 
-    def encode(state, x):
+    def encode(state, x, label):
         """The mean of q(z | x), f32[B, latent]."""
-        return make()[0].apply(state.encoder, x, train=False)[0]
+        return make()[0].apply(state.encoder, x, *labels(label), train=False)[0]
 
-    def decode(state, z, index=None):
-        """The expected picture of each latent, f32[B, H, W, C]."""
-        return likelihood.mean(make()[1].apply(state.decoder, z, train=False))
+    def decode(state, z, index):
+        """The expected picture of each latent, f32[B, H, W, C]; of classes in turn."""
+        return decoded(state, z, index % max(1, classes))
 
-    def picture(state, z):
-        return images.to_uint8(decode(state, z), low=0)
+    def decoded(state, z, label):
+        return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
+
+    def picture(state, z, label):
+        return images.to_uint8(decoded(state, z, label), low=0)
 
     latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0)
 
     @backend.native()
     def pictures(state, batch, key):
         """Rows of held-out images, as the encoder sees them, each above its reconstructions; and
-        linear interpolations between the latents of two images, one pair in each row."""
-        x = prepare(batch, key, held_out=True)
+        linear interpolations between the latents of two images, one pair in each row, or where
+        labels are known analogies: an image and its latent as each class."""
+        x, label = prepare(batch, key, held_out=True), batch["label"]
         rows = len(x) // _COLUMNS
-        z = encode(state, x)
+        z = encode(state, x, label)
         pairs = jnp.stack(
             [
-                images.to_uint8(each[: rows * _COLUMNS], low=0).reshape(rows, _COLUMNS, *shape)
-                for each in (x, picture(state, z).astype(jnp.float32) / 255)
+                each[: rows * _COLUMNS].reshape(rows, _COLUMNS, *shape)
+                for each in (images.to_uint8(x, low=0), picture(state, z, label))
             ],
             axis=1,
         )
+        found = {"reconstructions": pairs.reshape(2 * rows, _COLUMNS, *shape)}
+        if classes:
+            some = min(_COLUMNS, len(z))
+            each = jnp.tile(jnp.arange(classes), some)
+            drawn = picture(state, jnp.repeat(z[:some], classes, axis=0), each)
+            originals = images.to_uint8(x[:some, None], low=0)
+            analogies = jnp.concatenate([originals, drawn.reshape(some, classes, *shape)], axis=1)
+            return found | {"analogies": analogies}
         share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
         walked = min(_COLUMNS, len(z) // 2)
         ends = z[:: len(z) // (2 * walked)][: 2 * walked].reshape(2, walked, 1, model.latent)
-        walks = (1 - share) * ends[0] + share * ends[1]
-        return {
-            "reconstructions": pairs.reshape(2 * rows, _COLUMNS, *shape),
-            "interpolations": picture(state, walks.reshape(-1, model.latent)).reshape(
-                -1, _COLUMNS, *shape
-            ),
-        }
+        walks = ((1 - share) * ends[0] + share * ends[1]).reshape(-1, model.latent)
+        drawn = picture(state, walks, jnp.zeros(len(walks), jnp.int32))
+        return found | {"interpolations": drawn.reshape(-1, _COLUMNS, *shape)}
 
     return Task(
         init,
@@ -193,6 +213,7 @@ def build(config, inputs: Inputs) -> Task:
         evaluate=evaluate,
         log_weights=log_weights,
         sample=latents.sample,
+        classes=classes,
         latents=latents,
         decode=decode,
         sampled_with={"parameters": "raw", "batch_norm": "running"},

@@ -33,7 +33,15 @@ def _terms(theta, phi, noise, gradient="plain"):
     z, log_q = sampled(mean, log_variance, noise[..., None], gradient)
     log_likelihood = log_normal(jnp.full_like(z, X), theta * z, jnp.float32(2 * np.log(S)))
     log_ratio = log_normal(z, 0.0, jnp.float32(0)) - log_q
-    return Terms(log_likelihood, log_ratio, kl_to_standard_normal(mean, log_variance))
+    kl = kl_to_standard_normal(mean, log_variance)
+    return Terms(log_likelihood, log_ratio, kl, z, mean, log_variance)
+
+
+def _first(terms, k):
+    """The terms of the first k samples."""
+    return terms._replace(
+        log_likelihood=terms.log_likelihood[:, :k], log_ratio=terms.log_ratio[:, :k]
+    )
 
 
 def _noise(b, k, seed=0):
@@ -44,22 +52,20 @@ def _noise(b, k, seed=0):
 def test_with_the_true_posterior_each_sample_gives_the_likelihood(name):
     """All weights are p(x); of the ELBO with a sampled KL, too ("stl")."""
     terms = _terms(A, (MEAN, np.log(VARIANCE)), _noise(4, 3))
-    found = _bound(name=name, k=3, gradient="stl")(terms, 0)
-    np.testing.assert_allclose(found, np.full(4, EVIDENCE), rtol=1e-5)
+    bound = _bound(name=name, k=3, gradient="stl")
+    np.testing.assert_allclose(bound(terms, 0, 1), EVIDENCE, rtol=1e-5)
+    np.testing.assert_allclose(terms.log_likelihood + terms.log_ratio, EVIDENCE, rtol=1e-5)
 
 
 def test_more_samples_bound_the_likelihood_closer():
     """With a posterior that is not the true one; 4,096 samples are within 0.001 of it."""
     terms = _terms(A, (0.0, 0.0), _noise(64, 4096))
-    means = [
-        float(_bound(name="iwae")(Terms(*(x[:, :k] for x in terms[:2]), terms.kl), 0).mean())
-        for k in (1, 4, 32, 4096)
-    ]
+    means = [float(_bound(name="iwae")(_first(terms, k), 0, 1)) for k in (1, 4, 32, 4096)]
     assert means == sorted(means)
     assert means[-1] == pytest.approx(EVIDENCE, abs=2e-3)
     # The ELBO is less by KL(q || posterior).
     gap = 0.5 * ((1 + MEAN**2) / VARIANCE - 1 + np.log(VARIANCE))
-    assert float(_bound()(terms, 0).mean()) == pytest.approx(EVIDENCE - gap, rel=0.01)
+    assert float(_bound()(terms, 0, 1)) == pytest.approx(EVIDENCE - gap, rel=0.01)
 
 
 def test_the_log_of_a_mean_by_hand():
@@ -73,7 +79,7 @@ def _gradients(gradient, noise):
     bound = _bound(name="iwae", k=noise.shape[1], gradient=gradient)
 
     def reached(theta, *phi):
-        return bound(_terms(theta, phi, noise, gradient), 0).mean()
+        return bound(_terms(theta, phi, noise, gradient), 0, 1)
 
     return jnp.stack(jax.grad(reached, (0, 1, 2))(*map(jnp.float32, (A, 0.3, -1))))
 
@@ -107,11 +113,60 @@ def test_doubly_reparameterised_gradients_have_the_same_mean_and_less_variance()
     assert (other.var(0) < 0.5 * plain.var(0)).all()
 
 
+def _two_latents(kl):
+    """Terms of which only log p(x | z) = -3 and KL divergences f32[B, 2] count."""
+    kl = jnp.asarray(kl, jnp.float32)
+    return Terms(jnp.full((len(kl), 1), -3.0), None, kl, None, None, None)
+
+
 def test_the_weight_of_the_kl_rises_to_beta():
-    terms = Terms(jnp.array([[-3.0]]), jnp.array([[-2.0]]), jnp.array([2.0]))
+    terms = _two_latents([[0.5, 1.5]])
     bound = _bound(beta=4.0, warmup=4)
-    assert [float(bound(terms, jnp.int32(t))[0]) for t in (0, 1, 3, 9)] == [-5, -7, -11, -11]
+    assert [float(bound(terms, jnp.int32(t), 1)) for t in (0, 1, 3, 9)] == [-5, -7, -11, -11]
     assert not bound.is_elbo and _bound(k=5).is_elbo
+
+
+def test_capacity_holds_the_kl_at_what_rises():
+    """A mean KL of 2 and a capacity of 1, 2 and 4 nats: beta times their distance."""
+    bound = _bound(beta=10.0, warmup=4, capacity=4.0)
+    terms = _two_latents([[0.0, 1.0], [1.0, 2.0]])
+    assert [float(bound(terms, jnp.int32(t), 1)) for t in (0, 1, 5)] == [-13, -3, -23]
+
+
+def test_free_bits_are_of_each_latent_in_the_mean_over_the_batch():
+    """Means of 0.1 and 2 with 0.5 of each free: 0.5 + 2, and no gradient to the 0.1."""
+    kl = jnp.array([[0.2, 1.0], [0.0, 3.0]])
+    bound = _bound(free_bits=0.5)
+    found, slope = jax.value_and_grad(lambda kl: bound(_two_latents(kl), 0, 1))(kl)
+    assert float(found) == -5.5
+    np.testing.assert_array_equal(slope, [[0, -0.5], [0, -0.5]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"capacity": 4.0}, {"free_bits": 0.6}, {"total_correlation": 5.0}],
+    ids=lambda options: next(iter(options)),
+)
+def test_devices_see_the_whole_batch(options):
+    """Two shards of a mapped axis have the mean value and the mean gradient of the whole batch."""
+    random = np.random.default_rng(0)
+    mean, log_variance, noise = (jnp.float32(random.normal(size=(6, 2))) for _ in range(3))
+    bound = _bound(**options)
+
+    def reached(at, noise, axis_name=None):
+        mean, log_variance = at
+        z, _ = sampled(mean, log_variance, noise[:, None], "plain")
+        kl = kl_to_standard_normal(mean, log_variance)
+        terms = Terms(-jnp.square(z).sum(-1), None, kl, z, mean, log_variance)
+        return bound(terms, 0, 60, axis_name)
+
+    whole = jax.value_and_grad(reached)((mean, log_variance), noise)
+    halves = jax.tree.map(lambda x: x.reshape(2, 3, 2), ((mean, log_variance), noise))
+    of_shards = jax.vmap(jax.value_and_grad(partial(reached, axis_name="d")), axis_name="d")
+    value, slopes = of_shards(*halves)
+    np.testing.assert_allclose(value.mean(), whole[0], rtol=1e-5)
+    for found, expected in zip(jax.tree.leaves(slopes), jax.tree.leaves(whole[1]), strict=True):
+        np.testing.assert_allclose(found.reshape(6, 2) / 2, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +175,10 @@ def test_the_weight_of_the_kl_rises_to_beta():
         ({"name": "iwea"}, "did you mean 'iwae'"),
         ({"gradient": "dregs"}, "did you mean 'dreg'"),
         ({"name": "iwae", "beta": 4.0}, "bound.beta=4 is of the ELBO"),
+        ({"name": "iwae", "free_bits": 0.5}, "bound.free_bits=0.5 is of the ELBO"),
+        ({"gradient": "stl", "capacity": 5.0}, "set bound.gradient=plain"),
+        ({"total_correlation": 5.0, "k": 2}, "of one sample, not of bound.k=2"),
+        ({"estimator": "weightd"}, "did you mean 'weighted'"),
         ({"gradient": "dreg"}, "the ELBO's is stl"),
     ],
 )

@@ -5,13 +5,14 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from genjax.errors import UserError
-from genjax.vae import conv, mlp
+from genjax.vae import conv, mlp, sprites, vqvae
 
 _MLP = {
     "activation": "tanh",
     "init": "glorot_uniform",
     "spread": "log_sigma",
     "output_bias": "zero",
+    "condition": "none",
 }
 
 
@@ -30,6 +31,29 @@ def test_parameter_count_of_the_specification():
     one, two = ({"hidden": (400,), "latent": 40}, {"hidden": (200, 200), "latent": 50})
     assert _count(mlp.networks, one | _MLP, (28, 28, 1)) == 676_864
     assert _count(mlp.networks, two | _MLP, (28, 28, 1)) == 425_284
+
+
+@pytest.mark.parametrize(("name", "count"), [("burgess", 502_005), ("locatello", 690_517)])
+def test_networks_of_sprites_have_the_published_sizes(name, count):
+    assert _count(sprites.networks, {"name": name, "latent": 10}, (64, 64, 1)) == count
+    with pytest.raises(UserError, match=r"takes 64 px, not 28x28: set data.size=64"):
+        sprites.networks(ConfigDict({"name": name, "latent": 10}), (28, 28, 1))
+
+
+def test_networks_of_codes_have_the_published_sizes():
+    """Of Sonnet's example: the encoder's 364,160 and the 8,256 of its last layer, and 290,307."""
+    model = ConfigDict({"width": 128, "blocks": 2, "inner": 32})
+    encoder, decoder = vqvae.networks(model, (32, 32, 3), 64)
+    inputs = {encoder: (1, 32, 32, 3), decoder: (1, 8, 8, 64)}
+    counts = [
+        parameter_overview.count_parameters(
+            jax.eval_shape(
+                lambda n=n, s=s: n.init(jax.random.key(0), jnp.zeros(s), train=True)["params"]
+            )
+        )
+        for n, s in inputs.items()
+    ]
+    assert counts == [364_160 + 8_256, 290_307]
 
 
 def test_conv_parameter_count_by_hand():
