@@ -189,7 +189,7 @@ def _vae_noise(run: runs.Run, batch, key):
     key_x, key_z = jax.random.split(key)
     n, *shape = batch["image"].shape
     return {
-        "z": rng.normal(key_z, n, (config.model.latent,)),
+        "z": rng.normal(key_z, n, (config.bound.k, config.model.latent)),
         "uniform": rng.uniform(key_x, n, tuple(shape)),
     }
 

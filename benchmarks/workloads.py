@@ -68,6 +68,7 @@ _STYLEGAN2 += " --config.data.channels=3"
 _R3GAN = "--config=configs/r3gan.py:preset={},data=mnist,condition=none,decay=0,flip=false"
 _R3GAN += " --config.data.channels=3"
 _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
+_IWAE = "--config=configs/iwae.py:k=50"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
@@ -137,6 +138,7 @@ TABLE = (
     *_sizes("r3gan-32", _R3GAN, ("small", "cifar"), {512: 1.0}, _TINY_R3GAN),
     Workload("vae-mlp", TRAIN, "vae", _VAE, {100: 1.2}, {100: 1.5, 8192: 1.0}, _SLOWER, _QUICK),
     Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
+    Workload("iwae-50", TRAIN, "vae", _IWAE, {20: 1.2}, {20: 1.5, 1000: 1.0}, _SLOWER),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),
     *(_style(optimizer, size) for size in (256, 512, 1024) for optimizer in ("adam", "lbfgs")),
     Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),

@@ -7,11 +7,11 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import config as config_lib
-from genjax import data, rng, runs
+from genjax import data, images, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.metrics import rulers
-from genjax.scores import generators, likelihoods, measure, pictures, record, sets
+from genjax.scores import anomalies, generators, likelihoods, measure, pictures, record, sets
 from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
@@ -32,7 +32,11 @@ class Evaluator:
         self._run = run
         self._key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
         self._compiled = run.devices.on_batch(
-            lambda state, batch, key: (run.task.evaluate(state, batch, key), batch["weight"]),
+            lambda state, batch, key: (
+                run.task.evaluate(state, batch, key),
+                batch["weight"],
+                batch.get("index"),
+            ),
             run.task.constants,
         )
 
@@ -46,21 +50,34 @@ class Evaluator:
         """{`eval/…`: mean over the examples}."""
         sums, total = {}, 0.0
         for batch in self.batches():
-            values, weight = self._compiled(state, batch, self._key)
+            values, weight, _ = self._compiled(state, batch, self._key)
             weight = np.asarray(weight)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + np.dot(np.float64(value), weight)
             total += weight.sum()
         return {f"eval/{name}": float(value / total) for name, value in sums.items()}
 
-    def batches(self):
-        """The held-out data, as `data.evaluation_batches` does, in batches of a good size."""
+    def each(self, state, split: data.Split) -> dict[str, np.ndarray]:
+        """{name: f64[N]} of the examples of a split; NaN where one cannot be read."""
+        found: dict[str, np.ndarray] = {}
+        for batch in self.batches(split):
+            values, weight, index = self._compiled(state, batch, self._key)
+            counts = np.asarray(weight) > 0
+            for name, value in values.items():
+                into = found.setdefault(name, np.full(len(split), np.nan))
+                into[np.asarray(index)[counts]] = np.float64(value)[counts]
+        return found
+
+    def batches(self, split: data.Split | None = None):
+        """A split, by default the held-out data, as `data.evaluation_batches` has it, in batches of
+        a good size."""
         devices, dataset = self._run.devices, self._run.dataset
         if dataset is None:
             return [{"weight": np.ones(len(devices.rows), np.float32)}]
         size = self._run.task.images_per_step
         size *= max(1, min(_EXAMPLES // size, _BYTES // (size * math.prod(dataset.shape))))
-        return data.evaluation_batches(dataset.test, size, devices.rows_of(size))
+        chosen = dataset.test if split is None else split
+        return data.evaluation_batches(chosen, size, devices.rows_of(size))
 
 
 def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
@@ -76,7 +93,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
       UserError: nothing is trained in `workdir`, or its task has nothing to score.
     """
     names = config.score.metrics if "score" in config else ()
-    chosen = measure.choose(names, (*generators.NAMES, *likelihoods.NAMES))
+    chosen = measure.choose(names, (*generators.NAMES, *OF_HELD_OUT))
     ruler = rulers.load(config.score.net) if chosen else None
     trained = runs.open_trained(config, workdir, step)
     if trained.run.task.evaluate is None:
@@ -97,18 +114,16 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         rows = [(each["metric"], record.shown(each)) for each in records]
         print(f"step {trained.step:,}, {evaluator.examples:,} examples")
         print(record.table(rows))
-    if "nll" in names:
-        found = likelihoods.nll(trained, evaluator.batches())
+    for name in (each for each in OF_HELD_OUT if each in names):
+        found = OF_HELD_OUT[name](trained, evaluator, workdir)
         if processes.is_first():
-            about = {
-                "metric": "nll",
-                "value": found.value,
-                "error": found.error,
-                "setting": {"k": config.score.k, "likelihood": config.likelihood}
-                | {"binarize": config.binarize},
-            } | _setting(trained, evaluator)
-            record.append(workdir, [about])
-            print(record.table([(about["metric"], record.shown(about))]))
+            records = [
+                {"metric": metric, "value": value.value, "error": value.error, "setting": setting}
+                | _setting(trained, evaluator)
+                for metric, (value, setting) in found.items()
+            ]
+            record.append(workdir, records)
+            print(record.table([(each["metric"], record.shown(each)) for each in records]))
     if chosen:
         records = of_samples(trained, ruler, chosen, config.score.n, workdir)
         if processes.is_first():
@@ -118,6 +133,28 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         if processes.is_first():
             record.append(workdir, [found])
             print(record.table([(found["metric"], record.shown(found))]))
+
+
+def _nll(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
+    config = trained.run.config
+    found = likelihoods.nll(trained, evaluator.batches())
+    asked = {"k": config.score.k, "likelihood": config.likelihood, "binarize": config.binarize}
+    return {"nll": (found, asked)}
+
+
+def _anomalies(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
+    anomalies.check(trained)
+    split = trained.run.dataset.whole_test
+    values = evaluator.each(trained.state, split)
+    found, sheet = anomalies.of(trained, values, lambda: evaluator.batches(split))
+    if processes.is_first():
+        images.write(workdir / anomalies.SHEET, sheet)
+    return found
+
+
+# Scores of held-out data beside the task's own: `(trained, evaluator, workdir) -> {metric: (Value,
+# the record's setting)}`.
+OF_HELD_OUT = {"nll": _nll, "anomalies": _anomalies}
 
 
 def of_samples(

@@ -1,4 +1,4 @@
-"""The VAEs in PyTorch: the layers of `genjax.vae.mlp` and `conv`, and the negative ELBO."""
+"""The VAEs in PyTorch: the layers of `genjax.vae.mlp` and `conv`, and both bounds."""
 
 import contextlib
 import itertools
@@ -17,14 +17,30 @@ from benchmarks.peers.layers import Conv, Float, FromPicture, ToPicture, lecun, 
 def _mlp(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
     height, width, channels = shape
     picture, sizes = (channels, height, width), [*model.hidden, 2 * model.latent]
+    activation = ACTIVATIONS[model.activation]
     encoder = [FromPicture(picture, sizes[0])]
     for inputs, outputs in itertools.pairwise(sizes):
-        encoder += [relu(), nn.Linear(inputs, outputs)]
+        encoder += [activation(), nn.Linear(inputs, outputs)]
     sizes, decoder = [model.latent, *reversed(model.hidden)], []
     for inputs, outputs in itertools.pairwise(sizes):
-        decoder += [nn.Linear(inputs, outputs), relu()]
+        decoder += [nn.Linear(inputs, outputs), activation()]
     decoder += [ToPicture(sizes[-1], picture)]
-    return nn.Sequential(*encoder, Float()), nn.Sequential(*decoder, Float())
+    encoder += [Float(), LogVariance(SPREADS[model.spread])]
+    return nn.Sequential(*encoder), nn.Sequential(*decoder, Float())
+
+
+class LogVariance(nn.Module):
+    """The second half of the last layer's numbers times a factor, 2 for those of deviations."""
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        if self.factor == 1:
+            return x
+        mean, spread = x.chunk(2, dim=1)
+        return torch.cat([mean, self.factor * spread], dim=1)
 
 
 def _conv(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
@@ -43,18 +59,36 @@ def _conv(model, shape) -> tuple[nn.Sequential, nn.Sequential]:
 
 FULL_RATE_INPUTS = 784  # up to which a dense layer has the full rate: `genjax.vae.optimizer`
 
+ACTIVATIONS = {"relu": relu, "tanh": nn.Tanh}
+SPREADS = {"log_variance": 1, "log_sigma": 2}
+
+# What no peer does besides the bound, and the value that is none of it.
+_NONE = {
+    "gradient": "plain",
+    "beta": 1,
+    "warmup": 0,
+    "capacity": 0,
+    "free_bits": 0,
+    "total_correlation": 0,
+}
+
 # Each makes (encoder, decoder) for images of a shape (H, W, C).
 NETWORKS = {"mlp": _mlp, "conv": _conv}
 
 
 class Peer(base.Peer):
-    """The negative ELBO of both networks, minimised by one Adam."""
+    """The negative bound of both networks, minimised by one Adam."""
 
     def __init__(self, config, variant, device, examples: base.Examples):
         super().__init__(config, variant, device)
         base.require(config, "model.name", NETWORKS)
         base.require(config, "likelihood", ("bernoulli", "gaussian"))
         base.require(config, "binarize", ("grey", "dynamic"))
+        base.require(config, "bound.name", ("elbo", "iwae"))
+        for key, value in _NONE.items():
+            base.require(config, f"bound.{key}", (value,))
+        base.require(config, "optimizer.name", ("adam",))
+        base.require(config, "optimizer.drops.steps", ((),))
         model, shape = config.model, self.hold(examples, config.train.batch_size)
         networks = map(lecun, NETWORKS[model.name](model, shape))
         self.encoder, self.decoder = map(self.place, networks)
@@ -63,7 +97,7 @@ class Peer(base.Peer):
         self.likelihood = self.place(nn.ParameterDict(own))
         self.networks = {name: getattr(self, name) for name in ("encoder", "decoder", "likelihood")}
         self.optimizers = {"all": self.adam(*self.networks, shares=self._shares())}
-        self._loss = self.compiled(self._negative_elbo)
+        self._loss = self.compiled(self._losses)
         self._decode = self.compiled(self._means)
 
     def _shares(self) -> dict[nn.Parameter, float]:
@@ -85,33 +119,49 @@ class Peer(base.Peer):
         x = self.to_float(image)
         return (noise["uniform"] < x).to(x.dtype) if self.config.binarize == "dynamic" else x
 
-    def _negative_elbo(self, image, noise):
-        """The negative ELBO and its two terms, means over the batch in nats."""
+    def _losses(self, image, noise):
+        """The negative ELBO and its two terms, means over the batch in nats; and "loss", the
+        importance-weighted bound where that is minimised."""
         x = self._prepared(image, noise)
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
-        answer = self.decoder(mean + torch.exp(0.5 * log_variance) * noise["z"])
-        if self.is_gaussian:
-            log_sigma = self.likelihood.log_sigma
-            scaled = (x - answer) * torch.exp(-log_sigma)
-            constant = log_sigma + 0.5 * math.log(2 * math.pi)
-            total = 0.5 * scaled.square().sum() + x.numel() * constant
-        else:
-            total = F.binary_cross_entropy_with_logits(answer, x, reduction="sum")
-        reconstruction = total / len(x)
+        z = mean[:, None] + torch.exp(0.5 * log_variance)[:, None] * noise["z"]
+        answer = self.decoder(z.flatten(0, 1))
+        k = z.shape[1]
+        x = x.repeat_interleave(k, 0) if k > 1 else x
+        weighted = self.config.bound.name == "iwae"
+        # One sum over all pixels is faster, where one of each picture is not wanted.
+        costs = self._costs(x, answer, "none" if weighted else "sum")
+        reconstruction = costs.sum() / len(answer)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-        kl = divergence.sum() / len(x)
-        loss = reconstruction + kl
-        return {"negative_elbo": loss, "reconstruction": reconstruction, "kl": kl}
+        kl = divergence.sum() / len(mean)
+        losses = {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        if weighted:
+            each = costs.flatten(1).sum(1).unflatten(0, (-1, k))
+            ratio = 0.5 * (noise["z"].square() - z.square() + log_variance[:, None]).sum(-1)
+            losses["loss"] = -(torch.logsumexp(ratio - each, dim=1) - math.log(k)).mean()
+        return losses
+
+    def _costs(self, x, answer, reduction: str):
+        """-log p(x | z) of each pixel, or their sum."""
+        if not self.is_gaussian:
+            return F.binary_cross_entropy_with_logits(answer, x, reduction=reduction)
+        log_sigma = self.likelihood.log_sigma
+        squares = 0.5 * ((x - answer) * torch.exp(-log_sigma)).square()
+        constant = log_sigma + 0.5 * math.log(2 * math.pi)
+        if reduction == "none":
+            return squares + constant
+        return squares.sum() + x.numel() * constant
 
     def _noise(self, image):
-        noise = {"z": self.random(torch.randn, len(image), self.config.model.latent)}
+        shape = len(image), self.config.bound.k, self.config.model.latent
+        noise = {"z": self.random(torch.randn, *shape)}
         if self.config.binarize == "dynamic":
             noise["uniform"] = self.as_laid(self.random(torch.rand, *image.shape))
         return noise
 
     def _train(self, image, label, noise):
         losses = self._loss(image, noise)
-        losses["negative_elbo"].backward()
+        losses["loss" if "loss" in losses else "negative_elbo"].backward()
         self.descend("all")
         return losses
 

@@ -13,8 +13,6 @@ from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.scores.measure import Value
 
-NAMES = ("nll",)
-
 _VALUES = 2**21  # pixels that are decoded together: 8 MB, which processors keep near
 _PATIENCE = 2  # seconds of measuring before a progress bar appears
 

@@ -171,6 +171,14 @@ def build(config, inputs: Inputs) -> Task:
     def decoded(state, z, label):
         return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
 
+    @backend.native()
+    def error_maps(state, batch, key):
+        """Of the levels of the pictures themselves, whatever is binarised."""
+        x = images.to_float(batch["image"], low=0)
+        label = batch["label"] % max(1, classes)  # a network of classes knows no others
+        y = decoded(state, encode(state, x, label), label)
+        return jnp.square(x - y).mean(-1)
+
     def picture(state, z, label):
         return images.to_uint8(decoded(state, z, label), low=0)
 
@@ -211,6 +219,7 @@ def build(config, inputs: Inputs) -> Task:
         step,
         config.train.batch_size,
         evaluate=evaluate,
+        error_maps=error_maps,
         log_weights=log_weights,
         sample=latents.sample,
         classes=classes,

@@ -123,7 +123,7 @@ def build(config, inputs: Inputs) -> Task:
     return Task(
         init,
         step,
-        config.train.batch_size,
+        images_per_step=config.train.batch_size,
         evaluate=evaluate,
         pictures=pictures,
         constants={"variance": _variance(inputs.dataset.train)},

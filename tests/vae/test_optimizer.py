@@ -90,7 +90,7 @@ def test_a_large_picture_trains(likelihood):
     task = _build(f"likelihood={likelihood},binarize=grey,size=192")
     random = np.random.default_rng(0)
     image = jnp.asarray(random.integers(96, 256, (4, 192, 192, 1)), jnp.uint8)
-    batch = {"image": image, "index": jnp.arange(4)}
+    batch = {"image": image, "label": jnp.zeros(4, jnp.int32), "index": jnp.arange(4)}
     state = jax.jit(task.init)(jax.random.key(0), {})
     step = jax.jit(lambda state: task.step(state, batch, jax.random.key(1), None))
     found = []

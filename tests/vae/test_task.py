@@ -24,7 +24,7 @@ def _build(arg="", **changes):
 
 def _batch(size, n=4):
     image = np.random.default_rng(0).integers(0, 256, (n, size, size, 1)).astype(np.uint8)
-    return {"image": jnp.asarray(image), "index": jnp.arange(n)}
+    return {"image": jnp.asarray(image), "label": jnp.arange(n) % 10, "index": jnp.arange(n)}
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
