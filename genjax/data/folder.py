@@ -4,9 +4,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from genjax import images
 from genjax.colour import WHITE
-from genjax.data import layout
+from genjax.data import classes, layout
+from genjax.data import masks as masks_lib
 from genjax.data.dataset import Dataset, Split, Subset, digest, hold_out
 from genjax.data.listing import composed
 from genjax.errors import UserError
@@ -18,11 +21,11 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"
 class Folder(Split):
     """Image files. Reading one decodes it, crops its central square and resizes it."""
 
-    def __init__(self, name: str, part: layout.Part, white: int | None, config_data):
+    def __init__(self, name: str, part: layout.Part, white: int | None, config_data, masks=None):
         self.name = name
         self.max_corrupt = config_data.max_corrupt
         self._root, self._files, self.labels = part.root, part.files, part.labels
-        self._white = white
+        self._white, self._masks = white, masks
         size = config_data.size
         # A folder may mix grey and colour files, so it is colour unless the config says grey.
         self.shape = (size, size, config_data.channels or 3)
@@ -31,13 +34,20 @@ class Folder(Split):
         return len(self._files)
 
     def __getitem__(self, i: int) -> dict:
-        size, _, channels = self.shape
+        return {"image": images.crop_square(self._read(i), self.shape[0]), "label": self.labels[i]}
+
+    def _read(self, i: int) -> np.ndarray:
+        """The whole picture, u8[h, w, C]."""
         try:
             path = os.path.join(self._root, self._files[i])
-            picture = images.read(path, channels, self._white)
+            return images.read(path, self.shape[2], self._white)
         except UserError as error:  # it was listed, so it is a broken link or lacks permission
             raise images.ImageError(str(error)) from None
-        return {"image": images.crop_square(picture, size), "label": self.labels[i]}
+
+    def mask(self, i: int) -> np.ndarray | None:
+        if not self._masks:
+            return None
+        return masks_lib.read(self._masks, self._files[i], self._read(i).shape[:2], self.shape[0])
 
     def content(self, i: int) -> bytes | None:
         try:
@@ -53,7 +63,8 @@ def folder(path: str, config_data) -> Dataset:
     """Opens the images below a folder, sorted by relative path (`layout.find` has the rules).
 
     Where the folder holds nothing out itself, `data.test_fraction` of it is held out.
-    `data.labels=none` reads all sub-folders of a split alike. `data.channels=0` means RGB.
+    `data.labels=none` reads all sub-folders of a split alike. `data.channels=0` means RGB. Of
+    MVTec's folders only what is good trains, unless `data.classes` says otherwise.
 
     Raises:
       UserError: no such folder, no images in it, `data.size` is not set, a class of the held-out
@@ -64,18 +75,18 @@ def folder(path: str, config_data) -> Dataset:
         raise UserError(f"{name} needs a size for its images, such as :data={name},size=64")
     if not os.path.isdir(root):
         raise UserError(f"{name}: {_no_folder(root)}")
-    found = layout.find(name, str(root), config_data.labels == "folders")
+    some = bool(config_data.classes)
+    found = layout.find(name, str(root), config_data.labels == "folders", others=some)
     white, notes = _white(found)
     train = Folder(name, found.train, white, config_data)
     if found.test:
-        splits = train, Folder(name, found.test, white, config_data)
+        splits = train, Folder(name, found.test, white, config_data, found.masks)
     else:
         held_out = hold_out(train.labels, config_data.test_fraction, name)
         splits = (Subset(train, part) for part in held_out)
-    classes = found.classes
-    return Dataset(
-        name, *splits, len(classes), train.shape, _digest(found), classes, (*found.notes, *notes)
-    )
+    names, notes = found.classes, (*found.notes, *notes)
+    dataset = Dataset(name, *splits, len(names), train.shape, _digest(found), names, notes)
+    return classes.only(dataset, [found.usual]) if found.usual and not some else dataset
 
 
 def _white(found: layout.Layout) -> tuple[int | None, list[str]]:
@@ -118,4 +129,6 @@ def _digest(found: layout.Layout) -> str:
         files = map(composed, part.files)
         lines.append(f"{len(part.files)} files")
         lines += [f"{file} {size}" for file, size in zip(files, part.sizes, strict=True)]
+    if found.masks:
+        lines += ["masks", *(f"{mask} {size}" for mask, size in found.masks.sizes.items())]
     return digest(*lines)
