@@ -100,6 +100,9 @@ def dataset(name: str, size: int) -> ConfigDict:
       channels: 1 or 3; 0 for as stored.
       classes: which classes train, by name or number; () for all. Networks know these only,
         numbered anew; of the others, what is held out is anomalous (`genjax.data.classes`).
+      window: of folders: which values of grey pictures of 16 bits and more, and of DICOM files,
+        become black and white: "LEVEL,WIDTH" in their units, or percentiles of each picture,
+        "p1,p99"; "" for all that 16 bits have, or a DICOM file's own window (`genjax.windows`).
       labels: "folders" where the sub-folders of a folder are classes, "none" where they are not.
       test_fraction: share of the images to hold out, if the source has no test split of its own.
       max_corrupt: how many unreadable files of a split are skipped; one more is an error.
@@ -122,6 +125,7 @@ def dataset(name: str, size: int) -> ConfigDict:
             "size": size,
             "channels": 0,
             "classes": (),
+            "window": "",
             "labels": "folders",
             "test_fraction": 0.1,
             "max_corrupt": 10,

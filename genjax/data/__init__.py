@@ -2,6 +2,7 @@
 
 import difflib
 
+from genjax import windows
 from genjax.data import classes
 from genjax.data.arrays import mnist, npz
 from genjax.data.dataset import Dataset, Split
@@ -45,7 +46,8 @@ def open_dataset(config_data) -> Dataset:
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
         `classes` (those that train, () for all: `classes.only`), `labels` (of a folder's
         sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does
-        not), `max_corrupt` (unreadable image files allowed in a split).
+        not), `max_corrupt` (unreadable image files allowed in a split), `window` (of a folder's
+        grey values: `windows.parse`).
 
     Raises:
       UserError: a value is not possible, or the data cannot be opened; the message says why.
@@ -63,6 +65,10 @@ def open_dataset(config_data) -> Dataset:
     kind = config_data.name.partition(":")[0]
     if config_data.labels == "none" and kind != "folder":
         raise UserError(f"data.labels=none is for folders, not for data.name={config_data.name}")
+    if windows.parse(config_data.window) and kind != "folder":
+        raise UserError(
+            f"data.window={config_data.window} is for folders, not for data.name={config_data.name}"
+        )
     dataset = _source(config_data)
     return classes.only(dataset, config_data.classes) if config_data.classes else dataset
 

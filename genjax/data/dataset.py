@@ -27,6 +27,7 @@ class Split:
       max_corrupt: how many unreadable examples a run puts up with.
       decodes: whether reading an example takes decoding, which several threads do faster.
       labels: i32[N], the label of each example; None where only reading them all would tell.
+      seen_through: what decides how files become pictures beside `shape`: a window, if any.
       anomalous: bool[N], which examples are none of what trains; None in a split of nothing else.
     """
 
@@ -35,6 +36,7 @@ class Split:
     max_corrupt: int = 0
     decodes: bool = True
     labels: np.ndarray | None = None
+    seen_through: tuple[str, ...] = ()
     anomalous: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -122,7 +124,7 @@ class Subset(Split):
 
     def __init__(self, split: Split, examples: np.ndarray):
         self.name, self.shape, self.max_corrupt = split.name, split.shape, split.max_corrupt
-        self.decodes = split.decodes
+        self.decodes, self.seen_through = split.decodes, split.seen_through
         self.labels = None if split.labels is None else split.labels[examples]
         self.anomalous = None if split.anomalous is None else split.anomalous[examples]
         self._split, self._examples = split, examples

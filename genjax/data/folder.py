@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genjax import images
+from genjax import decoding, images, windows
 from genjax.colour import WHITE
 from genjax.data import classes, layout
 from genjax.data import masks as masks_lib
@@ -26,6 +26,8 @@ class Folder(Split):
         self.max_corrupt = config_data.max_corrupt
         self._root, self._files, self.labels = part.root, part.files, part.labels
         self._white, self._masks = white, masks
+        self._window = windows.parse(config_data.window)
+        self.seen_through = (str(tuple(self._window)),) if self._window else ()
         size = config_data.size
         # A folder may mix grey and colour files, so it is colour unless the config says grey.
         self.shape = (size, size, config_data.channels or 3)
@@ -40,7 +42,7 @@ class Folder(Split):
         """The whole picture, u8[h, w, C]."""
         try:
             path = os.path.join(self._root, self._files[i])
-            return images.read(path, self.shape[2], self._white)
+            return images.read(path, self.shape[2], self._white, self._window)
         except UserError as error:  # it was listed, so it is a broken link or lacks permission
             raise images.ImageError(str(error)) from None
 
@@ -77,7 +79,7 @@ def folder(path: str, config_data) -> Dataset:
         raise UserError(f"{name}: {_no_folder(root)}")
     some = bool(config_data.classes)
     found = layout.find(name, str(root), config_data.labels == "folders", others=some)
-    white, notes = _white(found)
+    white, notes = (None, []) if config_data.window else _white(found)
     train = Folder(name, found.train, white, config_data)
     if found.test:
         splits = train, Folder(name, found.test, white, config_data, found.masks)
@@ -85,7 +87,8 @@ def folder(path: str, config_data) -> Dataset:
         held_out = hold_out(train.labels, config_data.test_fraction, name)
         splits = (Subset(train, part) for part in held_out)
     names, notes = found.classes, (*found.notes, *notes)
-    dataset = Dataset(name, *splits, len(names), train.shape, _digest(found), names, notes)
+    bits = _digest(found, train.seen_through)
+    dataset = Dataset(name, *splits, len(names), train.shape, bits, names, notes)
     return classes.only(dataset, [found.usual]) if found.usual and not some else dataset
 
 
@@ -100,7 +103,7 @@ def _white(found: layout.Layout) -> tuple[int | None, list[str]]:
     paths = [os.path.join(part.root, file) for part in parts for file in part.files]
     looked = [paths[i] for i in range(0, len(paths), -(-len(paths) // _LOOKED_AT))]
     with ThreadPoolExecutor() as pool:
-        values = [value for value in pool.map(images.largest_value, looked) if value is not None]
+        values = [value for value in pool.map(decoding.largest_value, looked) if value is not None]
     largest = max(values, default=0)
     if not 0 < largest < (WHITE + 1) // 8:
         return None, []
@@ -122,8 +125,8 @@ def _no_folder(path: Path) -> str:
     return f"it is a file: name the folder that it lies in, {images.shown(path.parent)}"
 
 
-def _digest(found: layout.Layout) -> str:
-    """Of names and sizes of the files, wherever they lie."""
+def _digest(found: layout.Layout, seen_through: tuple[str, ...]) -> str:
+    """Of names and sizes of the files, wherever they lie, and of the window if there is one."""
     lines = []
     for part in filter(None, (found.train, found.test)):
         files = map(composed, part.files)
@@ -131,4 +134,4 @@ def _digest(found: layout.Layout) -> str:
         lines += [f"{file} {size}" for file, size in zip(files, part.sizes, strict=True)]
     if found.masks:
         lines += ["masks", *(f"{mask} {size}" for mask, size in found.masks.sizes.items())]
-    return digest(*lines)
+    return digest(*lines, *seen_through)
