@@ -82,9 +82,7 @@ def decode(
     """
     try:
         if dicom.is_dicom(contents[: dicom.START]):
-            found = dicom.opened(contents)
-            _check_size(path, int(found.Columns), int(found.Rows))
-            flat = Image.fromarray(dicom.shades(found, window))
+            flat = _of_dicom(contents, path, window)
         else:
             with Image.open(io.BytesIO(contents), formats=_FORMATS) as image:
                 _check_size(path, *image.size)
@@ -104,9 +102,24 @@ def decode(
             reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
         raise ImageError(f"{shown(path)} {reason}") from None
     except _DECODE_ERRORS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"{shown(path)} cannot be decoded, it may be cut off: {reason}") from None
+        raise _damaged(path, error) from None
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
+
+
+def _of_dicom(contents: bytes, path: Path, window: Window | None) -> Image.Image:
+    try:
+        found = dicom.opened(contents)
+        _check_size(path, int(found.Columns), int(found.Rows))
+        return Image.fromarray(dicom.shades(found, window))
+    except (ImageError, dicom.DicomError):
+        raise
+    except Exception as error:  # pydicom has kinds of its own for damaged bytes
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ImageError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ImageError(f"{shown(path)} cannot be decoded, it may be cut off: {reason}")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
