@@ -6,6 +6,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from genjax.windows import Window
+
 # The colour space that an ICC profile's header has to name, for a picture of each mode.
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 
@@ -19,7 +21,9 @@ _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
 WHITE = 65535  # of 16 bits
 
 
-def plain(image: Image.Image, white: int | None = None) -> Image.Image:
+def plain(
+    image: Image.Image, white: int | None = None, window: Window | None = None
+) -> Image.Image:
     """An upright, opaque picture of 8 bits a channel, in sRGB.
 
     An embedded ICC profile counts (Display P3, Adobe RGB, ProPhoto, CMYK, grey, ...), unless it is
@@ -29,13 +33,18 @@ def plain(image: Image.Image, white: int | None = None) -> Image.Image:
     Args:
       image: of any mode; not decoded yet, because only then does it tell how deep its colours are.
       white: the value of 16 bits that becomes 255; None for 65535.
+      window: which values become 0 and 255, instead, of a picture that `is_wide`.
 
     Raises:
       ValueError: its values lie outside of what can be shown.
     """
     profile = image.info.get("icc_profile")
     deep = _was_deep(image)  # asked before it is decoded
-    image = _eight_bits(ImageOps.exif_transpose(image), deep, white or WHITE)
+    image = ImageOps.exif_transpose(image)
+    if window:
+        image = Image.fromarray(window.shades(np.asarray(image)))
+    else:
+        image = _eight_bits(image, deep, white or WHITE)
     if profile:
         image = _to_srgb(image, profile)
     return _over_white(image)
@@ -46,9 +55,9 @@ def largest_value(image: Image.Image) -> int | None:
 
     Of 16-bit colours Pillow keeps 8 bits, so that there it is a multiple of 256, less 1.
     """
-    if image.mode == "F" or not (_is_wide(image) or _was_deep(image)):
+    if image.mode == "F" or not (is_wide(image) or _was_deep(image)):
         return None
-    wide, largest = _is_wide(image), int(np.asarray(image).max())
+    wide, largest = is_wide(image), int(np.asarray(image).max())
     return largest if wide else largest * 256 + 255
 
 
@@ -57,14 +66,14 @@ def _was_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def _is_wide(image: Image.Image) -> bool:
+def is_wide(image: Image.Image) -> bool:
     """Whether Pillow keeps more than 8 bits of a picture: of grey ones alone."""
     return image.mode in ("F", "I") or image.mode.startswith("I;16")
 
 
 def _eight_bits(image: Image.Image, deep: bool, white: int) -> Image.Image:
     """Scales values so that `white` (of 16 bits) becomes 255; `convert` would clip them."""
-    if not _is_wide(image):
+    if not is_wide(image):
         if white == WHITE or not deep:
             return image
         if white < 256:

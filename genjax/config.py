@@ -1,5 +1,6 @@
 """Configs of experiments: defaults, overrides and checks."""
 
+import ast
 import difflib
 import hashlib
 import importlib.util
@@ -99,6 +100,11 @@ def dataset(name: str, size: int) -> ConfigDict:
       name: `mnist`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
       size: pixels a side; 0 for as stored.
       channels: 1 or 3; 0 for as stored.
+      classes: which classes train, by name or number; () for all. Networks know these only,
+        numbered anew; of the others, what is held out is anomalous (`genjax.data.classes`).
+      window: of folders: which values of grey pictures of 16 bits and more, and of DICOM files,
+        become black and white: "LEVEL,WIDTH" in their units, or percentiles of each picture,
+        "p1,p99"; "" for all that 16 bits have, or a DICOM file's own window (`genjax.windows`).
       labels: "folders" where the sub-folders of a folder are classes, "none" where they are not.
       test_fraction: share of the images to hold out, if the source has no test split of its own.
       max_corrupt: how many unreadable files of a split are skipped; one more is an error.
@@ -120,6 +126,8 @@ def dataset(name: str, size: int) -> ConfigDict:
             "name": name,
             "size": size,
             "channels": 0,
+            "classes": (),
+            "window": "",
             "labels": "folders",
             "test_fraction": 0.1,
             "max_corrupt": 10,
@@ -322,7 +330,7 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
                 raise UserError(f"{what} {key!r} is a group: set {', '.join(inside)}")
             raise UserError(f"{what} {key!r} is unknown{nearest(key, known)}")
         old = known[key]
-        if isinstance(old, list) and old and isinstance(old[0], str) and "(" not in text:
+        if isinstance(old, list) and _of_words(old, text) and "(" not in text:
             text = repr(tuple(part.strip() for part in text.split(",")))
         argv = ["", f"--config.{key}={text}"]
         values = flags.FlagValues()
@@ -346,6 +354,17 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
             raise UserError(f"{what} {key}={text!r} {why}") from None
         config = values.config
     return config
+
+
+def _of_words(old: list, text: str) -> bool:
+    """Whether the values of a tuple are texts: by those that it has, or else by what is given."""
+    if old:
+        return isinstance(old[0], str)
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return True
+    return False
 
 
 def _nearest_file(file: epath.Path) -> str:

@@ -38,6 +38,12 @@ def expanded(name: str) -> str:
     return full
 
 
+def shown(path: str | os.PathLike) -> str:
+    """A file's name in a message: what cannot be printed, or would break the line, is escaped."""
+    text = os.fspath(path)
+    return text if text.isprintable() else ascii(text)
+
+
 def natural_order(path: epath.PathLike) -> tuple:
     """A sort key of paths: folder by folder, numbers as numbers (img2 before img10).
 

@@ -9,20 +9,18 @@ import importlib.util
 import io
 import os
 import stat
-import struct
-import warnings
-import zlib
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from genjax import colour
+from genjax.decoding import ImageError, decode, too_many
 from genjax.errors import UserError, advice
-from genjax.files import write_atomically
+from genjax.files import shown, write_atomically
+from genjax.windows import Window
 
 # Photographs in the packages scikit-image and scikit-learn: {name: (package, folder, file)}.
 _SKIMAGE = ("skimage", "data")
@@ -48,57 +46,17 @@ BUILTIN = {
     "rocket": (*_SKIMAGE, "rocket.jpg"),
 }
 
-# The formats that people keep pictures in. Pillow knows 40 more. One of them is EPS: such a file is
-# a program, which Pillow has Ghostscript execute. Each plugin is imported by itself, because all
-# of them take a tenth of a second.
-for _plugin in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP", "Avif"):
-    if importlib.util.find_spec(f"PIL.{_plugin}ImagePlugin"):  # the last one is new in Pillow 11.3
-        importlib.import_module(f"PIL.{_plugin}ImagePlugin")
-if importlib.util.find_spec("pillow_heif"):  # the extra [heif]: what iPhones write
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-_FORMATS = [
-    name
-    for name in (
-        *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"),
-        "WEBP",
-    )
-    if name in Image.OPEN  # Pillow may have been built without some of them
-]
-SUFFIXES = frozenset(s for s, name in Image.EXTENSION.items() if name in _FORMATS)
-
 # Limit of a file's size. Even a picture with as many pixels as `read` accepts, uncompressed and
 # with 16 bits a channel, is smaller.
 _MAX_BYTES = 2**30
 
-# What Pillow's decoders raise on bytes that are not the picture they claim to be.
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    AssertionError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 
-# Pillow warns of damage that does not keep it from reading a picture, and of pictures with many
-# pixels, which `read` refuses with a message that says what to do.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class ImageError(UserError):
-    """A file exists but holds no picture that can be used."""
-
-
-def read(path: str | os.PathLike, channels: int = 3, white: int | None = None) -> np.ndarray:
+def read(
+    path: str | os.PathLike,
+    channels: int = 3,
+    white: int | None = None,
+    window: Window | None = None,
+) -> np.ndarray:
     """Reads a picture as u8[H, W, channels].
 
     The EXIF orientation is applied, colours are brought from an embedded ICC profile to sRGB,
@@ -106,44 +64,19 @@ def read(path: str | os.PathLike, channels: int = 3, white: int | None = None) -
     lie in [0, 1], and the first frame of an animation is used.
 
     Args:
-      path: a file in one of the formats of `_FORMATS`, whatever its suffix.
+      path: a file in one of the formats of `genjax.decoding`, whatever its suffix.
       channels: 3 for RGB, 1 for luminance (ITU-R 601).
       white: the value of 16-bit pictures that becomes 255; None for 65535.
+      window: which values become black and white, of grey pictures of more than 8 bits a value and
+        of DICOM files; None for all, or for a DICOM file's own window (`genjax.dicom`).
 
     Raises:
       ImageError: the file is no picture, is cut off or damaged, has no pixels or too many, or is
-        no file at all but a device or a pipe.
+        no file at all but a device or a pipe, or none that the window is for.
       UserError: there is no such file, or it may not be read.
     """
     path = Path(path)
-    return _decode(_contents(path), path, channels, white)
-
-
-def largest_value(path: str | os.PathLike) -> int | None:
-    """The largest value in a picture of 16 bits; None for one of 8 bits, or that is unreadable."""
-    try:
-        with _opened(path) as image:
-            return colour.largest_value(image)
-    except (Image.DecompressionBombError, *_DECODE_ERRORS):
-        return None
-
-
-def is_picture(path: str | os.PathLike) -> bool:
-    """Whether a file's header is that of a picture that `read` would try to decode."""
-    try:
-        with _opened(path):
-            return True
-    except Image.DecompressionBombError:
-        return True  # one that is too large, which `read` says
-    except _DECODE_ERRORS:
-        return False
-
-
-def _opened(path: str | os.PathLike) -> Image.Image:
-    """The picture in a file, of which only the header is read."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
-        raise OSError(f"{shown(path)} is no file")
-    return Image.open(path, formats=_FORMATS)
+    return decode(_contents(path), path, channels, white, window)
 
 
 def _contents(path: Path) -> bytes:
@@ -170,43 +103,8 @@ def _contents(path: Path) -> bytes:
         raise UserError(f"{shown(path)} is no name of a file: {error}") from None
 
 
-def _decode(contents: bytes, path: Path, channels: int, white: int | None) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(contents), formats=_FORMATS) as image:
-            if 0 in image.size:
-                raise ImageError(f"{shown(path)} has no pixels: {image.width} x {image.height}")
-            if too_many := _too_many(*image.size):
-                raise ImageError(f"{shown(path)} has {too_many}: make it smaller")
-            flat = colour.plain(image, white).convert("L" if channels == 1 else "RGB")
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{shown(path)} is too large: {error}") from None
-    except UnidentifiedImageError:
-        reason = "is not an image in a known format; use PNG or JPEG"
-        if not contents:
-            reason = "is empty (0 bytes)"
-        elif contents[4:11] in (b"ftyphei", b"ftypmif") and "HEIF" not in _FORMATS:
-            reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
-        raise ImageError(f"{shown(path)} {reason}") from None
-    except _DECODE_ERRORS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"{shown(path)} cannot be decoded, it may be cut off: {reason}") from None
-    return _unsqueeze(np.asarray(flat))
-
-
-def _too_many(width: int, height: int) -> str:
-    """ "9 pixels, more than the limit of 8", or nothing where there are not too many."""
-    pixels, limit = width * height, Image.MAX_IMAGE_PIXELS
-    return f"{pixels} pixels, more than the limit of {limit}" if pixels > limit else ""
-
-
 def _unsqueeze(image: np.ndarray) -> np.ndarray:
     return image[:, :, None] if image.ndim == 2 else image
-
-
-def shown(path: str | os.PathLike) -> str:
-    """A file's name in a message: what cannot be printed, or would break the line, is escaped."""
-    text = os.fspath(path)
-    return text if text.isprintable() else ascii(text)
 
 
 def nearest_files(path: Path) -> str:
@@ -256,8 +154,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     if image.shape[:2] == (height, width):
         return image
-    if too_many := _too_many(width, height):
-        raise UserError(f"a picture of {width} x {height} px has {too_many}: choose a smaller size")
+    if excess := too_many(width, height):
+        raise UserError(f"a picture of {width} x {height} px has {excess}: choose a smaller size")
     resized = _to_pillow(image).resize((width, height), Image.Resampling.LANCZOS)
     return _unsqueeze(np.asarray(resized))
 

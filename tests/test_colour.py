@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from genjax import images
+from genjax import decoding, images
 
 # Columns XYZ of red, green and blue, adapted to D50 (B. Lindbloom, "RGB/XYZ Matrices"), and the
 # exponent of the tone curve; None for that of sRGB.
@@ -185,11 +185,11 @@ def test_the_white_of_colours_of_sixteen_bits(tmp_path):
     """Pillow keeps the upper 8 bits: of 12, 16 levels are left, of the lower 8, nothing."""
     path = tmp_path / "a.png"
     save_deep(path, np.array([[[0, 2048, 4095]]]))
-    assert images.largest_value(path) == 4095
+    assert decoding.largest_value(path) == 4095
     assert images.read(path).ravel().tolist() == [0, 8, 15]
     assert images.read(path, white=4095).ravel().tolist() == [0, 136, 255]
     save_deep(path, np.array([[[0, 100, 255]]]))
-    assert images.largest_value(path) == 255
+    assert decoding.largest_value(path) == 255
     with pytest.raises(images.ImageError, match="save it as 8 bit"):
         images.read(path, white=255)
 
@@ -197,11 +197,11 @@ def test_the_white_of_colours_of_sixteen_bits(tmp_path):
 def test_the_white_of_sixteen_bits(tmp_path):
     values = np.array([[0, 2048, 4095]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert images.largest_value(tmp_path / "a.png") == 4095
+    assert decoding.largest_value(tmp_path / "a.png") == 4095
     assert images.read(tmp_path / "a.png", 1).ravel().tolist() == [0, 8, 16]
     assert images.read(tmp_path / "a.png", 1, white=4095).ravel().tolist() == [0, 128, 255]
     with pytest.raises(images.ImageError, match=r"values lie in \[0, 4095\] where \[0, 1023\]"):
         images.read(tmp_path / "a.png", white=1023)
     Image.fromarray(colours()).save(tmp_path / "b.png")
-    assert images.largest_value(tmp_path / "b.png") is None
+    assert decoding.largest_value(tmp_path / "b.png") is None
     assert (images.read(tmp_path / "b.png", white=4095) == colours()).all()

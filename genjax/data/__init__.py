@@ -2,6 +2,8 @@
 
 import difflib
 
+from genjax import windows
+from genjax.data import classes
 from genjax.data.arrays import mnist, npz
 from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import (
@@ -42,8 +44,10 @@ def open_dataset(config_data) -> Dataset:
     Args:
       config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
-        `labels` (of a folder's sub-folders: `folders` or `none`), `test_fraction` (the share held
-        out where the source does not), `max_corrupt` (unreadable image files allowed in a split).
+        `classes` (those that train, () for all: `classes.only`), `labels` (of a folder's
+        sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does
+        not), `max_corrupt` (unreadable image files allowed in a split), `window` (of a folder's
+        grey values: `windows.parse`).
 
     Raises:
       UserError: a value is not possible, or the data cannot be opened; the message says why.
@@ -58,9 +62,20 @@ def open_dataset(config_data) -> Dataset:
         raise UserError(f"data.max_corrupt={config_data.max_corrupt} must be 0 or more")
     if config_data.labels not in ("folders", "none"):
         raise UserError(f"data.labels={config_data.labels} must be folders or none")
-    kind, colon, argument = config_data.name.partition(":")
+    kind = config_data.name.partition(":")[0]
     if config_data.labels == "none" and kind != "folder":
         raise UserError(f"data.labels=none is for folders, not for data.name={config_data.name}")
+    if windows.parse(config_data.window) and kind != "folder":
+        raise UserError(
+            f"data.window={config_data.window} is for folders, not for data.name={config_data.name}"
+        )
+    dataset = _source(config_data)
+    return classes.only(dataset, config_data.classes) if config_data.classes else dataset
+
+
+def _source(config_data) -> Dataset:
+    """The data set of that name, with all of its classes."""
+    kind, colon, argument = config_data.name.partition(":")
     if not colon and kind in _PLAIN:
         return _PLAIN[kind](config_data)
     if argument and kind in _WITH_ARGUMENT:

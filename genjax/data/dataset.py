@@ -27,6 +27,8 @@ class Split:
       max_corrupt: how many unreadable examples a run puts up with.
       decodes: whether reading an example takes decoding, which several threads do faster.
       labels: i32[N], the label of each example; None where only reading them all would tell.
+      seen_through: what decides how files become pictures beside `shape`: a window, if any.
+      anomalous: bool[N], which examples are none of what trains; None in a split of nothing else.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Split:
     max_corrupt: int = 0
     decodes: bool = True
     labels: np.ndarray | None = None
+    seen_through: tuple[str, ...] = ()
+    anomalous: np.ndarray | None = None
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -47,6 +51,10 @@ class Split:
 
     def content(self, i: int) -> bytes | None:
         """The file of example `i`; None where it is in none of its own, or cannot be read."""
+        return None
+
+    def mask(self, i: int) -> np.ndarray | None:
+        """bool[H, W], where example `i` has a fault, all false if nowhere; None if nobody says."""
         return None
 
     def read(self, i: int) -> dict:
@@ -116,8 +124,9 @@ class Subset(Split):
 
     def __init__(self, split: Split, examples: np.ndarray):
         self.name, self.shape, self.max_corrupt = split.name, split.shape, split.max_corrupt
-        self.decodes = split.decodes
+        self.decodes, self.seen_through = split.decodes, split.seen_through
         self.labels = None if split.labels is None else split.labels[examples]
+        self.anomalous = None if split.anomalous is None else split.anomalous[examples]
         self._split, self._examples = split, examples
 
     def __len__(self) -> int:
@@ -132,6 +141,9 @@ class Subset(Split):
     def content(self, i: int) -> bytes | None:
         return self._split.content(int(self._examples[i]))
 
+    def mask(self, i: int) -> np.ndarray | None:
+        return self._split.mask(int(self._examples[i]))
+
 
 class Dataset(NamedTuple):
     """A data set, opened.
@@ -139,13 +151,17 @@ class Dataset(NamedTuple):
     Attributes:
       name: as the config names it.
       train, test: the splits; `test` is empty where `data.test_fraction` is 0 and the source holds
-        nothing out itself.
+        nothing out itself. All are of the kinds that train.
       classes: how many classes the labels count; 0 for an unlabelled set, where each label is 0.
       shape: (H, W, C) of the images of both splits.
       digest: hexadecimal; equal for equal data, wherever it lies and on any machine. Of a folder it
         sees names and sizes of files, of a TFDS set its version, of arrays each byte.
       class_names: the name of each label, in order; "0", "1", ... where the source has none.
       notes: lines for the start of a run, of what was left out or decided about the data.
+      whole_test: `test` and, among it, what is to be found as `Split.anomalous`: held-out pictures
+        of kinds that do not train (`data.classes`, or the faults of MVTec's folders). Labels from
+        `classes` on are theirs. None where all pictures are of kinds that train.
+      other_classes: the names of those labels.
     """
 
     name: str
@@ -156,6 +172,8 @@ class Dataset(NamedTuple):
     digest: str
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    whole_test: Split | None = None
+    other_classes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """One line for people: how many pictures of which classes train, and are held out.

@@ -12,6 +12,7 @@ import numpy as np
 
 from genjax import images
 from genjax.data import listing
+from genjax.data import masks as masks_lib
 from genjax.data.listing import Listing
 from genjax.errors import UserError
 
@@ -54,15 +55,19 @@ class Layout(NamedTuple):
       test: what is held out; None where the folder does not say.
       classes: the names of the classes, sorted by Unicode code points; () for none.
       notes: lines for people.
+      usual: the class that trains, where the others are kinds of faults; "" where there are none.
+      masks: those of the held-out pictures with faults; None where there are none.
     """
 
     train: Part
     test: Part | None
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    usual: str = ""
+    masks: masks_lib.Masks | None = None
 
 
-def find(name: str, root: str, classes: bool) -> Layout:
+def find(name: str, root: str, classes: bool, others: bool = False) -> Layout:
     """Finds splits and classes below `root`.
 
     Sub-folders that are called as people call splits, such as `Train` and `valid`, are splits; of
@@ -70,23 +75,27 @@ def find(name: str, root: str, classes: bool) -> Layout:
     sub-folders of a split are its classes. A few pictures beside them are left out; where more lie
     there, the sub-folders are no classes, and all is read alike.
 
+    Where all that trains is called `good` (or as `masks.USUAL` says), and some of what is held out,
+    that is MVTec's way: the others are kinds of faults, and `ground_truth` has masks of them.
+
     Args:
       name: what messages call the data set.
       root: the folder.
       classes: whether sub-folders are classes at all.
+      others: whether held-out pictures may have classes that none to train on has.
 
     Raises:
       UserError: there are no pictures, or the names may mean two things.
     """
     if parts := _parts(name, root):
-        return _from_parts(name, root, parts, classes)
+        return _from_parts(name, root, parts, classes, others)
     found = _pictures(name, root)
     notes = [listing.describe_left_out(found.left_out)]
     if prefix := _around(found.files):
         root, found = os.path.join(root, prefix), found.below(prefix)
         notes.append(f"all pictures lie in {images.shown(prefix)}, which is opened")
         if parts := _parts(name, root):
-            inner = _from_parts(name, root, parts, classes)
+            inner = _from_parts(name, root, parts, classes, others)
             return inner._replace(notes=(notes[-1], *inner.notes))
     found, names, said = _classes(found, "", classes)
     _check_no_splits(name, found.files)
@@ -108,14 +117,15 @@ def _part(folder: str) -> str:
     return _PARTS[match[1]] if match else ""
 
 
-def _from_parts(name: str, root: str, parts: dict[str, list[str]], classes: bool) -> Layout:
+def _from_parts(
+    name: str, root: str, parts: dict[str, list[str]], classes: bool, others: bool
+) -> Layout:
     notes = _beside(name, root, parts)
     train_root, found, said = _open(name, root, _one(name, parts["train"]), ())
     notes += said
     found, names, said = _classes(found, parts["train"][0], classes)
     notes += said
-    train = Part(train_root, found.files, found.sizes, _labels(found.files, names))
-    test = None
+    usual, trained, test, masks = "", names, None, None
     for part in ("test", "val"):
         if part not in parts:
             continue
@@ -125,18 +135,34 @@ def _from_parts(name: str, root: str, parts: dict[str, list[str]], classes: bool
             )
             continue
         folder = _one(name, parts[part])
-        held_root, held, said = _open(name, root, folder, names)
-        held, held_names, more = _classes(held, folder, bool(names))
-        if names and not held_names:
+        held_root, held, said = _open(name, root, folder, trained)
+        held, held_names, more = _classes(held, folder, bool(trained))
+        if trained and not held_names:
             notes.append(f"{_listed([folder])} is left out: it has no class folders as train has")
             continue
-        if names:
-            _check_classes(name, parts["train"][0], names, folder, held_names)
+        usual = _usual(trained, held_names)
+        if trained and not (usual or others):
+            _check_classes(name, parts["train"][0], trained, folder, held_names)
         notes += said + more
-        if missing := [x for x in names if x not in held_names]:
+        if missing := [x for x in trained if x not in held_names]:
             notes.append(f"{_listed([folder])} has no pictures of {_listed(missing)}")
+        names = sorted({*trained, *held_names}) if trained else []
         test = Part(held_root, held.files, held.sizes, _labels(held.files, names))
-    return Layout(train, test, tuple(names), tuple(filter(None, notes)))
+        masks = masks_lib.find(name, root, held.files, usual) if usual else None
+    place = masks_lib.folder(name, root)
+    if masks:
+        notes.append(masks.note)
+    elif place and listing.holds_pictures(name, os.path.join(root, place)):
+        notes.append(f"left out: {images.shown(place)}, beside {_listed(parts['train'])}")
+    train = Part(train_root, found.files, found.sizes, _labels(found.files, names))
+    return Layout(train, test, tuple(names), tuple(filter(None, notes)), usual, masks)
+
+
+def _usual(trained: list[str], held: list[str]) -> str:
+    """The one class that trains, where the held-out pictures are of it and of faults; or ""."""
+    if len(trained) != 1 or trained[0].lower() not in masks_lib.USUAL:
+        return ""
+    return trained[0] if trained[0] in held and len(held) > 1 else ""
 
 
 def _beside(name: str, root: str, parts: dict[str, list[str]]) -> list[str]:
@@ -147,6 +173,7 @@ def _beside(name: str, root: str, parts: dict[str, list[str]]) -> list[str]:
     """
     folders, files = listing.entries(name, root)
     others = [entry.name for entry in folders if not _part(entry.name)]
+    others = [x for x in others if x != masks_lib.folder(name, root)]  # which has a note of its own
     others = [x for x in others if listing.holds_pictures(name, os.path.join(root, x))]
     held = [folder for part in ("test", "val") for folder in parts.get(part, ())]
     if "train" not in parts:
@@ -301,8 +328,9 @@ def _check_classes(name: str, train: str, classes: list[str], folder: str, held:
     if unknown := [x for x in held if x not in classes]:
         raise UserError(
             f"{name}: {_listed([folder])} has {_listed(unknown)}, which is no class of {train}:"
-            f" {_listed(classes)}; rename or remove it, or set data.labels=none if sub-folders are"
-            " no classes"
+            f" {_listed(classes)}; rename or remove it, name the classes that train with"
+            " data.classes if it is to be told from them, or set data.labels=none if sub-folders"
+            " are no classes"
         )
 
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from genjax import images
+from genjax import decoding, dicom, images
 from genjax.errors import UserError
 
 # What systems and programs leave in folders, besides hidden files.
 _JUNK = {
     *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
-    *("@eadir", "$recycle.bin", "system volume information", "lost+found"),
+    *("dicomdir", "@eadir", "$recycle.bin", "system volume information", "lost+found"),
 }
 
 # Raw photographs are TIFF files to Pillow, which would read the thumbnail in them.
@@ -21,6 +21,7 @@ _RAW = (
     *(".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw", ".thm", ".x3f"),
 )
 _HEIF = (".heic", ".heif", ".hif")
+_DICOM = ".dcm"  # what such files are counted as where they cannot be read, also without a suffix
 _KINDS_SHOWN = 8
 
 
@@ -69,7 +70,7 @@ def pictures(name: str, root: str) -> Listing:
             if is_picture(entry.path):
                 found.append((composed(prefix + entry.name), prefix + entry.name, _size(entry)))
             else:
-                left_out[os.path.splitext(entry.name)[1].lower()] += 1
+                left_out[_kind(entry)] += 1
     found.sort()
     return Listing([file for _, file, _ in found], [size for _, _, size in found], left_out)
 
@@ -131,9 +132,16 @@ def entries(name: str, folder: str) -> tuple[list[os.DirEntry], list[os.DirEntry
 def is_picture(path: str) -> bool:
     """Whether a file is a picture by its suffix or, without a known suffix, by its header."""
     suffix = os.path.splitext(path)[1].lower()
-    if suffix in images.SUFFIXES:
+    if suffix in decoding.SUFFIXES:
         return True
-    return suffix not in _RAW and images.is_picture(path)
+    if suffix in dicom.SUFFIXES:
+        return dicom.installed()
+    return suffix not in _RAW and decoding.is_picture(path)
+
+
+def _kind(entry: os.DirEntry) -> str:
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return _DICOM if suffix in dicom.SUFFIXES or decoding.is_dicom(entry.path) else suffix
 
 
 def describe_left_out(left_out: Counter[str]) -> str:
@@ -145,6 +153,8 @@ def describe_left_out(left_out: Counter[str]) -> str:
         hint = ""
         if suffix in _HEIF:
             hint = " (pip install pillow-heif reads these)"
+        elif suffix == _DICOM:
+            hint = f" ({dicom.NEEDS} reads these)"
         elif suffix in _RAW:
             hint = " (raw photographs: save them as TIFF or JPEG)"
         kinds.append(f"{count:,} {images.shown(suffix) or 'without a suffix'}{hint}")

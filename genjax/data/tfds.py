@@ -11,8 +11,8 @@ from genjax.errors import UserError
 class Source(Split):
     """One split of a prepared TFDS builder; `source` is its random-access data source."""
 
-    def __init__(self, name: str, source, shape, labelled: bool, size: int, channels: int):
-        self.name, self.shape = name, shape
+    def __init__(self, name: str, source, shape, labelled: bool, size: int, channels: int, labels):
+        self.name, self.shape, self.labels = name, shape, labels
         self._source, self._labelled = source, labelled
         self._size, self._channels = size, channels
 
@@ -63,7 +63,8 @@ def tfds(set_name: str, config_data) -> Dataset:
                 f"{name} is prepared in a format without random access ({_line(error)}): prepare"
                 " it as array_record"
             ) from None
-        return Source(name, source, shape, bool(classes), size, channels)
+        labels = _labels(builder, which) if classes and config_data.classes else None
+        return Source(name, source, shape, bool(classes), size, channels, labels)
 
     bits = digest(builder.info.full_name, *(f"{k} {splits[k].num_examples}" for k in splits))
     names = tuple(features["label"].int2str(i) for i in range(classes))
@@ -73,6 +74,7 @@ def tfds(set_name: str, config_data) -> Dataset:
             test = split(held)
             if test[0]["label"] >= 0:  # -1 in a test split whose labels are not published
                 return Dataset(name, train, test, classes, shape, bits, names)
+    # Not by class, so that the parts are the same whether labels are known or not.
     parts = hold_out(np.zeros(len(train), np.int32), config_data.test_fraction, name)
     held_out = (Subset(train, part) for part in parts)
     return Dataset(name, *held_out, classes, shape, bits, names)
@@ -91,6 +93,14 @@ def _builder(name: str, set_name: str):
     except (ValueError, AssertionError, TypeError, ImportError) as error:
         # An unknown config, version or option of a known set, or one that needs another package.
         raise UserError(f"{name} cannot be opened: {_line(error)}") from None
+
+
+def _labels(builder, which: str) -> np.ndarray:
+    """i32[N], the labels of a split, for which its whole file is read but no picture decoded."""
+    from tensorflow_datasets.core.decode import SkipDecoding
+
+    source = builder.as_data_source(split=which, decoders={"image": SkipDecoding()})
+    return np.array([source[i]["label"] for i in range(len(source))], np.int32)
 
 
 def _prepare(name: str, set_name: str, builder) -> None:

@@ -108,7 +108,8 @@ def of_split(dataset: data.Dataset, split: str, n: int = 0) -> Pictures:
     # Of a folder, a data set's digest sees names and sizes, which edited pictures may keep.
     digest = f"{dataset.digest}:{split}"
     if part.content(0) is not None:
-        digest = _digest_of((part.content(int(i)) or b"" for i in order), *part.shape)
+        contents = (part.content(int(i)) or b"" for i in order)
+        digest = _digest_of(contents, *part.shape, *part.seen_through)
     known = dataset.classes and part.labels is not None
     labels = np.asarray(part.labels)[order] if known else None
     name = f"{dataset.name}:{split}"
@@ -236,7 +237,7 @@ def _of_folder(path: str, n: int, size: int) -> Pictures:
     return Pictures(shown, digest, len(files), shape, batches)
 
 
-def _digest_of(contents: Iterable[bytes], *form: int) -> str:
+def _digest_of(contents: Iterable[bytes], *form: int | str) -> str:
     """Of files' contents, whatever the files are called, and of the form they are brought to."""
     total = hashlib.sha256(f"{form}".encode())
     for each in sorted(hashlib.sha256(content).digest() for content in contents):

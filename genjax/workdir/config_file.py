@@ -12,7 +12,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import gan_keys, sample_keys, vae_keys
-from genjax.config import flatten
+from genjax.config import dataset, flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
 
@@ -60,10 +60,6 @@ RECORDED_KEYS = (
 # What older runs did, whose config.json lacks these keys.
 _BEFORE = {
     "init_from": "",
-    "data.changed": "refuse",
-    "data.labels": "folders",
-    "data.flip_in_turn": False,
-    "data.border": "black",
     "model.name": "small",
     "label_smoothing": 0.0,
 }
@@ -142,6 +138,8 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         if values.get("task") == "vae":
             values = vae_keys.completed(values)
         values = sample_keys.completed(values)
+        if isinstance(values.get("data"), dict):
+            values["data"] = dataset("", 0).to_dict() | values["data"]
         return ConfigDict(_with_tuples(values)).lock(), changed
     except (ValueError, RecursionError, AttributeError) as error:
         # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.

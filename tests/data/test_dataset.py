@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from genjax import config as config_lib
 from genjax.data import open_dataset
 from genjax.data.arrays import Arrays
 from genjax.data.dataset import Dataset, conform, digest, hold_out
@@ -11,7 +12,7 @@ from genjax.errors import UserError
 
 
 def config(name, **changes):
-    values = dict(name=name, size=0, channels=0, labels="folders", test_fraction=0.1, max_corrupt=0)
+    values = config_lib.dataset(name, 0).to_dict() | {"max_corrupt": 0}
     return ConfigDict({**values, **changes})
 
 

@@ -29,6 +29,8 @@ def config(root, **changes):
         name=f"folder:{root}",
         size=3,
         channels=0,
+        classes=(),
+        window="",
         labels="folders",
         test_fraction=0.0,
         max_corrupt=0,

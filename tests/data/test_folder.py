@@ -8,6 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+from genjax import config as config_lib
 from genjax.data import open_dataset
 from genjax.errors import UserError
 
@@ -20,8 +21,8 @@ def fill(root, *names, size=(9, 7)):
 
 
 def folder(root, **changes):
-    name, labels = f"folder:{root}", "folders"
-    values = dict(name=name, size=4, channels=0, labels=labels, test_fraction=0.0, max_corrupt=0)
+    values = config_lib.dataset(f"folder:{root}", 4).to_dict()
+    values |= {"test_fraction": 0.0, "max_corrupt": 0}
     return open_dataset(ConfigDict({**values, **changes}))
 
 

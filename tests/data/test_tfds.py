@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 from PIL import Image
 
+from genjax import config as config_lib
 from genjax.data import open_dataset
 from genjax.errors import UserError
 
@@ -53,8 +54,7 @@ def opened(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
 
     def opened(name, **changes):
-        values = dict(size=0, channels=0, labels="folders", test_fraction=0.2, max_corrupt=0)
-        values["name"] = f"tfds:{name}"
+        values = config_lib.dataset(f"tfds:{name}", 0).to_dict() | {"test_fraction": 0.2}
         return open_dataset(ConfigDict({**values, **changes}))
 
     return opened
@@ -73,6 +73,23 @@ def test_splits_labels_and_shapes(opened):
     assert data.describe() == f"train on 10 pictures of 7 classes ({names}), 3 are held out"
     assert data.digest != opened("genjax_tiny/ragged", size=6).digest
     assert opened("genjax_tiny", size=8, channels=1).train[0]["image"].shape == (8, 8, 1)
+
+
+def test_classes_are_read_without_decoding_pictures(opened, monkeypatch):
+    loaded, decoded = "tensorflow" in sys.modules, []
+    decode = tfds.features.Image.decode_example_np
+    monkeypatch.setattr(
+        tfds.features.Image, "decode_example_np", lambda *x: [decode(*x), decoded.append(x)][0]
+    )
+    data = opened("genjax_tiny", classes=(1, 2))
+    assert ("tensorflow" in sys.modules) == loaded
+    assert len(decoded) == 1  # which tells whether the labels of a split to hold out are known
+    values = [int(data.train[i]["image"][0, 0, 0]) for i in range(len(data.train))]
+    assert sorted(values) == [1, 2, 8, 9]
+    assert [data.train[i]["label"] for i in range(4)] == [value % 7 - 1 for value in values]
+    assert (len(data.test), data.whole_test.anomalous.sum(), data.classes) == (2, 1, 2)
+    with pytest.raises(UserError, match="names classes, and tfds:genjax_tiny/ragged has none"):
+        opened("genjax_tiny/ragged", size=6, classes=(1,))
 
 
 def test_without_a_test_split_some_is_held_out(opened):

@@ -218,6 +218,15 @@ def test_an_auxiliary_classifier_trains_with_its_classes():
     assert jax.tree.structure(new) == jax.tree.structure(state)
 
 
+def test_classes_that_train_are_those_that_it_knows():
+    config = cgan_config.get_config("condition=auxiliary,size=8,width=2")
+    config.data.classes = (3, 8)
+    task = gan_task.build(config, Inputs(data.open_dataset(config.data), None))
+    state = jax.eval_shape(task.init, jax.random.key(0), {})
+    assert task.classes == 2
+    assert state.discriminator["params"]["class"]["kernel"].shape == (4, 2)
+
+
 @pytest.mark.parametrize("condition", ["projection", "auxiliary"])
 def test_data_without_classes_are_refused(condition):
     config = cgan_config.get_config(f"condition={condition},size=8,width=2")

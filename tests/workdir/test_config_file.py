@@ -123,11 +123,12 @@ def test_runs_from_before_a_key_was_there_go_on(config, workdir):
     config_file.save(config, workdir)
     values = json.loads((workdir / "config.json").read_text())
     before = ("init_from", "data.labels", "data.changed", "sample.format", "sample.kind")
-    for key in (*before, "data.flip_in_turn", "data.border"):
+    for key in (*before, "data.flip_in_turn", "data.border", "data.classes"):
         *groups, name = key.split(".")
         (values[groups[0]] if groups else values).pop(name, None)
     (workdir / "config.json").write_text(json.dumps(values))
     assert config_file.changes(config, workdir) == {}
+    assert config_file.load(workdir).data == config.data  # without --config, too
     with pytest.raises(UserError, match="init_from"):
         config_file.changes(with_values(config, init_from="elsewhere"), workdir)
 
