@@ -94,7 +94,7 @@ def dataset(name: str, size: int) -> ConfigDict:
     """The `data` keys of an experiment that trains on a set of images (see `genjax.data`).
 
     Keys:
-      name: `mnist`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
+      name: `mnist`, `shapes`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
       size: pixels a side; 0 for as stored.
       channels: 1 or 3; 0 for as stored.
       labels: "folders" where the sub-folders of a folder are classes, "none" where they are not.
