@@ -97,7 +97,7 @@ def dataset(name: str, size: int) -> ConfigDict:
     """The `data` keys of an experiment that trains on a set of images (see `genjax.data`).
 
     Keys:
-      name: `mnist`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
+      name: `mnist`, `shapes`, `npz:PATH`, `folder:PATH` or `tfds:NAME`.
       size: pixels a side; 0 for as stored.
       channels: 1 or 3; 0 for as stored.
       classes: which classes train, by name or number; () for all. Networks know these only,

@@ -5,7 +5,7 @@ import difflib
 from genjax import windows
 from genjax.data import classes
 from genjax.data.arrays import mnist, npz
-from genjax.data.dataset import Dataset, Split
+from genjax.data.dataset import Dataset, Factors, Split
 from genjax.data.feed import (
     Resident,
     Stream,
@@ -16,12 +16,15 @@ from genjax.data.feed import (
     select,
 )
 from genjax.data.folder import folder
+from genjax.data.shapes import shapes
 from genjax.data.tfds import tfds
 from genjax.errors import UserError
 from genjax.files import expanded
 
 __all__ = [
+    "PLAIN",
     "Dataset",
+    "Factors",
     "Resident",
     "Split",
     "Stream",
@@ -33,16 +36,16 @@ __all__ = [
     "select",
 ]
 
-_PLAIN = {"mnist": mnist}
+PLAIN = {"mnist": mnist, "shapes": shapes}
 _WITH_ARGUMENT = {"npz": npz, "folder": folder, "tfds": tfds}
-_NAMES = [*_PLAIN, "npz:PATH", "folder:PATH", "tfds:NAME"]
+_NAMES = [*PLAIN, "npz:PATH", "folder:PATH", "tfds:NAME"]
 
 
 def open_dataset(config_data) -> Dataset:
     """Opens the data set that the config names.
 
     Args:
-      config_data: `config.data`. Read here: `name` (`mnist`, `npz:PATH`, `folder:PATH` or
+      config_data: `config.data`. Read here: `name` (`mnist`, `shapes`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
         `classes` (those that train, () for all: `classes.only`), `labels` (of a folder's
         sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does
@@ -76,11 +79,11 @@ def open_dataset(config_data) -> Dataset:
 def _source(config_data) -> Dataset:
     """The data set of that name, with all of its classes."""
     kind, colon, argument = config_data.name.partition(":")
-    if not colon and kind in _PLAIN:
-        return _PLAIN[kind](config_data)
+    if not colon and kind in PLAIN:
+        return PLAIN[kind](config_data)
     if argument and kind in _WITH_ARGUMENT:
         return _WITH_ARGUMENT[kind](expanded(argument), config_data)
-    near = difflib.get_close_matches(kind, [*_PLAIN, *_WITH_ARGUMENT], n=1)
+    near = difflib.get_close_matches(kind, [*PLAIN, *_WITH_ARGUMENT], n=1)
     hint = f"; did you mean {next(n for n in _NAMES if n.startswith(near[0]))}?" if near else ""
     raise UserError(
         f"data.name={config_data.name} is no data set; they are {', '.join(_NAMES)}{hint}"

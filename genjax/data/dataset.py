@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -145,6 +145,22 @@ class Subset(Split):
         return self._split.mask(int(self._examples[i]))
 
 
+class Factors(NamedTuple):
+    """What the pictures of a set were made from: the known factors of variation.
+
+    Attributes:
+      names: of the factors.
+      sizes: how many values each has; they count from 0.
+      of: `(index i64[N]) -> i32[N, F]`, the values that made these pictures of `whole`.
+      whole: all pictures, held out or not: scores of disentanglement are of every combination.
+    """
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    of: Callable[[np.ndarray], np.ndarray]
+    whole: Split
+
+
 class Dataset(NamedTuple):
     """A data set, opened.
 
@@ -155,13 +171,15 @@ class Dataset(NamedTuple):
       classes: how many classes the labels count; 0 for an unlabelled set, where each label is 0.
       shape: (H, W, C) of the images of both splits.
       digest: hexadecimal; equal for equal data, wherever it lies and on any machine. Of a folder it
-        sees names and sizes of files, of a TFDS set its version, of arrays each byte.
+        sees names and sizes of files, of a TFDS set its version, of arrays each byte, and of
+        sprites each pixel.
       class_names: the name of each label, in order; "0", "1", ... where the source has none.
       notes: lines for the start of a run, of what was left out or decided about the data.
       whole_test: `test` and, among it, what is to be found as `Split.anomalous`: held-out pictures
         of kinds that do not train (`data.classes`, or the faults of MVTec's folders). Labels from
         `classes` on are theirs. None where all pictures are of kinds that train.
       other_classes: the names of those labels.
+      factors: of a set whose factors of variation are known; None of any other.
     """
 
     name: str
@@ -174,6 +192,7 @@ class Dataset(NamedTuple):
     notes: tuple[str, ...] = ()
     whole_test: Split | None = None
     other_classes: tuple[str, ...] = ()
+    factors: Factors | None = None
 
     def describe(self) -> str:
         """One line for people: how many pictures of which classes train, and are held out.

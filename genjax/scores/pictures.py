@@ -72,9 +72,9 @@ def named(name: str, n: int = 0, size: int = 0) -> Pictures:
         if path.startswith("folder:") and not size:
             raise UserError(f"{name} needs a size for its pictures: --size=PX")
         return of_split(data.open_dataset(config_lib.dataset(path, size)), split, n)
-    if name.startswith("mnist:"):
-        raise UserError(f"{name}: mnist has the splits mnist:train and mnist:test")
-    is_data = name == "mnist" or name.startswith(("npz:", "tfds:", "folder:"))
+    if path in data.PLAIN:
+        raise UserError(f"{name}: {path} has the splits {path}:train and {path}:test")
+    is_data = name in data.PLAIN or name.startswith(("npz:", "tfds:", "folder:"))
     if is_data and not os.path.exists(expanded(name)):
         raise UserError(f"{name} is a data set: say which split, {name}:train or {name}:test")
     if name.endswith(".npz"):

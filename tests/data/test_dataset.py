@@ -20,9 +20,10 @@ def config(name, **changes):
     ("changes", "message"),
     [
         ({"name": "mnits"}, r"data.name=mnits is no data set.*did you mean mnist\?"),
+        ({"name": "shape"}, r"did you mean shapes\?"),
         ({"name": "folders:x"}, r"did you mean folder:PATH\?"),
         ({"name": "npz"}, r"did you mean npz:PATH\?"),
-        ({"name": ""}, "they are mnist, npz:PATH, folder:PATH, tfds:NAME"),
+        ({"name": ""}, "they are mnist, shapes, npz:PATH, folder:PATH, tfds:NAME"),
         ({"size": -1}, "data.size=-1"),
         ({"channels": 2}, "data.channels=2"),
         ({"test_fraction": 1.0}, "data.test_fraction=1.0"),

@@ -141,6 +141,8 @@ def test_what_is_no_set_of_pictures_is_one_line(tmp_path):
     [
         ("mnist", "say which split, mnist:train or mnist:test"),
         ("mnist:val", "mnist has the splits mnist:train and mnist:test"),
+        ("shapes", "say which split, shapes:train or shapes:test"),
+        ("shapes:all", "shapes has the splits shapes:train and shapes:test"),
         ("mnits:test", "is no data set"),
         ("folder:nowhere:test", "folder:nowhere:test needs a size for its pictures: --size=PX"),
         ("run:nowhere", "is not a run's workdir"),
