@@ -11,7 +11,16 @@ from genjax import data, images, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
 from genjax.metrics import rulers
-from genjax.scores import anomalies, generators, likelihoods, measure, pictures, record, sets
+from genjax.scores import (
+    anomalies,
+    factors,
+    generators,
+    likelihoods,
+    measure,
+    pictures,
+    record,
+    sets,
+)
 from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
@@ -152,9 +161,19 @@ def _anomalies(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path)
     return found
 
 
+def _of_code(score):
+    return lambda trained, evaluator, workdir: score(trained, evaluator.batches)
+
+
 # Scores of held-out data beside the task's own: `(trained, evaluator, workdir) -> {metric: (Value,
 # the record's setting)}`.
-OF_HELD_OUT = {"nll": _nll, "anomalies": _anomalies}
+OF_HELD_OUT = {
+    "nll": _nll,
+    "active_units": _of_code(factors.active_units),
+    "anomalies": _anomalies,
+    "disentanglement": _of_code(factors.gaps),
+    "dci": _of_code(factors.dci),
+}
 
 
 def of_samples(

@@ -12,7 +12,8 @@ def defaults() -> ConfigDict:
 
     Keys:
       metrics: which scores `--mode=evaluate` takes of samples, names of `genjax.scores.measure` or
-        "path_length"; () for none.
+        "path_length"; of a VAE also of held-out data: "nll", "active_units", "anomalies",
+        "disentanglement" and "dci" (docs/vae.md); () for none.
       net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
         (`genjax.metrics.rulers`).
       n: how many samples are drawn for it, with sample.seed.

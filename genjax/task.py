@@ -39,6 +39,8 @@ class Task(NamedTuple):
         nats of held-out data x and samples z of q, each a function of the key, the example's
         "index" and its own number; the mean of their exponentials is p(x). None where there is no
         likelihood.
+      posterior: `(state, batch, key) -> (f32[B, L], f32[B, L])`, means and log-variances of the
+        latents of held-out pictures. None where there are none, or of another kind.
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
@@ -73,6 +75,7 @@ class Task(NamedTuple):
     evaluate: Callable[..., Metrics] | None = None
     error_maps: Callable[..., jax.Array] | None = None
     log_weights: Callable[..., jax.Array] | None = None
+    posterior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     sample: Callable[..., jax.Array] | None = None
     classes: int = 0
     sampled_with: Mapping[str, str] = {}

@@ -94,6 +94,8 @@ VARIANTS = {
             "optimizer.drops.factors": (0.5,),
         },
     ),
+    "beta-vae": ("beta_vae", "preset=capacity,batch=2", {"model.latent": 3}),
+    "tcvae": ("tcvae", "batch=3", {"model.latent": 3}),
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),

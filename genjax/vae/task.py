@@ -86,8 +86,8 @@ def build(config, inputs: Inputs) -> Task:
     classes = getattr(make()[0], "classes", 0)  # those that the networks know
 
     def labels(label):
-        """The arguments of both networks beside their input."""
-        return (label,) if classes else ()
+        """The arguments of both networks beside their input; they know no other classes."""
+        return (label % classes,) if classes else ()
 
     @backend.native()
     def init(key, constants):
@@ -160,13 +160,18 @@ def build(config, inputs: Inputs) -> Task:
         terms = terms_of(state, x, batch["label"], noise, train=False)[0]
         return terms.log_likelihood + terms.log_ratio
 
+    def posterior(state, batch, key):
+        """`Task.posterior`."""
+        x = prepare(batch, key, held_out=True)
+        return encode(state, x, batch["label"])
+
     def encode(state, x, label):
-        """The mean of q(z | x), f32[B, latent]."""
-        return make()[0].apply(state.encoder, x, *labels(label), train=False)[0]
+        """(mean, log-variance) of q(z | x), f32[B, latent] each."""
+        return make()[0].apply(state.encoder, x, *labels(label), train=False)
 
     def decode(state, z, index):
         """The expected picture of each latent, f32[B, H, W, C]; of classes in turn."""
-        return decoded(state, z, index % max(1, classes))
+        return decoded(state, z, index)
 
     def decoded(state, z, label):
         return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
@@ -175,8 +180,8 @@ def build(config, inputs: Inputs) -> Task:
     def error_maps(state, batch, key):
         """Of the levels of the pictures themselves, whatever is binarised."""
         x = images.to_float(batch["image"], low=0)
-        label = batch["label"] % max(1, classes)  # a network of classes knows no others
-        y = decoded(state, encode(state, x, label), label)
+        z, _ = encode(state, x, batch["label"])
+        y = decoded(state, z, batch["label"])
         return jnp.square(x - y).mean(-1)
 
     def picture(state, z, label):
@@ -191,7 +196,7 @@ def build(config, inputs: Inputs) -> Task:
         labels are known analogies: an image and its latent as each class."""
         x, label = prepare(batch, key, held_out=True), batch["label"]
         rows = len(x) // _COLUMNS
-        z = encode(state, x, label)
+        z, _ = encode(state, x, label)
         pairs = jnp.stack(
             [
                 each[: rows * _COLUMNS].reshape(rows, _COLUMNS, *shape)
@@ -221,6 +226,7 @@ def build(config, inputs: Inputs) -> Task:
         evaluate=evaluate,
         error_maps=error_maps,
         log_weights=log_weights,
+        posterior=posterior,
         sample=latents.sample,
         classes=classes,
         latents=latents,
