@@ -1,13 +1,15 @@
-"""beta-VAE: a heavier KL divergence, for latents that stand for single factors (Higgins et al. 2017,
-openreview.net/forum?id=Sy2fzU9gl), and with a capacity (Burgess et al. 2018, arXiv:1804.03599).
+"""beta-VAE: a heavier KL divergence, for latents that stand for single factors.
+
+Higgins et al. 2017, openreview.net/forum?id=Sy2fzU9gl; with a capacity, Burgess et al. 2018,
+arXiv:1804.03599.
 
 python main.py --config=configs/beta_vae.py
 python main.py --config=configs/beta_vae.py:preset=capacity
 python main.py --config=configs/beta_vae.py:preset=locatello,beta=8
 
-Sprites with known factors (docs/vae.md). `capacity` holds the KL divergence at C, which rises from 0
-to 25 nats over 100,000 steps, with the weight 1,000. `locatello` is the setting of Locatello et al.
-2019 (arXiv:1811.12359), with 300,000 steps.
+Sprites with known factors (docs/vae.md). `capacity` holds the KL divergence at C, which rises from
+0 to 25 nats over 100,000 steps, with the weight 1,000. `locatello` is the setting of Locatello et
+al. 2019 (arXiv:1811.12359), with 300,000 steps.
 """
 
 from genjax import config as config_lib
@@ -33,11 +35,11 @@ _PRESETS = {
 
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (small, capacity or locatello), `data`, `model` (burgess or locatello), `latent`,
-    `beta`, `capacity`, `rate`, `batch`, `steps`.
+    """ARG: `preset` (small, capacity or locatello), `data`, `model` (burgess or locatello),
+    `latent`, `beta`, `capacity`, `rate`, `batch`, `steps`.
 
-    Keys: those of configs/vae.py; model.name is "burgess" or "locatello" (`genjax.vae.sprites`), for
-    64 px.
+    Keys: those of configs/vae.py; model.name is "burgess" or "locatello", for 64 px
+    (`genjax.vae.sprites`).
     """
     arg = config_lib.parse_preset(arg, _PRESETS, data="shapes", latent=10, batch=64)
     config = config_lib.base("vae")
