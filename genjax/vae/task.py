@@ -169,11 +169,9 @@ def build(config, inputs: Inputs) -> Task:
         """(mean, log-variance) of q(z | x), f32[B, latent] each."""
         return make()[0].apply(state.encoder, x, *labels(label), train=False)
 
-    def decode(state, z, index):
-        """The expected picture of each latent, f32[B, H, W, C]; of classes in turn."""
-        return decoded(state, z, index)
-
-    def decoded(state, z, label):
+    def decode(state, z, label):
+        """The expected picture of each latent, f32[B, H, W, C]. With the places of samples for
+        labels, they are of classes in turn."""
         return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
 
     @backend.native()
@@ -181,11 +179,11 @@ def build(config, inputs: Inputs) -> Task:
         """Of the levels of the pictures themselves, whatever is binarised."""
         x = images.to_float(batch["image"], low=0)
         z, _ = encode(state, x, batch["label"])
-        y = decoded(state, z, batch["label"])
+        y = decode(state, z, batch["label"])
         return jnp.square(x - y).mean(-1)
 
     def picture(state, z, label):
-        return images.to_uint8(decoded(state, z, label), low=0)
+        return images.to_uint8(decode(state, z, label), low=0)
 
     latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0)
 
