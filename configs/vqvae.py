@@ -24,7 +24,7 @@ def get_config(arg: str = ""):
         their inner features (`genjax.vae.vqvae`).
       quantizer.name: "codebook" (`genjax.vae.quantizers.CodeBook`, of so many codes and features),
         or "grid" (configs/fsq.py).
-      quantizer.update: "average", running means of what chose each code, or "loss".
+      quantizer.learned_by: "average", running means of what chose each code, or "loss".
       quantizer.beta: of the commitment term; quantizer.decay, quantizer.epsilon: of the means.
       optimizer.learning_rate: Adam's.
     """
@@ -36,7 +36,7 @@ def get_config(arg: str = ""):
         "name": "codebook",
         "codes": arg.codes,
         "features": arg.features,
-        "update": "average",
+        "learned_by": "average",
         "beta": 0.25,
         "decay": 0.99,
         "epsilon": 1e-5,

@@ -33,9 +33,9 @@ class Quantized(NamedTuple):
 class CodeBook(nn.Module):
     """The nearest of K learned vectors (VQ-VAE).
 
-    update="average": each code is the running mean of the vectors that chose it, with Laplace
+    learned_by="average": each code is the running mean of the vectors that chose it, with Laplace
     smoothing, and means that count from the first step on (appendix A.1 of the paper; the code of
-    Sonnet and Haiku). update="loss": codes are parameters, which the term |code - sg z|^2 draws to
+    Sonnet and Haiku). learned_by="loss": codes are parameters, which the term |code - sg z|^2 draws to
     the vectors. Both have the commitment term beta |z - sg code|^2; terms are means over positions
     and features.
 
@@ -47,7 +47,7 @@ class CodeBook(nn.Module):
 
     codes: int
     features: int
-    update: str = "average"
+    learned_by: str = "average"
     beta: float = 0.25
     decay: float = 0.99
     epsilon: float = 1e-5
@@ -59,7 +59,7 @@ class CodeBook(nn.Module):
         # Fan-in D, as the vectors that a dense layer of D inputs has for its outputs.
         spread = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", in_axis=1, out_axis=0)
         z = z.astype(jnp.float32)
-        if self.update == "loss":
+        if self.learned_by == "loss":
             book = self.param("codes", spread, shape)
         else:
             vectors = self.variable(BOOK, "codes", lambda: spread(self.make_rng("params"), shape))
@@ -71,7 +71,7 @@ class CodeBook(nn.Module):
         index = nearest(flat, book)
         chosen = book[index].reshape(z.shape)
         loss = self.beta * _mean_square(z, jax.lax.stop_gradient(chosen))
-        if self.update == "loss":
+        if self.learned_by == "loss":
             loss += _mean_square(chosen, jax.lax.stop_gradient(z))
         elif train and not self.is_initializing():
             counted, summed = self._of_batch(jax.lax.stop_gradient(flat), index)

@@ -39,7 +39,7 @@ class VqState:
 
 
 def _code_book(options, axis_name):
-    choose("quantizer.update", options.update, dict.fromkeys(("average", "loss")))
+    choose("quantizer.learned_by", options.learned_by, dict.fromkeys(("average", "loss")))
     return CodeBook(**{key: x for key, x in options.items() if key != "name"}, axis_name=axis_name)
 
 

@@ -41,11 +41,11 @@ def test_the_nearest_code():
     assert nearest(jnp.array([[1.6, 0.1], [0.2, 1.4], [-1, -1]]), book).tolist() == [1, 2, 0]
 
 
-def _book(update, **options):
-    layer = CodeBook(codes=3, features=2, update=update, **options)
+def _book(learned_by, **options):
+    layer = CodeBook(codes=3, features=2, learned_by=learned_by, **options)
     variables = layer.init(jax.random.key(0), jnp.zeros((1, 2)), train=True)
     codes = jnp.array([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]])
-    kind = "params" if update == "loss" else BOOK
+    kind = "params" if learned_by == "loss" else BOOK
     return layer, variables | {kind: {**variables[kind], "codes": codes}}
 
 
