@@ -35,9 +35,9 @@ class CodeBook(nn.Module):
 
     learned_by="average": each code is the running mean of the vectors that chose it, with Laplace
     smoothing, and means that count from the first step on (appendix A.1 of the paper; the code of
-    Sonnet and Haiku). learned_by="loss": codes are parameters, which the term |code - sg z|^2 draws to
-    the vectors. Both have the commitment term beta |z - sg code|^2; terms are means over positions
-    and features.
+    Sonnet and Haiku). learned_by="loss": codes are parameters, which the term |code - sg z|^2 draws
+    to the vectors. Both have the commitment term beta |z - sg code|^2; terms are means over
+    positions and features.
 
     Attributes:
       codes: K; features: D.
