@@ -67,4 +67,6 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     if model["name"] == "mlp":
         model = _MLP | model
     groups = {key: group | values.get(key, {}) for key, group in defaults().items()}
-    return values | groups | {"model": model, "score": {"k": 200} | values.get("score", {})}
+    if "score" in values:  # the oldest have none
+        groups["score"] = {"k": 200} | values["score"]
+    return values | groups | {"model": model}

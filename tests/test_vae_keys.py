@@ -14,6 +14,7 @@ def test_a_config_of_an_older_run_gets_what_it_did():
     then["score"] = {key: value for key, value in now["score"].items() if key != "k"}
     assert then != now
     assert json.loads(json.dumps(vae_keys.completed(then))) == now
+    assert "score" not in vae_keys.completed({k: x for k, x in then.items() if k != "score"})
 
 
 def test_values_that_are_there_stay():

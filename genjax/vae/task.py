@@ -204,10 +204,11 @@ def build(config, inputs: Inputs) -> Task:
         )
         found = {"reconstructions": pairs.reshape(2 * rows, _COLUMNS, *shape)}
         if classes:
-            some = min(_COLUMNS, len(z))
+            some = min(_COLUMNS, len(z))  # evenly spaced, as examples are often sorted by class
+            chosen = jnp.arange(some) * len(z) // some
             each = jnp.tile(jnp.arange(classes), some)
-            drawn = picture(state, jnp.repeat(z[:some], classes, axis=0), each)
-            originals = images.to_uint8(x[:some, None], low=0)
+            drawn = picture(state, jnp.repeat(z[chosen], classes, axis=0), each)
+            originals = images.to_uint8(x[chosen, None], low=0)
             analogies = jnp.concatenate([originals, drawn.reshape(some, classes, *shape)], axis=1)
             return found | {"analogies": analogies}
         share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
