@@ -106,6 +106,8 @@ def dataset(name: str, size: int) -> ConfigDict:
         become black and white: "LEVEL,WIDTH" in their units, or percentiles of each picture,
         "p1,p99"; "" for all that 16 bits have, or a DICOM file's own window (`genjax.windows`).
       labels: "folders" where the sub-folders of a folder are classes, "none" where they are not.
+      validation: how many of the images to train on are held out, evenly spaced, for what is looked
+        at while training, which the test split then is not: scores, the best checkpoint, pictures.
       test_fraction: share of the images to hold out, if the source has no test split of its own.
       max_corrupt: how many unreadable files of a split are skipped; one more is an error.
       changed: what to do where a run goes on and the data are not those that it began with:
@@ -127,6 +129,7 @@ def dataset(name: str, size: int) -> ConfigDict:
             "size": size,
             "channels": 0,
             "classes": (),
+            "validation": 0,
             "window": "",
             "labels": "folders",
             "test_fraction": 0.1,

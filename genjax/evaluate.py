@@ -30,15 +30,20 @@ _BYTES = 2**20  # of uint8 pixels
 
 
 class Evaluator:
-    """Scores any state of a run: on the whole test split or, without a data set, on its pictures.
+    """Scores any state of a run: on a whole split or, without a data set, on its pictures.
 
     Noise is a function of the config's seed and an example's index alone, so two evaluations of one
     state agree exactly, and in batches of another size to rounding. Only a discriminator with
     BatchNorm judges an example differently beside others (`genjax.gan.task`).
+
+    Args:
+      split: what to score on; by default what is looked at while training (`Dataset.watched`).
     """
 
-    def __init__(self, run: runs.Run):
+    def __init__(self, run: runs.Run, split: data.Split | None = None):
         self._run = run
+        watched = run.dataset.watched if run.dataset else None
+        self._split = watched if split is None else split
         self._key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
         self._compiled = run.devices.on_batch(
             lambda state, batch, key: (
@@ -52,8 +57,7 @@ class Evaluator:
     @property
     def examples(self) -> int:
         """How many examples there are to score, unreadable ones included."""
-        dataset = self._run.dataset
-        return len(dataset.test) if dataset else self._run.task.images_per_step
+        return self._run.task.images_per_step if self._split is None else len(self._split)
 
     def __call__(self, state) -> dict[str, float]:
         """{`eval/…`: mean over the examples}."""
@@ -78,14 +82,14 @@ class Evaluator:
         return found
 
     def batches(self, split: data.Split | None = None):
-        """A split, by default the held-out data, as `data.evaluation_batches` has it, in batches of
-        a good size."""
+        """A split, by default the evaluator's, as `data.evaluation_batches` has it, in batches of a
+        good size."""
         devices, dataset = self._run.devices, self._run.dataset
         if dataset is None:
             return [{"weight": np.ones(len(devices.rows), np.float32)}]
         size = self._run.task.images_per_step
         size *= max(1, min(_EXAMPLES // size, _BYTES // (size * math.prod(dataset.shape))))
-        chosen = dataset.test if split is None else split
+        chosen = self._split if split is None else split
         return data.evaluation_batches(chosen, size, devices.rows_of(size))
 
 
@@ -112,7 +116,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
     if dataset := trained.run.dataset:
         for line in dataset.lines():
             runs.warn(f"data: {line}")
-    evaluator = Evaluator(trained.run)
+    evaluator = Evaluator(trained.run, trained.run.dataset and trained.run.dataset.test)
     values = evaluator(trained.state)
     if processes.is_first():
         records = [

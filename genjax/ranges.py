@@ -59,6 +59,7 @@ RANGES = {
     "score.few": COUNT,
     "data.size": SIDE,
     "data.classes": NOT_NEGATIVE,
+    "data.validation": NOT_NEGATIVE,
     "data.resident_limit_mb": NOT_NEGATIVE,
     "optimizer.learning_rate": POSITIVE,
     "optimizer.b1": DECAY,

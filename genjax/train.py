@@ -103,7 +103,7 @@ class _Loop:
             for line in run.dataset.lines():
                 report.message(f"data: {line}")
             if task.evaluate or task.pictures:
-                data.look_at(run.dataset.test)
+                data.look_at(run.dataset.watched)
 
         # The state, and the meter's sums (`progress`).
         self.feed = open_feed(run, report.message)
@@ -129,14 +129,14 @@ class _Loop:
 
         # Scores and pictures of the state, as far as the task has them; of held-out examples, if
         # there is a data set.
-        held_out = not run.dataset or len(run.dataset.test)
+        held_out = not run.dataset or len(run.dataset.watched)
         self.evaluator = Evaluator(run) if task.evaluate and held_out else None
         self.sampler = self.pictures = None
         if task.sample:
             self.sampler = runs.sampler_of_grids(run)
         if task.pictures and held_out:
             count = max(LEAST_SHOWN, config.sample.n)
-            self.test_batch = data.examples(run.dataset.test, count)
+            self.test_batch = data.examples(run.dataset.watched, count)
             self.pictures = devices.on_state(task.pictures)
 
         self.watch = Watch(run, workdir, report.message) if self.every["score"] else None

@@ -5,7 +5,7 @@ import difflib
 from genjax import windows
 from genjax.data import classes
 from genjax.data.arrays import mnist, npz
-from genjax.data.dataset import Dataset, Factors, Split
+from genjax.data.dataset import Dataset, Factors, Split, validated
 from genjax.data.feed import (
     Resident,
     Stream,
@@ -47,7 +47,8 @@ def open_dataset(config_data) -> Dataset:
     Args:
       config_data: `config.data`. Read here: `name` (`mnist`, `shapes`, `npz:PATH`, `folder:PATH` or
         `tfds:NAME`), `size` (pixels of a side, 0 as stored), `channels` (1 or 3, 0 as stored),
-        `classes` (those that train, () for all: `classes.only`), `labels` (of a folder's
+        `classes` (those that train, () for all: `classes.only`), `validation` (how many of the
+        images to train on only watch the training), `labels` (of a folder's
         sub-folders: `folders` or `none`), `test_fraction` (the share held out where the source does
         not), `max_corrupt` (unreadable image files allowed in a split), `window` (of a folder's
         grey values: `windows.parse`).
@@ -73,7 +74,9 @@ def open_dataset(config_data) -> Dataset:
             f"data.window={config_data.window} is for folders, not for data.name={config_data.name}"
         )
     dataset = _source(config_data)
-    return classes.only(dataset, config_data.classes) if config_data.classes else dataset
+    if config_data.classes:
+        dataset = classes.only(dataset, config_data.classes)
+    return validated(dataset, config_data.validation) if config_data.validation else dataset
 
 
 def _source(config_data) -> Dataset:

@@ -175,6 +175,7 @@ class Dataset(NamedTuple):
         sprites each pixel.
       class_names: the name of each label, in order; "0", "1", ... where the source has none.
       notes: lines for the start of a run, of what was left out or decided about the data.
+      validation: what is looked at while training, where that is not `test` (`data.validation`).
       whole_test: `test` and, among it, what is to be found as `Split.anomalous`: held-out pictures
         of kinds that do not train (`data.classes`, or the faults of MVTec's folders). Labels from
         `classes` on are theirs. None where all pictures are of kinds that train.
@@ -190,9 +191,15 @@ class Dataset(NamedTuple):
     digest: str
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    validation: Split | None = None
     whole_test: Split | None = None
     other_classes: tuple[str, ...] = ()
     factors: Factors | None = None
+
+    @property
+    def watched(self) -> Split:
+        """What is looked at while training: `validation` where there is one, else `test`."""
+        return self.test if self.validation is None else self.validation
 
     def describe(self) -> str:
         """One line for people: how many pictures of which classes train, and are held out.
@@ -237,6 +244,27 @@ class Dataset(NamedTuple):
         named = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)]
         more += f"; {low:,} to {high:,} of each" * bool(more)
         return f" ({', '.join(named[:_CLASSES_LISTED])}{more})"
+
+
+def validated(dataset: Dataset, n: int) -> Dataset:
+    """The data set of which n of the images to train on, evenly spaced, are its `validation`.
+
+    Raises:
+      UserError: nothing would be left to train on.
+    """
+    train = dataset.train
+    if n >= len(train):
+        raise UserError(
+            f"data.validation={n} has to be less than the {len(train)} images to train on"
+        )
+    chosen = np.zeros(len(train), bool)
+    chosen[np.arange(n) * len(train) // n] = True
+    return dataset._replace(
+        train=Subset(train, np.flatnonzero(~chosen)),
+        validation=Subset(train, np.flatnonzero(chosen)),
+        digest=digest(dataset.digest, "validation", str(n)),
+        notes=(*dataset.notes, f"{n:,} of the pictures to train on watch the training instead"),
+    )
 
 
 def digest(*parts: str | np.ndarray) -> str:

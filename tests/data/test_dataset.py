@@ -37,6 +37,19 @@ def test_impossible_values(changes, message):
         open_dataset(config(**{"name": "mnist", **changes}))
 
 
+def test_some_of_the_training_images_watch_the_training():
+    """Evenly spaced: every ninth of 4,500 sorted digits, so that each class has its share."""
+    plain, found = open_dataset(config("mnist")), open_dataset(config("mnist", validation=500))
+    assert (len(found.train), len(found.validation), len(found.test)) == (4000, 500, 500)
+    assert found.watched is found.validation and plain.watched is plain.test
+    np.testing.assert_array_equal(np.bincount(found.validation.labels), [50] * 10)
+    np.testing.assert_array_equal(found.validation[1]["image"], plain.train[9]["image"])
+    np.testing.assert_array_equal(found.train[0]["image"], plain.train[1]["image"])
+    assert found.digest != plain.digest
+    with pytest.raises(UserError, match=r"data\.validation=4500 has to be less than the 4500"):
+        open_dataset(config("mnist", validation=4500))
+
+
 def test_mnist_is_a_fixed_stratified_split():
     data = open_dataset(config("mnist", size=32))
     assert (len(data.train), len(data.test), data.classes) == (4500, 500, 10)
