@@ -333,7 +333,7 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
                 raise UserError(f"{what} {key!r} is a group: set {', '.join(inside)}")
             raise UserError(f"{what} {key!r} is unknown{nearest(key, known)}")
         old = known[key]
-        if isinstance(old, list) and _of_words(old, text) and "(" not in text:
+        if isinstance(old, list) and "(" not in text and _of_words(old, text):
             text = repr(tuple(part.strip() for part in text.split(",")))
         argv = ["", f"--config.{key}={text}"]
         values = flags.FlagValues()
@@ -365,7 +365,7 @@ def _of_words(old: list, text: str) -> bool:
         return isinstance(old[0], str)
     try:
         ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # no number, or nested deeply
         return True
     return False
 

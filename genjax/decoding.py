@@ -98,6 +98,8 @@ def decode(
         reason = "is not an image in a known format; use PNG or JPEG"
         if not contents:
             reason = "is empty (0 bytes)"
+        elif path.suffix.lower() in dicom.SUFFIXES:
+            reason = "is no DICOM file: DICM has to follow its first 128 bytes"
         elif contents[4:11] in (b"ftyphei", b"ftypmif") and "HEIF" not in _FORMATS:
             reason = "is a HEIC picture: pip install pillow-heif, or save it as JPEG"
         raise ImageError(f"{shown(path)} {reason}") from None

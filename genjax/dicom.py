@@ -5,6 +5,7 @@ by a slope and an intercept or a table; a window or another table makes grey lev
 MONOCHROME1 the smallest value is white. Needs the package pydicom, the extra [dicom].
 """
 
+import functools
 import importlib.util
 import io
 import logging
@@ -22,9 +23,8 @@ NEEDS = "pip install pydicom"  # what reads these files
 _MARK_AT, _MARK = 128, b"DICM"
 START = _MARK_AT + len(_MARK)
 
-# Of a data set that is inflated as a whole, to any size; reports are sent so, and hardly a picture.
+# Says that the data set is to be inflated as a whole, to any size. Hardly a picture is sent so.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_HEADER = 2**12
 
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _DECODERS = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
@@ -39,9 +39,15 @@ def is_dicom(start: bytes) -> bool:
     return start[_MARK_AT:START] == _MARK
 
 
+@functools.cache
 def installed() -> bool:
     """Whether pydicom is there."""
-    return importlib.util.find_spec("pydicom") is not None
+    if not importlib.util.find_spec("pydicom"):
+        return False
+    # Of values that break the standard, and can be read all the same.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
+    return True
 
 
 def opened(contents: bytes):
@@ -55,10 +61,7 @@ def opened(contents: bytes):
         raise DicomError(f"is a DICOM file: {NEEDS}, or save it as PNG")
     import pydicom
 
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
-    # Of values that break the standard, and can be read all the same.
-    warnings.filterwarnings("ignore", module=r"pydicom\.")
-    if _DEFLATED in contents[:_HEADER]:
+    if _DEFLATED in contents:
         raise DicomError("is a deflated DICOM file: save it uncompressed")
     found = pydicom.dcmread(io.BytesIO(contents))
     if not any(key in found for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
@@ -153,7 +156,9 @@ def _own(values: np.ndarray, stored: np.ndarray, found) -> np.ndarray:
         table = apply_voi(np.rint(values).astype(np.int64), found)
         return windows.shades(table, 0, 2**bits - 1)
     if stored.dtype.kind not in "iu" or int(found.BitsStored) > 8:
-        raise DicomError("has no window of its own: set data.window, such as p1,p99 or LEVEL,WIDTH")
+        raise DicomError(
+            "has no window of its own: choose one, such as data.window=p1,p99, or save it as 8 bit"
+        )
     least = -(2 ** (int(found.BitsStored) - 1)) if int(found.PixelRepresentation) else 0
     ends = apply_modality_lut(np.array([least, least + 2 ** int(found.BitsStored) - 1]), found)
     return windows.shades(values, float(ends.min()), float(ends.max()))

@@ -116,7 +116,7 @@ def test_without_any_window(tmp_path):
     slope = dict(RescaleSlope=-1, RescaleIntercept=255)
     assert levels(save(tmp_path / "a.dcm", np.array([[0, 55]], np.uint8), **slope)) == [255, 200]
     path = save(tmp_path / "a.dcm", SIGNED, **UNITS)
-    with pytest.raises(images.ImageError, match=r"has no window of its own: set data\.window"):
+    with pytest.raises(images.ImageError, match=r"has no window of its own: choose .*data\.window"):
         levels(path)
 
 
@@ -159,6 +159,9 @@ def test_what_is_no_single_picture(tmp_path, monkeypatch):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
+    (tmp_path / "b.dcm").write_bytes(b"no scan" * 99)
+    with pytest.raises(images.ImageError, match="is no DICOM file: DICM has to follow"):
+        levels(tmp_path / "b.dcm")
     assert "without a picture (modality CT)" in message(PixelData=None)
     assert "several frames (2): save each" in message(NumberOfFrames=2, PixelData=bytes(16))
     assert "of the kind PALETTE COLOR" in message(PhotometricInterpretation="PALETTE COLOR")
@@ -169,8 +172,11 @@ def test_what_is_no_single_picture(tmp_path, monkeypatch):
 
 
 def test_compression_that_needs_a_package(tmp_path):
-    path = save(tmp_path / "a.dcm", SIGNED)
+    path = save(tmp_path / "a.dcm", SIGNED, **UNITS)
     found = pydicom.dcmread(path)
+    found.compress(pydicom.uid.RLELossless)  # which needs none
+    found.save_as(tmp_path / "b.dcm")
+    assert levels(tmp_path / "b.dcm", "40,400") == levels(path, "40,400") == [0, 128, 153, 255]
     for syntax, expected in (
         (pydicom.uid.JPEGLosslessSV1, r"pip install pylibjpeg pylibjpeg-libjpeg"),
         (pydicom.uid.MPEG2MPML, "which is not read: save it as PNG"),
@@ -183,6 +189,7 @@ def test_compression_that_needs_a_package(tmp_path):
         levels(path)
 
 
+@pytest.mark.filterwarnings("ignore:::pydicom")  # of damage that it can live with
 def test_damage_is_an_image_error_or_an_image(tmp_path):
     whole = save(tmp_path / "a.dcm", SIGNED, **UNITS, WindowCenter=4, WindowWidth=9).read_bytes()
     generator = np.random.default_rng(0)

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import style as style_config
+from genjax import config as config_lib
 from genjax import images
 from genjax.cnn import vgg, weights
 from genjax.data import open_dataset
@@ -218,7 +219,7 @@ def test_files_larger_than_any_picture(tmp_path):
 
 
 def data_config(name, **changes):
-    values = dict(name=name, size=4, channels=0, labels="folders", test_fraction=0.0, max_corrupt=9)
+    values = config_lib.dataset(name, 4).to_dict() | {"test_fraction": 0.0, "max_corrupt": 9}
     return ConfigDict({**values, **changes})
 
 

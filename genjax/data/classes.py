@@ -47,8 +47,7 @@ def only(dataset: Dataset, named: Sequence[int | str]) -> Dataset:
     """
     known = _positions(dataset, named)
     others = [i for i in range(dataset.classes) if i not in known]
-    train, test = dataset.train, dataset.test
-    there = np.bincount(train.labels, minlength=dataset.classes)
+    there = np.bincount(dataset.train.labels, minlength=dataset.classes)
     names = dataset.class_names
     if missing := [names[i] for i in known if not there[i]]:
         raise UserError(
@@ -59,35 +58,36 @@ def only(dataset: Dataset, named: Sequence[int | str]) -> Dataset:
         return dataset
     number = np.empty(dataset.classes, np.int32)
     number[[*known, *others]] = np.arange(dataset.classes)
-
-    def split(part: Split, whole: bool) -> Split:
-        labels = number[part.labels]
-        chosen = np.arange(len(part)) if whole else np.flatnonzero(labels < len(known))
-        found = _Renumbered(part, chosen, labels)
-        found.anomalous = found.labels >= len(known) if whole else None
-        return found
-
-    usual, whole = split(test, False), split(test, True) if len(test) else None
-    if whole and not len(usual):
+    train, test = (_usual(split, number, len(known)) for split in (dataset.train, dataset.test))
+    whole = _Renumbered(dataset.test, np.arange(len(dataset.test)), number[dataset.test.labels])
+    whole.anomalous = whole.labels >= len(known)
+    if len(whole) and not len(test):
         raise UserError(
             f"{dataset.name}: no held-out picture is of {_listed([names[i] for i in known])}, so"
             " that nothing says how usual ones score: hold some out"
         )
-    renamed = tuple(names[i] for i in known), tuple(names[i] for i in others)
-    left, held = int(there[others].sum()), int(whole.anomalous.sum()) if whole else 0
+    left, found = int(there[others].sum()), int(whole.anomalous.sum())
     said = [f"{left:,} pictures do not train"] if left else []
-    said += [f"{held:,} that are held out are to be found as anomalous"] if held else []
-    note = f"other classes ({_listed(renamed[1])}): {', '.join(said)}"
+    said += [f"{found:,} that are held out are to be found as anomalous"] if found else []
+    other_classes = tuple(names[i] for i in others)
+    note = [f"other classes ({_listed(other_classes)}): {', '.join(said)}"] if said else []
+    class_names = tuple(names[i] for i in known)
     return dataset._replace(
-        train=split(train, False),
-        test=usual,
-        whole_test=whole,
+        train=train,
+        test=test,
+        whole_test=whole if found else None,
         classes=len(known),
-        class_names=renamed[0],
-        other_classes=renamed[1],
-        digest=digest(dataset.digest, "classes", *renamed[0]),
-        notes=(*dataset.notes, note),
+        class_names=class_names,
+        other_classes=other_classes,
+        digest=digest(dataset.digest, "classes", *class_names),
+        notes=(*dataset.notes, *note),
     )
+
+
+def _usual(split: Split, number: np.ndarray, known: int) -> Split:
+    """The examples of a split whose new label is one of the first `known`."""
+    labels = number[split.labels]
+    return _Renumbered(split, np.flatnonzero(labels < known), labels)
 
 
 def _positions(dataset: Dataset, named: Sequence[int | str]) -> list[int]:

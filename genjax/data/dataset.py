@@ -178,7 +178,7 @@ class Dataset(NamedTuple):
       validation: what is looked at while training, where that is not `test` (`data.validation`).
       whole_test: `test` and, among it, what is to be found as `Split.anomalous`: held-out pictures
         of kinds that do not train (`data.classes`, or the faults of MVTec's folders). Labels from
-        `classes` on are theirs. None where all pictures are of kinds that train.
+        `classes` on are theirs. None where there are no such pictures.
       other_classes: the names of those labels.
       factors: of a set whose factors of variation are known; None of any other.
     """

@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
+from genjax import config as config_lib
 from genjax.data import archives, open_dataset
 from genjax.errors import UserError
 
@@ -71,18 +71,7 @@ def test_names_of_members_are_keys_and_no_more(tmp_path, monkeypatch):
     assert list(archives.read_npz("a.npz", "it")) == ["../x", outside, "a/../../y"]
     assert os.listdir(tmp_path) == ["in"] and os.listdir() == ["a.npz"]
     with pytest.raises(UserError, match=r"has no x_train, it has \.\./x"):
-        open_dataset(
-            ConfigDict(
-                dict(
-                    name="npz:a.npz",
-                    size=0,
-                    channels=0,
-                    labels="folders",
-                    test_fraction=0.0,
-                    max_corrupt=0,
-                )
-            )
-        )
+        open_dataset(config_lib.dataset("npz:a.npz", 0))
 
 
 def test_bombs_are_refused_before_they_are_inflated(tmp_path, monkeypatch):

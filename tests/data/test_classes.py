@@ -138,6 +138,10 @@ def test_nothing_held_out(root):
     data = opened(f"folder:{root}/train", 3, classes=("cat",), test_fraction=0.0)
     assert (len(data.train), len(data.test), data.whole_test) == (4, 0, None)
     assert data.notes[-1] == "other classes (10, 2): 8 pictures do not train"
+    # Nothing is to be found where no others are held out.
+    (root / "test/dog").rename(root / "dog")
+    data = opened(f"folder:{root}", 3, classes=("2",))
+    assert (len(data.test), data.whole_test, data.other_classes) == (4, None, ("10", "cat"))
     few = opened(f"folder:{root}/train", 3, classes=("cat",), test_fraction=0.25)
     assert (len(few.train), len(few.test), len(few.whole_test)) == (3, 1, 3)
 
