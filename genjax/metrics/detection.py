@@ -84,7 +84,7 @@ def average_precision(scores, anomalous) -> float:
     return _average_precision(_at_each_score(scores, anomalous))
 
 
-def pixel_counts(scores, faulty) -> np.ndarray:
+def pixel_counts(scores, faulty, onto: np.ndarray | None = None) -> np.ndarray:
     """How many pixels of each kind have scores in each of `BINS` bins, i64[2, BINS].
 
     The counts of several pictures add up, so that memory does not grow with their number. Bins
@@ -95,6 +95,8 @@ def pixel_counts(scores, faulty) -> np.ndarray:
       scores: f[...], which become float32.
       faulty: bool[...] of the same shape, a mask: where there is a fault. Row 1 of the counts is of
         those pixels, row 0 of all others.
+      onto: counts of other pictures, to which these are added in place; None to begin. So a small
+        picture costs its pixels, and not `BINS`.
 
     Raises:
       ValueError: a score is NaN, or the shapes differ.
@@ -103,7 +105,9 @@ def pixel_counts(scores, faulty) -> np.ndarray:
     bits = (scores.astype(np.float32) + 0).view(np.uint32)  # + 0 makes -0 into 0
     ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
     places = (ordered >> np.uint32(32 - _KEPT)).astype(np.int64) + BINS * faulty
-    return np.bincount(places, minlength=2 * BINS).reshape(2, BINS)
+    counts = np.zeros((2, BINS), np.int64) if onto is None else onto
+    np.add.at(counts.reshape(-1), places, 1)
+    return counts
 
 
 def of_pixel_counts(counts: np.ndarray) -> Pixels:

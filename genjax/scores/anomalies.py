@@ -62,8 +62,7 @@ def of(
                 shown[anomalous].append((batch["image"][row], maps[row]))
             if (mask := split.mask(i)) is not None:
                 for name, each in both.items():
-                    new = detection.pixel_counts(each[row], mask)
-                    counts[name] = counts.get(name, 0) + new
+                    counts[name] = detection.pixel_counts(each[row], mask, counts.get(name))
     found = {}
     for name, each in scores.items():
         read = np.isfinite(each)

@@ -62,6 +62,10 @@ def test_pixels_of_many_pictures_add_up():
     scores, faulty = examples(1, 6 * 16 * 16)
     scores, faulty = (scores**3).reshape(6, 16, 16), faulty.reshape(6, 16, 16)
     counts = sum(detection.pixel_counts(*each) for each in zip(scores, faulty, strict=True))
+    onto = None
+    for each in zip(scores, faulty, strict=True):
+        onto = detection.pixel_counts(*each, onto)
+    assert (onto == counts).all()
     assert counts.shape == (2, detection.BINS) and counts.sum() == scores.size
     assert counts[1].sum() == faulty.sum()
     found = detection.of_pixel_counts(counts)
