@@ -71,7 +71,8 @@ def of(
         if name == "pca":
             setting["components"] = len(fitted.directions)
         area = detection.auroc(each[read], anomalous)
-        error = detection.auroc_error(each[read], anomalous)
+        several = min(anomalous.sum(), (~anomalous).sum()) > 1
+        error = detection.auroc_error(each[read], anomalous) if several else None
         found[f"auroc/{name}"] = Value(area, error), setting
         precision = detection.average_precision(each[read], anomalous)
         found[f"average_precision/{name}"] = Value(precision), setting
