@@ -64,12 +64,12 @@ VARIANTS = {
     "lsgan": ("lsgan", "size=8,width=4", {"model.latent": 8}),
     "wgan": ("wgan", "size=8,width=4", {"model.latent": 8, "n_dis": 2}),
     "ssgan": ("ssgan", "size=8,width=4", {"model.latent": 8, "augment.name": "diffaugment"}),
-    "cgan": ("cgan", "size=8,width=2,steps=1500,rate=2e-4", {"model.latent": 8}),
+    "cgan": ("cgan", "size=8,width=2,steps=1500,rate=2e-4,n_dis=1", {"model.latent": 8}),
     "sagan": ("sagan", "size=8,width=2,rate=2e-4", {"model.latent": 8}),
     # Its generator has spectral norms, attention and latents for each block.
     "biggan": (
         "biggan",
-        "arch=studiogan_biggan,size=8,width=2,rate=2e-4",
+        "arch=studiogan_biggan,size=8,width=2,rate=2e-4,n_dis=1",
         {"model.latent": 8, "model.shared": 4},
     ),
     "stylegan2": (
