@@ -206,7 +206,11 @@ _FAMILIES = {
     ),
     "vae": (
         ("encoder", "decoder", "likelihood"),
-        lambda run: vae.NETWORKS[run.config.model.name](run.config.model, run.dataset.shape),
+        lambda run: vae.NETWORKS[run.config.model.name](
+            run.config.model,
+            run.dataset.shape,
+            mean_picture=lambda: np.zeros(run.dataset.shape),  # its parameters are the run's
+        ),
         _vae_noise,
     ),
     "cnn": (

@@ -1,6 +1,6 @@
 """The VAE task: an encoder and a decoder that maximise the evidence lower bound."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import flax.struct
@@ -69,7 +69,8 @@ def build(config, inputs: Inputs) -> Task:
         model,
         shape,
         classes=inputs.dataset.classes,
-        mean_picture=lambda: _mean_picture(inputs.dataset.train),
+        # Linen calls initializers whenever a network is traced, to compare shapes.
+        mean_picture=cache(lambda: _mean_picture(inputs.dataset.train)),
         dtype=compute_type(config.precision),
     )
     bound = bounds.read(config.bound)
