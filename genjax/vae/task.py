@@ -70,7 +70,7 @@ def build(config, inputs: Inputs) -> Task:
         shape,
         classes=inputs.dataset.classes,
         # Linen calls initializers whenever a network is traced, to compare shapes.
-        mean_picture=cache(lambda: _mean_picture(inputs.dataset.train)),
+        mean_picture=cache(lambda: _mean_picture(inputs.dataset.train, shape)),
         dtype=compute_type(config.precision),
     )
     bound = bounds.read(config.bound)
@@ -237,8 +237,11 @@ def build(config, inputs: Inputs) -> Task:
     )
 
 
-def _mean_picture(split):
-    """f32[H, W, C] in [0, 1], the mean of a split's images."""
+def _mean_picture(split, shape):
+    """f32[H, W, C] in [0, 1], the mean of a split's images; black where it was not opened, as where
+    a trained run only draws."""
+    if split is None:
+        return np.zeros(shape, np.float32)
     total = sum(split[i]["image"].astype(np.float64) for i in range(len(split)))
     return np.float32(total / (255 * len(split)))
 

@@ -132,7 +132,10 @@ def build(config, inputs: Inputs) -> Task:
 
 
 def _variance(split) -> np.float32:
-    """Of the training images' pixels in [0, 1], so that the loss does not depend on contrast."""
+    """Of the training images' pixels in [0, 1], so that the loss does not depend on contrast; 1
+    where they were not opened, as where nothing trains."""
+    if split is None:
+        return np.float32(1)
     shown = data.examples(split, min(_MEASURED, len(split)))["image"]
     return np.float32(max((shown / 255).var(), 1e-6))
 
