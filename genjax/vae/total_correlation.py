@@ -56,7 +56,9 @@ def total_correlation(z, mean, log_variance, images: int, estimator: str, axis_n
 
 
 def _of_all(x, first, axis_name: str):
-    """f32[all, L] of each device's f32[B, L], whose rows begin at `first`: a sum with zeros, so that
-    what a step sends is sums and nothing else (`genjax.speed.collectives`)."""
+    """f32[all, L] of each device's f32[B, L], whose rows begin at `first`.
+
+    It is a sum with zeros, so that a step sends nothing but sums (`genjax.speed.collectives`).
+    """
     whole = jnp.zeros((jax.lax.psum(1, axis_name) * len(x), x.shape[1]))
     return jax.lax.psum(jax.lax.dynamic_update_slice_in_dim(whole, x, first, 0), axis_name)
