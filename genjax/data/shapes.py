@@ -74,12 +74,12 @@ def draw(index) -> np.ndarray:
 class Sprites(Split):
     """All 737,280 pictures, in the order of their index."""
 
+    decodes = False  # resizing takes some 50 us a picture, which threads would only wait for
     name = "shapes"
 
     def __init__(self, size: int, channels: int):
         self._size, self._channels = size, channels
         self.shape = (size or SIDE, size or SIDE, channels or 1)
-        self.decodes = self.shape[0] != SIDE  # resizing takes eight times as long as drawing
         self.labels = np.repeat(np.arange(len(SHAPES), dtype=np.int32), COUNT // len(SHAPES))
 
     def __len__(self) -> int:
