@@ -19,7 +19,7 @@ def digits(config) -> tuple[Examples, Examples]:
 
     require(config, "data.name", ("mnist",))
     require(config, "data.channels", (0, 1))
-    require(config, "data.classes", ((), []))  # a tuple, or as JSON has it
+    require(config, "data.classes", ((),))
     require(config, "data.size", (0, 28, 32))
     table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # sorted by its last column, the label
     image, label = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int32)
