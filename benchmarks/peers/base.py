@@ -285,7 +285,9 @@ def require(config, key: str, supported: Collection) -> None:
     Raises:
       ValueError: the key's value is none of those supported.
     """
-    if (value := attrgetter(key)(config)) not in supported:
+    value = attrgetter(key)(config)
+    value = tuple(value) if isinstance(value, list) else value  # settings come as JSON, too
+    if value not in supported:
         raise ValueError(f"{key}={value} has no peer, only {', '.join(map(str, supported))}")
 
 
