@@ -94,7 +94,7 @@ VARIANTS = {
             "optimizer.drops.factors": (0.5,),
         },
     ),
-    "beta-vae": ("beta_vae", "preset=capacity,data=mnist,batch=2", {"model.latent": 3}),
+    "beta-vae": ("beta_vae", "data=mnist,batch=2", {"model.latent": 3}),
     "tcvae": ("tcvae", "data=mnist,batch=4", {"model.latent": 3}),
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
