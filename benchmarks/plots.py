@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogFormatter, NullFormatter, NullLocator
 
 OURS, GOAL, BELOW, SOFT, GRID = "#2563eb", "#e8590c", "#c81e1e", "#5c6370", "#dfe2e8"
 # Lines that twelve curves can be told apart by.
@@ -121,6 +121,8 @@ def courses(score: str, found: Mapping[str, Mapping[float, float]], path: Path) 
         for config, values in found.items():
             axes.plot(list(values), list(values.values()), markersize=4, label=config)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())  # 100 instead of a power of ten
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.set_xlim(left=0)
         axes.set(xlabel="seconds of training", ylabel=score)
         figure.legend(loc="outside right upper", frameon=False)

@@ -30,6 +30,7 @@ def config(root, **changes):
         size=3,
         channels=0,
         classes=(),
+        validation=0,
         window="",
         labels="folders",
         test_fraction=0.0,

@@ -18,8 +18,8 @@ from tests.tiny import metrics_of, tiny
 
 
 def test_training_scores_and_keeps_the_best(stub, tmp_path, capsys):  # noqa: F811
-    keys = {"score.every": 4, "score.few": 40, "score.n": 50, "score.metrics": ("kid",)}
-    config = tiny("vae", **keys, **{"checkpoint.best": ""})
+    keys = {"score.every": 4, "score.few": 40, "score.n": 50, "score.metrics": ("nll", "kid")}
+    config = tiny("vae", **keys, **{"checkpoint.best": "", "score.k": 3})
     tmp_path = epath.Path(tmp_path)
     with reading.recorded() as found:
         train(config, tmp_path)
