@@ -3,15 +3,18 @@
 python main.py --config=configs/iwae.py
 python main.py --config=configs/iwae.py:bound=elbo
 python main.py --config=configs/iwae.py:gradient=dreg
+python main.py --config=configs/iwae.py:layers=2
 python main.py --config=configs/iwae.py:preset=paper,k=50,data=npz:PATH
 
-`preset=paper` is the setting of the paper's code (yburda/iwae) for one stochastic layer and digits
-that are binarised anew each time. -log p(x) of the 10,000 test images, in nats, with 5,000 samples:
-86.76, 85.54 and 84.78 for k = 1, 5 and 50; with bound=elbo 86.47 and 86.35 for 5 and 50.
+`preset=paper` is the setting of the paper's code (yburda/iwae) for digits that are binarised anew
+each time. -log p(x) of the 10,000 test images, in nats, with 5,000 samples:
+86.76, 85.54 and 84.78 for k = 1, 5 and 50; with bound=elbo 86.47 and 86.35 for 5 and 50. Of two
+stochastic layers (`layers=2`) 85.33, 83.89 and 82.90; with bound=elbo 85.01 and 84.78.
 """
 
 from genjax import config as config_lib
-from genjax import score_keys
+from genjax import score_keys, vae_keys
+from genjax.errors import UserError
 
 _PRESETS = {
     "small": {"k": 5, "steps": 5000},
@@ -25,13 +28,21 @@ _FACTORS = tuple(round(10 ** (1 - i / 7), 1) / 10 for i in range(1, 8))
 
 def get_config(arg: str = ""):
     """ARG: `preset` (small or paper), `bound` (iwae or elbo), `k`, `gradient` (plain, stl or dreg),
-    `data`, `size` (0: as stored), `binarize` (dynamic or static), `steps`.
+    `layers` (1, or 2: latents of 100 and 50), `data`, `size` (0: as stored), `binarize` (dynamic or
+    static), `steps`.
 
     Keys: those of configs/vae.py. The paper's code does not shuffle its images and leaves 400 out;
     here they are shuffled, and all are seen.
     """
     arg = config_lib.parse_preset(
-        arg, _PRESETS, bound="iwae", gradient="plain", data="mnist", size=0, binarize="dynamic"
+        arg,
+        _PRESETS,
+        bound="iwae",
+        gradient="plain",
+        layers=1,
+        data="mnist",
+        size=0,
+        binarize="dynamic",
     )
     config = config_lib.base("vae")
     config.bound.name, config.bound.k, config.bound.gradient = arg.bound, arg.k, arg.gradient
@@ -46,7 +57,12 @@ def get_config(arg: str = ""):
         "spread": "log_sigma",
         "output_bias": "data",
         "condition": "none",
+        **vae_keys.latents(),
     }
+    if arg.layers == 2:
+        config.model.prior, config.model.latent = "layer", 100
+    elif arg.layers != 1:
+        raise UserError(f"layers={arg.layers} is unknown: set layers=1 or 2")
     config.data = config_lib.dataset(arg.data, arg.size)
     config.score = score_keys.defaults()
     config.score.metrics = ("nll", *config.score.metrics)

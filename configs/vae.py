@@ -12,7 +12,7 @@ epochs of 50,000 images, 10,000 that choose the checkpoint, and Keras' file of M
 """
 
 from genjax import config as config_lib
-from genjax import score_keys
+from genjax import score_keys, vae_keys
 
 _PRESETS = {
     "small": {"binarize": "", "rate": 1e-3, "steps": 3000},
@@ -31,11 +31,12 @@ def get_config(arg: str = ""):
       binarize: "static", "dynamic" or "grey" (`genjax.vae.binarize`).
       model.name: "mlp" or "conv" (model.width: the first layer's features); model.latent: the
         length of z.
-      model.hidden: of mlp, widths; model.activation: "relu" or "tanh"; model.init: of kernels,
-        "lecun_normal" or "glorot_uniform"; model.spread: what the encoder says of a posterior's
-        spread, "log_variance" or "log_sigma"; model.output_bias: what the decoder's last biases
-        begin with, "zero" or "data", the logits of the mean training image; model.condition:
-        "none", or "label" for networks that see the labels (configs/cvae.py).
+      model.hidden: of mlp, widths; model.activation: "relu", "tanh" or "gated"; model.init: of
+        kernels, "lecun_normal" or "glorot_uniform"; model.spread: what the encoder says of a
+        posterior's spread, "log_variance" or "log_sigma"; model.output_bias: what the decoder's
+        last biases begin with, "zero" or "data", the logits of the mean training image;
+        model.condition: "none", or "label" for networks that see the labels (configs/cvae.py).
+        Further ones of mlp, about its latents, are those of `genjax.vae_keys.latents`.
       optimizer.learning_rate: Adam's; less for dense layers with more than 784 inputs, so that
         pictures of any size train with the default (`genjax.vae.optimizer`).
     """
@@ -55,6 +56,7 @@ def get_config(arg: str = ""):
             "spread": "log_variance",
             "output_bias": "zero",
             "condition": "none",
+            **vae_keys.latents(),
         },
         "conv": {"name": "conv", "width": arg.width, "latent": 40},
     }

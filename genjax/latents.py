@@ -55,13 +55,16 @@ class Latents(NamedTuple):
         return self.pictures(self.generate(state, points, index, self.noise(state)))
 
 
-def of_normals(config, generate: Callable, pictures: Callable, low: int, settled=None) -> Latents:
+def of_normals(
+    config, generate: Callable, pictures: Callable, low: int, settled=None, points=None
+) -> Latents:
     """`Latents` of a generator whose pictures follow from normal numbers f32[n, model.latent].
 
     Args:
       config: of the run; `model.latent` and `sample` are read.
       generate: `(state, latents, index) -> images`.
       pictures, low, settled: of `Latents`.
+      points: of `Latents`, where latents have another distribution: ways between them are straight.
 
     Raises:
       UserError: styles are to be truncated.
@@ -72,15 +75,17 @@ def of_normals(config, generate: Callable, pictures: Callable, low: int, settled
             f"sample.psi={psi} needs a generator with a mapping network, which model.name="
             f"{config.model.name!r} has not: set sample.psi=1 and sample.threshold"
         )
+
+    def normals(state, key, index, level):
+        return truncated_normal(key, index, (config.model.latent,), level)
+
     return Latents(
         name="latents",
         key="sample.threshold",
         level=threshold or math.inf,
         levels=_THRESHOLDS,
-        points=lambda state, key, index, level: truncated_normal(
-            key, index, (config.model.latent,), level
-        ),
-        between=spherical,
+        points=points or normals,
+        between=linear if points else spherical,
         noise=lambda state: {},
         generate=lambda state, points, index, noise: generate(state, points, index),
         pictures=pictures,

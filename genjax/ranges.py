@@ -129,6 +129,9 @@ RANGES = {
     "model.widths": FEATURES,
     # Of VAEs.
     "model.hidden": COUNT,
+    "model.flows": FEATURES,
+    "model.upper": FEATURES,
+    "model.pseudo_inputs": COUNT,
     # Of classifiers.
     "label_smoothing": DECAY,
     "optimizer.bias_rate": POSITIVE,

@@ -52,6 +52,7 @@ class Task(NamedTuple):
         are.
       decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
         latents, of which `model.latent` says the length; `index` chooses what else `sample` does.
+        None where those of samples are not standard normal.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the

@@ -51,6 +51,25 @@ def defaults() -> dict[str, Any]:
     }
 
 
+def latents() -> dict[str, Any]:
+    """The keys of `model` about the latents of a fully connected VAE, as the plain one has them.
+
+    Keys:
+      model.posterior: q(z | x): "normal", or "iaf", a normal sample after an inverse autoregressive
+        flow (`genjax.vae.iaf`) of model.flows.steps steps with model.flows.width hidden units each.
+      model.prior: p(z): "normal"; "vamp", the mean of the posteriors of model.pseudo_inputs learned
+        pictures; or "layer", a second stochastic layer of model.upper.latent latents, with networks
+        between the two of widths model.upper.hidden (`genjax.vae.priors`).
+    """
+    return {
+        "posterior": "normal",
+        "flows": {"steps": 2, "width": 320},
+        "prior": "normal",
+        "pseudo_inputs": 500,
+        "upper": {"hidden": (100, 100), "latent": 50},
+    }
+
+
 # What the fully connected networks of older runs were.
 _MLP = {
     "activation": "relu",
@@ -65,7 +84,7 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     """The values of a VAE's config, with what an older run did where its config lacks a key."""
     model = values["model"]
     if model["name"] == "mlp":
-        model = _MLP | model
+        model = _MLP | latents() | model
     groups = {key: group | values.get(key, {}) for key, group in defaults().items()}
     if "score" in values:  # the oldest have none
         groups["score"] = {"k": 200} | values["score"]

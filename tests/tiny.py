@@ -94,6 +94,23 @@ VARIANTS = {
             "optimizer.drops.factors": (0.5,),
         },
     ),
+    "vamp": (
+        "vamp",
+        "pseudo=3",
+        {"model.hidden": (16,), "model.latent": 4, "bound.warmup": 4},
+    ),
+    "iwae-iaf": (
+        "iwae",
+        "k=3,layers=2",
+        {
+            "model.hidden": (16,),
+            "model.latent": 4,
+            "model.posterior": "iaf",
+            "model.flows.width": 8,
+            "model.upper.hidden": (8,),
+            "model.upper.latent": 3,
+        },
+    ),
     "beta-vae": ("beta_vae", "data=mnist,batch=2", {"model.latent": 3}),
     "tcvae": ("tcvae", "data=mnist,batch=4", {"model.latent": 3}),
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),

@@ -89,6 +89,10 @@ class Peer(base.Peer):
             base.require(config, f"bound.{key}", (value,))
         base.require(config, "optimizer.name", ("adam",))
         base.require(config, "optimizer.drops.steps", ((),))
+        if config.model.name == "mlp":
+            base.require(config, "model.activation", ACTIVATIONS)
+            for key in ("posterior", "prior"):
+                base.require(config, f"model.{key}", ("normal",))
         model, shape = config.model, self.hold(examples, config.train.batch_size)
         networks = map(lecun, NETWORKS[model.name](model, shape))
         self.encoder, self.decoder = map(self.place, networks)

@@ -20,12 +20,15 @@ def of(trained: runs.Trained, n: int) -> dict:
     """The record of the perceptual path length over `n` short ways between latents.
 
     Raises:
-      UserError: the run has no latents, or its pictures are too small for LPIPS.
+      UserError: the run has no latents that are standard normal, or its pictures are too small for
+        LPIPS.
     """
     task, config = trained.run.task, trained.run.config
     shape = trained.run.dataset.shape
     if task.decode is None:
-        raise UserError(f"task={config.task!r} has no latents: leave path_length")
+        raise UserError(
+            f"task={config.task!r} has no latents here that are standard normal: leave path_length"
+        )
     if min(shape[:2]) < lpips.LEAST:
         raise UserError(
             f"path_length takes pictures of {lpips.LEAST} px or more, not of {shape[0]}"

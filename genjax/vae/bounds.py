@@ -28,17 +28,22 @@ class Terms(NamedTuple):
       log_likelihood: log p(x | z), f32[B, k].
       log_ratio: log p(z) - log q(z | x), f32[B, k].
       kl: KL(q(z | x) || p(z)) of each latent in closed form, f32[B, L]; its sum is the mean of
-        -log_ratio over all z.
+        -log_ratio over all z. None where it has none, as with a flow or another prior.
       z: the samples, f32[B, k, L].
-      mean, log_variance: of q(z | x), f32[B, L].
+      mean, log_variance: of q(z | x), f32[B, L]; of a flow, before it.
     """
 
     log_likelihood: jax.Array
     log_ratio: jax.Array
-    kl: jax.Array
+    kl: jax.Array | None
     z: jax.Array
     mean: jax.Array
     log_variance: jax.Array
+
+    @property
+    def divergence(self):
+        """f32[B]: KL(q(z | x) || p(z)), in closed form or else the mean of the k samples."""
+        return -self.log_ratio.mean(-1) if self.kl is None else self.kl.sum(-1)
 
 
 def importance_weighted(log_weights, axis: int = -1):
@@ -93,7 +98,7 @@ class Bound(NamedTuple):
 
     def _divergence(self, terms: Terms, risen, axis_name):
         """f32[]: the weighted KL divergence, in the mean over examples."""
-        if self.gradient == "stl":
+        if self.gradient == "stl" or terms.kl is None:
             return -self.beta * risen * terms.log_ratio.mean()
         kl = terms.kl.mean(0)
         if self.free_bits:  # Kingma et al. 2016, arXiv:1606.04934, equation 15
@@ -136,6 +141,26 @@ def read(options) -> Bound:
     return bound
 
 
+def check_latents(bound: Bound, posterior: bool, prior: bool) -> None:
+    """Checks that a bound can be had of latents whose posterior, and prior, is normal or is not.
+
+    Raises:
+      UserError: it cannot.
+    """
+    if not posterior and bound.gradient != "plain":
+        raise UserError(
+            f"bound.gradient={bound.gradient} needs a density that can be had at any latent: set"
+            " model.posterior=normal, or bound.gradient=plain"
+        )
+    for key in ("capacity", "free_bits", "total_correlation"):
+        if getattr(bound, key) and not (posterior and prior):
+            other = "prior" if posterior else "posterior"
+            raise UserError(
+                f"bound.{key}={getattr(bound, key):g} needs the KL divergence in closed form: set"
+                f" model.{other}=normal, or bound.{key}=0"
+            )
+
+
 def sampled(mean, log_variance, noise, gradient: str):
     """(z, log q(z | x)): samples of normal posteriors, and their densities.
 
@@ -154,7 +179,7 @@ def sampled(mean, log_variance, noise, gradient: str):
     z = mean + jnp.exp(0.5 * log_variance) * noise
     tap = 0.0
     if gradient == "dreg":
-        z, tap = _reweighted(z)
+        z, tap = reweighted(z)
     if gradient != "plain":
         mean, log_variance = jax.lax.stop_gradient((mean, log_variance))
     return z, log_normal(z, mean, log_variance) + tap
@@ -167,7 +192,7 @@ def log_normal(z, mean, log_variance):
 
 
 @jax.custom_vjp
-def _reweighted(z):
+def reweighted(z):
     """(z, zeros f32[B, k]): z whose gradient is multiplied by its weight among the k of a picture.
 
     Doubly reparameterised gradients (Tucker et al. 2019, arXiv:1810.04152, equation 8): with
@@ -178,7 +203,7 @@ def _reweighted(z):
 
 
 def _forward(z):
-    return _reweighted(z), None
+    return reweighted(z), None
 
 
 def _backward(_, gradients):
@@ -187,4 +212,4 @@ def _backward(_, gradients):
     return (of_z * share[..., None],)
 
 
-_reweighted.defvjp(_forward, _backward)
+reweighted.defvjp(_forward, _backward)

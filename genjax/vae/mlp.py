@@ -1,7 +1,9 @@
 """Fully connected VAEs: Kingma and Welling 2014 (arXiv:1312.6114), appendix C, but with ReLU; and
-those of Burda et al. 2016 (arXiv:1509.00519), with tanh."""
+those of Burda et al. 2016 (arXiv:1509.00519), with tanh; or with gates for activations, as Tomczak
+and Welling 2018 (arXiv:1705.07120) have them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,7 +12,8 @@ import numpy as np
 from genjax.config import choose
 from genjax.errors import UserError
 
-ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh}
+# None: outputs of a layer times the sigmoid of another's (Dauphin et al. 2017, arXiv:1612.08083).
+ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "gated": None}
 KERNELS = {
     "lecun_normal": nn.initializers.lecun_normal(),
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -25,6 +28,7 @@ class Encoder(nn.Module):
 
     Attributes:
       hidden: widths of the hidden layers.
+      context: how many numbers it says besides, f32[B, context], for a flow; 0 for none.
       classes: how many it knows, of which it sees the label i32[B] beside x; 0 for none.
       activation, kernel, spread: values of `ACTIVATIONS`, `KERNELS` and `SPREADS`.
       axis_name: unused, as there is no BatchNorm.
@@ -32,10 +36,11 @@ class Encoder(nn.Module):
 
     hidden: Sequence[int]
     latent: int
-    activation: Callable = nn.relu
+    activation: Callable | None = nn.relu
     kernel: Callable = KERNELS["lecun_normal"]
     spread: int = 1
     classes: int = 0
+    context: int = 0
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
@@ -43,10 +48,14 @@ class Encoder(nn.Module):
     def __call__(self, x, label=None, *, train: bool):
         h = _with_label(x.reshape(x.shape[0], -1), label, self.classes)
         for width in self.hidden:
-            h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
+            h = _hidden(h, width, self)
         moments = nn.Dense(2 * self.latent, dtype=self.dtype, kernel_init=self.kernel)(h)
         mean, spread = jnp.split(moments.astype(jnp.float32), 2, axis=-1)
-        return mean, spread if self.spread == 1 else self.spread * spread
+        said = mean, spread if self.spread == 1 else self.spread * spread
+        if not self.context:
+            return said
+        context = nn.Dense(self.context, dtype=self.dtype, kernel_init=self.kernel)(h)
+        return *said, context
 
 
 class Decoder(nn.Module):
@@ -59,7 +68,7 @@ class Decoder(nn.Module):
 
     hidden: Sequence[int]
     shape: tuple[int, int, int]
-    activation: Callable = nn.relu
+    activation: Callable | None = nn.relu
     kernel: Callable = KERNELS["lecun_normal"]
     bias: Callable = nn.initializers.zeros
     classes: int = 0
@@ -70,7 +79,7 @@ class Decoder(nn.Module):
     def __call__(self, z, label=None, *, train: bool):
         h = _with_label(z, label, self.classes)
         for width in reversed(self.hidden):
-            h = self.activation(nn.Dense(width, dtype=self.dtype, kernel_init=self.kernel)(h))
+            h = _hidden(h, width, self)
         height, width, channels = self.shape
         y = nn.Dense(
             height * width * channels,
@@ -79,6 +88,13 @@ class Decoder(nn.Module):
             bias_init=self.bias,
         )(h)
         return y.astype(jnp.float32).reshape(-1, *self.shape)
+
+
+def _hidden(x, width: int, network):
+    """f32[B, width]: a layer with the network's activation, kernel and dtype."""
+    dense = partial(nn.Dense, width, dtype=network.dtype, kernel_init=network.kernel)
+    h = dense()(x)
+    return h * nn.sigmoid(dense()(x)) if network.activation is None else network.activation(h)
 
 
 def _with_label(x, label, classes: int):
@@ -90,8 +106,9 @@ def networks(model, shape: tuple[int, int, int], classes=0, mean_picture=None, *
     """(Encoder, Decoder) for images of `shape`.
 
     Args:
-      model: of the config: `hidden`, `latent`, `activation`, `init`, `spread`, `output_bias` and
-        `condition`, "none" or "label": both networks see the labels (Sohn et al. 2015).
+      model: of the config: `hidden`, `latent`, `output_bias`, those of `options`, `condition`,
+        "none" or "label": both networks see the labels (Sohn et al. 2015), and `posterior`, of
+        which "iaf" needs a context of `flows.width` numbers.
       classes: of the data.
       mean_picture: `() -> f32[H, W, C]` in [0, 1], of the training images, which the decoder of
         output_bias="data" begins with: its logits, as in yburda/iwae.
@@ -106,9 +123,8 @@ def networks(model, shape: tuple[int, int, int], classes=0, mean_picture=None, *
             "model.condition='label' needs data with classes: set --config.model.condition=none, or"
             " take other data"
         )
-    hidden = tuple(model.hidden)
-    activation = choose("model.activation", model.activation, ACTIVATIONS)
-    kernel = choose("model.init", model.init, KERNELS)
+    hidden, own = tuple(model.hidden), options(model)
+    context = model.flows.width if model.get("posterior", "normal") == "iaf" else 0
 
     def logits(key, shape, dtype):
         mean = np.clip(np.ravel(mean_picture()), _DARKEST, 1 - _DARKEST)
@@ -116,8 +132,19 @@ def networks(model, shape: tuple[int, int, int], classes=0, mean_picture=None, *
 
     biases = {"zero": nn.initializers.zeros, "data": logits}
     bias = choose("model.output_bias", model.output_bias, biases)
-    spread = choose("model.spread", model.spread, SPREADS)
-    return (
-        Encoder(hidden, model.latent, activation, kernel, spread, known, **common),
-        Decoder(hidden, shape, activation, kernel, bias, known, **common),
-    )
+    encoder = Encoder(hidden, model.latent, classes=known, context=context, **own, **common)
+    del own["spread"]  # of posteriors alone
+    return encoder, Decoder(hidden, shape, bias=bias, classes=known, **own, **common)
+
+
+def options(model) -> dict:
+    """{attribute of `Encoder`: value} of the config's `activation`, `init` and `spread`.
+
+    Raises:
+      UserError: one is unknown.
+    """
+    return {
+        "activation": choose("model.activation", model.activation, ACTIVATIONS),
+        "kernel": choose("model.init", model.init, KERNELS),
+        "spread": choose("model.spread", model.spread, SPREADS),
+    }

@@ -14,10 +14,10 @@ from genjax.errors import UserError
 from genjax.latents import of_normals
 from genjax.nn import apply, backend, compute_type
 from genjax.task import Inputs, Task
-from genjax.vae import bounds, conv, mlp, sprites
+from genjax.vae import bounds, conv, mlp, posteriors, priors, sprites
 from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
-from genjax.vae.bounds import Terms, log_normal
+from genjax.vae.bounds import Terms
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
 from genjax.vae.update import updated
@@ -44,6 +44,7 @@ class VaeState:
       likelihood: {name: f32[]}, the likelihood's own parameters: `log_sigma` of the Gaussian, none
         of the Bernoulli.
       optimizer: the optax state, of all parameters.
+      posterior, prior: variables of their own (`genjax.vae.posteriors`, `priors`), {} for none.
     """
 
     step: jax.Array
@@ -51,6 +52,8 @@ class VaeState:
     decoder: Any
     likelihood: Any
     optimizer: Any
+    posterior: Any = flax.struct.field(default_factory=dict)
+    prior: Any = flax.struct.field(default_factory=dict)
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -63,7 +66,7 @@ def build(config, inputs: Inputs) -> Task:
         A shape of images that the networks cannot take is refused later, by the task's `init`.
     """
     model, shape = config.model, inputs.dataset.shape
-    networks = choose("model.name", model.name, NETWORKS)
+    networks, dtype = choose("model.name", model.name, NETWORKS), compute_type(config.precision)
     make = partial(
         networks,
         model,
@@ -71,9 +74,12 @@ def build(config, inputs: Inputs) -> Task:
         classes=inputs.dataset.classes,
         # Linen calls initializers whenever a network is traced, to compare shapes.
         mean_picture=cache(lambda: _mean_picture(inputs.dataset.train, shape)),
-        dtype=compute_type(config.precision),
+        dtype=dtype,
     )
     bound = bounds.read(config.bound)
+    q, p = posteriors.build(model, dtype), priors.build(model, shape, dtype)
+    bounds.check_latents(bound, q.normal, p.normal)
+    numbers = model.latent + p.noise  # normal ones, that a sample takes
     likelihood = choose("likelihood", config.likelihood, LIKELIHOODS)
     prepare = choose("binarize", config.binarize, BINARIZE)
     if config.binarize != "grey" and not likelihood.binary:
@@ -98,21 +104,23 @@ def build(config, inputs: Inputs) -> Task:
         e = encoder.init(key_e, jnp.zeros((1, *shape)), *label, train=True)
         d = decoder.init(key_d, jnp.zeros((1, model.latent)), *label, train=True)
         own = jax.tree.map(jnp.float32, likelihood.params)
-        return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
+        key_q, key_p = jax.random.split(jax.random.fold_in(key, 2))
+        state = VaeState(jnp.int32(0), e, d, own, None, q.init(key_q), p.init(key_p))
+        return state.replace(optimizer=optimizer.init(_params(state)))
 
     def terms_of(state, x, label, noise, train: bool, axis_name=None):
         """(Terms of the bound, the state).
 
         Args:
           x: f32[B, H, W, C]; label: i32[B].
-          noise: f32[B, k, L], standard normal, of k samples of each posterior.
+          noise: f32[B, k, numbers], standard normal, of k samples of each posterior.
           train: whether the batch statistics in the state are updated.
         """
         encoder, decoder = make(axis_name=axis_name)
-        (mean, log_variance), e_variables = apply(
-            encoder, state.encoder, x, *labels(label), train=train
-        )
-        z, log_q = bounds.sampled(mean, log_variance, noise, bound.gradient)
+        said, e_variables = apply(encoder, state.encoder, x, *labels(label), train=train)
+        of_z, of_prior = noise[..., : model.latent], noise[..., model.latent :]
+        z, log_q = q.sample(state.posterior, said, of_z, bound.gradient)
+        log_p = p.log_density(state.prior, pseudo(state), z, of_prior, bound.gradient)
         flat = z.reshape(-1, model.latent)
         repeated = labels(jnp.repeat(label, z.shape[1]))
         decoded, d_variables = apply(decoder, state.decoder, flat, *repeated, train=train)
@@ -120,23 +128,22 @@ def build(config, inputs: Inputs) -> Task:
         log_prob = jax.vmap(partial(likelihood.log_prob, state.likelihood), (None, 1), 1)
         terms = Terms(
             log_prob(x, decoded),
-            log_normal(z, 0.0, jnp.float32(0)) - log_q,
-            kl_to_standard_normal(mean, log_variance),
+            log_p - log_q,
+            kl_to_standard_normal(*said) if q.normal and p.normal else None,
             z,
-            mean,
-            log_variance,
+            *said[:2],
         )
         return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
     def step(state, batch, key, axis_name):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, axis_name)
-        noise = rng.normal(key_z, len(x), (bound.k, model.latent), axis_name)
+        noise = rng.normal(key_z, len(x), (bound.k, numbers), axis_name)
 
         def loss(state):
             terms, after = terms_of(state, x, batch["label"], noise, True, axis_name)
             reached = bound(terms, state.step, len(inputs.dataset.train), axis_name)
-            values = elbo_terms(terms.log_likelihood.mean(-1), terms.kl.sum(-1))
+            values = elbo_terms(terms.log_likelihood.mean(-1), terms.divergence)
             metrics = jax.tree.map(jnp.mean, values)
             if not bound.is_elbo:
                 metrics |= {"loss": -reached}
@@ -148,15 +155,15 @@ def build(config, inputs: Inputs) -> Task:
     def evaluate(state, batch, key):
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, held_out=True)
-        noise = rng.normal(key_z, batch["index"], (1, model.latent))
+        noise = rng.normal(key_z, batch["index"], (1, numbers))
         terms = terms_of(state, x, batch["label"], noise, train=False)[0]
-        return elbo_terms(terms.log_likelihood[:, 0], terms.kl.sum(-1))
+        return elbo_terms(terms.log_likelihood[:, 0], terms.divergence)
 
     def log_weights(state, batch, key, samples):
         """`Task.log_weights`."""
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, held_out=True)
-        draw = jax.vmap(lambda k: rng.normal(k, samples, (model.latent,)))
+        draw = jax.vmap(lambda k: rng.normal(k, samples, (numbers,)))
         noise = draw(rng.example_keys(key_z, batch["index"]))
         terms = terms_of(state, x, batch["label"], noise, train=False)[0]
         return terms.log_likelihood + terms.log_ratio
@@ -167,8 +174,20 @@ def build(config, inputs: Inputs) -> Task:
         return encode(state, x, batch["label"])
 
     def encode(state, x, label):
-        """(mean, log-variance) of q(z | x), f32[B, latent] each."""
+        """What the encoder says of q(z | x): mean and log-variance, f32[B, latent] each, first."""
         return make()[0].apply(state.encoder, x, *labels(label), train=False)
+
+    def pseudo(state):
+        """`encode` of a state's pictures that have no label, as priors take it."""
+        return lambda x: make()[0].apply(state.encoder, x, train=False)
+
+    def centre(state, x, label):
+        """The latent that stands for each picture, f32[B, latent]."""
+        return q.centre(state.posterior, encode(state, x, label))
+
+    def points(state, key, index, level):
+        """`Latents.points`, samples of the prior."""
+        return p.sample(state.prior, pseudo(state), key, index, level)
 
     def decode(state, z, label):
         """The expected picture of each latent, f32[B, H, W, C]. With the places of samples for
@@ -179,14 +198,15 @@ def build(config, inputs: Inputs) -> Task:
     def error_maps(state, batch, key):
         """Of the levels of the pictures themselves, whatever is binarised."""
         x = images.to_float(batch["image"], low=0)
-        z, _ = encode(state, x, batch["label"])
+        z = centre(state, x, batch["label"])
         y = decode(state, z, batch["label"])
         return jnp.square(x - y).mean(-1)
 
     def picture(state, z, label):
         return images.to_uint8(decode(state, z, label), low=0)
 
-    latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0)
+    drawn_from = None if p.normal else points
+    latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0, points=drawn_from)
 
     @backend.native()
     def pictures(state, batch, key):
@@ -195,7 +215,7 @@ def build(config, inputs: Inputs) -> Task:
         labels are known analogies: an image and its latent as each class."""
         x, label = prepare(batch, key, held_out=True), batch["label"]
         rows = len(x) // _COLUMNS
-        z, _ = encode(state, x, label)
+        z = centre(state, x, label)
         pairs = jnp.stack(
             [
                 each[: rows * _COLUMNS].reshape(rows, _COLUMNS, *shape)
@@ -226,14 +246,14 @@ def build(config, inputs: Inputs) -> Task:
         evaluate=evaluate,
         error_maps=error_maps,
         log_weights=log_weights,
-        posterior=posterior,
+        posterior=posterior if q.normal else None,
         sample=latents.sample,
         classes=classes,
         latents=latents,
-        decode=decode,
+        decode=decode if p.normal else None,
         sampled_with={"parameters": "raw", "batch_norm": "running"},
         pictures=pictures,
-        networks=("encoder", "decoder", "likelihood"),
+        networks=("encoder", "decoder", "likelihood", "posterior", "prior"),
     )
 
 
@@ -248,14 +268,17 @@ def _mean_picture(split, shape):
 
 def _params(state: VaeState):
     """The parameters that the optimizer updates."""
-    return state.encoder["params"], state.decoder["params"], state.likelihood
+    networks = state.encoder["params"], state.decoder["params"], state.likelihood
+    return *networks, *(x for x in (state.posterior, state.prior) if x)
 
 
 def _replace(state: VaeState, params) -> VaeState:
     """`state` with other values of `_params(state)`."""
-    encoder, decoder, likelihood = params
+    encoder, decoder, likelihood, *further = params
+    names = [name for name in ("posterior", "prior") if getattr(state, name)]
     return state.replace(
         encoder=state.encoder | {"params": encoder},
         decoder=state.decoder | {"params": decoder},
         likelihood=likelihood,
+        **dict(zip(names, further, strict=True)),
     )
