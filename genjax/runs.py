@@ -30,6 +30,7 @@ FAMILIES = {
     "gan": "genjax.gan",
     "vae": "genjax.vae",
     "vq": "genjax.vae.vq_task",
+    "codes": "genjax.vae.code_prior",
     "cnn": "genjax.cnn",
     "style": "genjax.style",
 }

@@ -23,6 +23,7 @@ _LATENTS = {
     "input": "",
     "steps": 1000,
 }
+_CODES = {"temperature": 1.0}
 _GAN = {"psi": 1.0, "label": -1, "standing": 0}
 
 
@@ -51,8 +52,13 @@ def defaults(task: str) -> dict[str, Any]:
       label: the class of all samples, from 0 on; -1 for each class in turn.
       standing: how many batches of train.batch_size pictures the averaged generator draws for the
         statistics of its BatchNorm, "standing" ones; 0 for the running ones (`genjax.nn.standing`).
+      Of "codes", too:
+      temperature: what the logits of codes are divided by: 1 for the prior's own samples, less for
+        likelier and less varied ones.
     """
     found = dict(_EVERY)
+    if task == "codes":
+        found |= _CODES
     if task in ("gan", "vae"):
         found |= _LATENTS
     if task == "gan":
@@ -69,5 +75,5 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
 
 def chosen(options: Mapping) -> dict[str, Any]:
     """Which samples are drawn, where not all kinds of them are: for the record of a score."""
-    none = {"psi": 1.0, "threshold": 0.0, "label": -1}
+    none = {"psi": 1.0, "threshold": 0.0, "label": -1, "temperature": 1.0}
     return {key: options[key] for key, off in none.items() if options.get(key, off) != off}

@@ -83,6 +83,11 @@ class CodeBook(nn.Module):
             )
         return Quantized(_straight_through(z, chosen), index.reshape(z.shape[:-1]), loss)
 
+    def vectors(self, index):
+        """f32[..., D] of codes i32[...]; by `apply`, with `method="vectors"`."""
+        kind = "params" if self.learned_by == "loss" else BOOK
+        return self.get_variable(kind, "codes")[index]
+
     def _of_batch(self, flat, index):
         """How many vectors of the whole batch chose each code, and their sums."""
         counted = jnp.zeros(self.codes).at[index].add(1)

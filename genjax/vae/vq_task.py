@@ -1,8 +1,10 @@
 """The task of autoencoders whose latents are codes: VQ-VAE, and with a grid for codes, FSQ."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -51,18 +53,43 @@ def _grid(options, axis_name):
 QUANTIZERS = {"codebook": _code_book, "grid": _grid}
 
 
+class Layers(NamedTuple):
+    """The parts of such an autoencoder, Linen modules.
+
+    Attributes:
+      encoder, decoder: called with arrays and `train`.
+      quantizer: `(axis_name) -> ` the layer.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    quantizer: Callable
+
+
+def layers(config, shape: tuple[int, ...]) -> Layers:
+    """The layers of a config whose `task` is "vq", for images of `shape` (H, W, C).
+
+    Raises:
+      UserError: a name is unknown, or the networks cannot take images of this shape.
+    """
+    model, options = config.model, config.quantizer
+    networks = choose("model.name", model.name, {"vqvae": vqvae.networks})
+    quantizer = partial(choose("quantizer.name", options.name, QUANTIZERS), options)
+    features = options.features if options.name == "codebook" else len(options.levels)
+    return Layers(
+        *networks(model, shape, features, dtype=compute_type(config.precision)), quantizer
+    )
+
+
 def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "vq".
 
     Raises:
       UserError: a name is unknown, or the networks cannot take images of this shape.
     """
-    model, options, shape = config.model, config.quantizer, inputs.dataset.shape
-    networks = choose("model.name", model.name, {"vqvae": vqvae.networks})
-    quantizer = partial(choose("quantizer.name", options.name, QUANTIZERS), options)
-    features = options.features if options.name == "codebook" else len(options.levels)
+    shape = inputs.dataset.shape
+    encoder, decoder, quantizer = layers(config, shape)
     codes = quantizer(None).codes
-    encoder, decoder = networks(model, shape, features, dtype=compute_type(config.precision))
     optimizer = optax.adam(config.optimizer.learning_rate)
 
     @backend.native()

@@ -25,7 +25,7 @@ FREE_KEYS = (
     "train.steps_per_call",
     "train.max_skipped",
     "log.every",
-    *(f"sample.{key}" for key in sample_keys.defaults("gan")),
+    *(f"sample.{key}" for task in ("gan", "codes") for key in sample_keys.defaults(task)),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",
@@ -47,9 +47,11 @@ FREE_KEYS = (
 
 # A run goes on with other values of these keys too, but it is no longer the run of one config: the
 # change is said and written into the history. They are what messages advise to change, what makes a
-# finished run longer, and where the data lie (whether they are the same data is asked separately).
+# finished run longer, and where the data lie (whether they are the same data is asked separately)
+# or the run whose codes these are (its networks are in the state).
 RECORDED_KEYS = (
     "data.name",
+    "codes.run",
     "data.max_corrupt",
     "train.on_nonfinite",
     "optimizer.learning_rate",
