@@ -151,7 +151,8 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
 def _nll(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
     config = trained.run.config
     found = likelihoods.nll(trained, evaluator.batches())
-    asked = {"k": config.score.k, "likelihood": config.likelihood, "binarize": config.binarize}
+    about = {key: config[key] for key in ("likelihood", "binarize") if key in config}
+    asked = {"k": config.score.k} | about
     return {"nll": (found, asked)}
 
 

@@ -31,6 +31,7 @@ FAMILIES = {
     "vae": "genjax.vae",
     "vq": "genjax.vae.vq_task",
     "codes": "genjax.vae.code_prior",
+    "vdvae": "genjax.vae.vdvae_task",
     "cnn": "genjax.cnn",
     "style": "genjax.style",
 }

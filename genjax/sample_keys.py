@@ -23,7 +23,7 @@ _LATENTS = {
     "input": "",
     "steps": 1000,
 }
-_CODES = {"temperature": 1.0}
+_TEMPERATURE = {"temperature": 1.0}
 _GAN = {"psi": 1.0, "label": -1, "standing": 0}
 
 
@@ -52,13 +52,13 @@ def defaults(task: str) -> dict[str, Any]:
       label: the class of all samples, from 0 on; -1 for each class in turn.
       standing: how many batches of train.batch_size pictures the averaged generator draws for the
         statistics of its BatchNorm, "standing" ones; 0 for the running ones (`genjax.nn.standing`).
-      Of "codes", too:
-      temperature: what the logits of codes are divided by: 1 for the prior's own samples, less for
-        likelier and less varied ones.
+      Of "codes" and a "vdvae", too:
+      temperature: 1 for the prior's own samples, less for likelier and less varied ones: what the
+        logits of codes are divided by, and the deviations of a vdvae's priors multiplied by.
     """
     found = dict(_EVERY)
-    if task == "codes":
-        found |= _CODES
+    if task in ("codes", "vdvae"):
+        found |= _TEMPERATURE
     if task in ("gan", "vae"):
         found |= _LATENTS
     if task == "gan":

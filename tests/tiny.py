@@ -116,6 +116,17 @@ VARIANTS = {
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),
+    "vdvae": (
+        "vdvae",
+        "size=8,width=8,rate=2e-4",
+        {
+            "model.latent": 2,
+            "model.mixtures": 2,
+            "model.encoder": "8x1,8d4,2x1",
+            "model.decoder": "2x1,8m2",
+            "optimizer.warmup": 2,
+        },
+    ),
     "vae-conv": ("vae", "arch=conv,size=16,width=2", {"model.latent": 4}),
     "vae-gaussian": ("vae", "likelihood=gaussian", {"model.hidden": (16,), "model.latent": 4}),
     "cnn": ("cnn", "size=8", {"model.width": 4, "model.blocks": 2, "data.shift": 1}),

@@ -322,7 +322,10 @@ LABELLED = ("class_accuracy", "classification_accuracy")  # metrics that take cl
 
 # What the names begin with of scores of which less, or more, is better. Of the others, such as
 # `copies`, what real pictures have is best.
-LESS_IS_BETTER = ("frechet", "fid", "kid", "path_length", "nll", "eval/negative_elbo", "eval/nll")
+LESS_IS_BETTER = (
+    *("frechet", "fid", "kid", "path_length", "nll"),
+    *("eval/negative_elbo", "eval/nll", "eval/bits_per_dim"),
+)
 MORE_IS_BETTER = (
     *("inception_score", "precision", "recall", "density", "coverage"),
     *("class_accuracy", "classification_accuracy", "eval/accuracy"),

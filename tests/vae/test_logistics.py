@@ -80,3 +80,15 @@ def test_mixtures_are_drawn_by_their_shares():
     drawn = np.asarray(logistics.sample(logistics.read(many, 2), jax.random.key(1)))
     assert (drawn[:, 0] < 0).mean() == pytest.approx(0.75, abs=0.02)
     assert ((drawn < 0) == (drawn[:, :1] < 0)).all()
+
+
+def test_grey_levels_sum_to_one():
+    """Of one channel: two mixtures, with a logit, a mean and a log-scale each."""
+    outputs = jnp.float32([0.3, -0.2, -0.5, 1.0, -2.0, -1.0])
+    assert logistics.features(2, 1) == 6
+    many = jnp.broadcast_to(outputs, (256, 6))
+    mixture = logistics.read(many, 2, 1)
+    total = np.exp(np.float64(logistics.log_prob(mixture, jnp.float32(LEVELS[:, None])))).sum()
+    assert total == pytest.approx(1, abs=1e-3)
+    drawn = logistics.sample(mixture, jax.random.key(0))
+    assert drawn.shape == (256, 1) and np.abs(drawn).max() <= 1
