@@ -78,7 +78,6 @@ RANGES = {
     "optimizer.drops.steps": COUNT,
     "optimizer.drops.factors": POSITIVE,
     "score.k": COUNT,
-    "sample.temperature": POSITIVE,
     "model.mixtures": COUNT,
     "input.mean": NOT_NEGATIVE,
     "input.deviation": POSITIVE,

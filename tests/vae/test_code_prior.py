@@ -59,7 +59,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(prior, tmp_path):
 
 def test_the_autoencoder_stays_and_the_prior_learns(prior):
     _, workdir, run = prior
-    there, here = stateconfig_file.load(run), state_of(workdir)
+    there, here = state_of(run), state_of(workdir)
     parts = ("encoder/", "decoder/", "quantizer/")
     networks = [key for key in there if key.startswith(parts)]
     assert networks and all((here[f"autoencoder/{key}"] == there[key]).all() for key in networks)
