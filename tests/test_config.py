@@ -262,18 +262,23 @@ def test_best_mode_is_one_of_two(config):
 _OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "cgan", "sagan", "biggan", "stylegan2", "r3gan"}
 
 
+# Variants that read what is an option of these configs, too, but not of their own variants.
+_PRIORS = ("vamp", "iwae-iaf")
+_READ_BY = {"vae": _PRIORS, "cvae": _PRIORS, "iwae": _PRIORS, "vamp": _PRIORS}
+
+
 @pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - _OF_OTHERS))
 def test_every_key_is_read_by_something(file, finished):
     keys, read = set(), set()
     for name, (of, *_) in VARIANTS.items():
-        if of == file:  # such a run evaluates and samples too
+        if of == file or name in _READ_BY.get(file, ()):  # such a run evaluates and samples too
             unread = json.loads((finished(name).parent / "unread.json").read_text())
             known = config_lib.flatten(tiny(name)).keys()
             known = {key for key in known if not key.startswith("score.")}  # tests/scores
             known -= {f"sample.{key}" for key in sample_keys.OF_TOOLS}  # tests/explore
-            keys |= known
+            keys |= known if of == file else set()
             read |= known - set(unread)
-    assert keys == read
+    assert keys <= read
 
 
 _GANS = [name for name in VARIANTS if tiny(name).task == "gan"]

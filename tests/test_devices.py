@@ -29,6 +29,9 @@ ONE_MODE = {
     "r3gan": "fsdp",
     "vae-conv": "pmap",
     "vae-gaussian": "jit",
+    "vamp": "jit",
+    "iwae-iaf": "fsdp",
+    "vdvae": "pmap",
     "cnn-airbench": "pmap",
 }
 RUNS = kinds_first(

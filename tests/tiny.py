@@ -101,7 +101,7 @@ VARIANTS = {
     ),
     "iwae-iaf": (
         "iwae",
-        "k=3,layers=2",
+        "k=1,layers=2",
         {
             "model.hidden": (16,),
             "model.latent": 4,

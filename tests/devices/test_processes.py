@@ -40,6 +40,9 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "r3gan": (),
     "vae-conv": ("jit",),
     "vae-gaussian": ("pmap",),
+    "vamp": ("pmap",),
+    "iwae-iaf": ("jit",),
+    "vdvae": (),
     "cnn-airbench": ("jit",),
 }
 EVERY = [(f"{name}-{mode}", 2, 2) for name in STATES for mode in MODES[name]]

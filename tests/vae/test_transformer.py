@@ -37,7 +37,7 @@ def _probabilities(made, start):
 def test_probabilities_of_all_sequences_sum_to_one(made):
     first, second = (_probabilities(made, start) for start in (0, 1))
     np.testing.assert_allclose([first.sum(), second.sum()], 1, rtol=1e-5)
-    assert abs(first - second).max() > 0.01 and first.max() > 0.2  # the start and the codes matter
+    assert abs(first - second).max() > 1e-3 and first.max() > 0.2  # the start and the codes matter
 
 
 def test_no_position_sees_its_own_code_or_later_ones(made):
