@@ -4,10 +4,10 @@ Welling 2018, arXiv:1705.07120).
 python main.py --config=configs/vamp.py
 python main.py --config=configs/vamp.py:preset=paper,data=npz:PATH
 
-A sample picks one of the pictures and decodes a sample of its posterior. `preset=paper` has the
-networks, 500 pseudo-inputs, rate, batches and warm-up of the paper. It differs from the authors'
-code in plain Adam, without normalised gradients, in log-variances that are not clipped, in no early
-stop, and in pseudo-inputs that begin at 0.05: from -0.05, clipping would let no gradient through.
+A sample picks one of the pictures and decodes a sample of its posterior. `preset=paper` has 500
+pseudo-inputs, the rate, batches and warm-up of the authors' code, and gated layers of 300. It
+differs in plain Adam, in a fixed number of steps, and in pseudo-inputs that begin at 0.05: from
+-0.05, clipping would let no gradient through.
 """
 
 from configs import vae
