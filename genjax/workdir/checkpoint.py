@@ -193,14 +193,14 @@ def restore(
 
 
 def restore_arrays(
-    workdir: epath.Path, steps: Sequence[int], names: tuple[str, ...]
+    workdir: epath.Path, steps: Sequence[int], names: Sequence[str], others: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The named parts of the state that `restore` would choose, as nested dicts of numpy arrays.
 
     For using a run's network in another task, which need not know the class of the run's state.
 
     Raises:
-      UserError: there is no whole checkpoint, or its state lacks a part.
+      UserError: there is no whole checkpoint, or its state lacks one of `names`; of `others`, {}.
     """
     found, _ = _newest_whole(epath.Path(workdir), steps, None)
     if found is None:
@@ -208,7 +208,7 @@ def restore_arrays(
     missing = [name for name in names if name not in found.state]
     if missing:
         raise UserError(f"the run in {workdir} has no {' or '.join(missing)}: not the kind needed")
-    return {name: found.state[name] for name in names}
+    return {name: found.state.get(name, {}) for name in (*names, *others)}
 
 
 def read_notes(workdir: epath.Path, step: int) -> dict[str, Any]:
