@@ -186,6 +186,7 @@ def start_from(run: Run, state) -> Any:
     if not parts:
         raise UserError(f"task={run.config.task!r} has no networks to start with: leave init_from")
     workdir, step = at_step.split(name)
+    # Checkpoints do not hold a part without parameters.
     empty = tuple(part for part in parts if not jax.tree.leaves(getattr(state, part)))
     needed = tuple(part for part in parts if part not in empty)
     found = checkpoint.restore_arrays(workdir, at_step.steps_of(workdir, step), needed, empty)

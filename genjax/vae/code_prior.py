@@ -92,12 +92,12 @@ def read(name: str, shape: tuple[int, ...], precision: str) -> Autoencoder:
             f"codes.run={name} is of pictures {_form(known.shape)}, and the data here of"
             f" {_form(shape)}: set data.name, data.size and data.channels as they are there"
         )
-    of_grid = config.quantizer.name == "grid"  # which has no variables
-    parts = ("encoder", "decoder") if of_grid else ("encoder", "decoder", "quantizer")
-    found = restore_arrays(folder, at_step.steps_of(folder, step), parts)
+    steps = at_step.steps_of(folder, step)
+    # A grid has no variables.
+    variables = restore_arrays(folder, steps, ("encoder", "decoder"), ("quantizer",))
     with config.unlocked():
         config.precision = precision
-    return Autoencoder(vq_task.layers(config, shape), {"quantizer": {}} | found)
+    return Autoencoder(vq_task.layers(config, shape), variables)
 
 
 def build(config, inputs: Inputs) -> Task:

@@ -41,7 +41,7 @@ class Normal:
         return {}
 
     def log_density(self, variables, encode, z, noise, gradient: str):
-        return log_normal(z, 0.0, jnp.float32(0))
+        return _standard(z)
 
     def sample(self, variables, encode, key, index, level):
         return truncated_normal(key, index, (self.latent,), level)
@@ -81,7 +81,7 @@ class Vamp:
         draw = partial(jax.random.randint, shape=(), minval=0, maxval=self.count)
         which = jax.vmap(draw)(rng.example_keys(key_which, index))
         noise = truncated_normal(key_z, index, mean.shape[1:], level)
-        return mean[which] + jnp.exp(0.5 * log_variance[which]) * noise
+        return _at(noise, mean[which], log_variance[which])
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,8 @@ def build(model, shape: tuple[int, int, int], dtype=jnp.float32) -> Normal | Vam
       UserError: it is unknown, or the posterior or the encoder is not one that a VampPrior can be
         of.
     """
-    name = choose(
-        "model.prior",
-        model.get("prior", "normal"),
-        {"normal": "normal", "vamp": "vamp", "layer": "layer"},
-    )
+    name = model.get("prior", "normal")
+    choose("model.prior", name, dict.fromkeys(("normal", "vamp", "layer")))
     if name == "normal":
         return Normal(model.latent)
     if name == "vamp":

@@ -20,6 +20,7 @@ from genjax.vae.binarize import BINARIZE
 from genjax.vae.bounds import Terms
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
+from genjax.vae.rows import COLUMNS, above
 from genjax.vae.update import updated
 
 # {model.name: (config's `model`, image shape, classes of the data, mean_picture, axis_name, dtype)
@@ -30,8 +31,6 @@ NETWORKS = {
     "burgess": sprites.networks,
     "locatello": sprites.networks,
 }
-
-_COLUMNS = 8  # images in a row of `pictures`
 
 
 @flax.struct.dataclass
@@ -214,30 +213,21 @@ def build(config, inputs: Inputs) -> Task:
         linear interpolations between the latents of two images, one pair in each row, or where
         labels are known analogies: an image and its latent as each class."""
         x, label = prepare(batch, key, held_out=True), batch["label"]
-        rows = len(x) // _COLUMNS
-        z = centre(state, x, label)
-        pairs = jnp.stack(
-            [
-                each[: rows * _COLUMNS].reshape(rows, _COLUMNS, *shape)
-                for each in (images.to_uint8(x, low=0), picture(state, z, label))
-            ],
-            axis=1,
-        )
-        found = {"reconstructions": pairs.reshape(2 * rows, _COLUMNS, *shape)}
+        z, originals = centre(state, x, label), images.to_uint8(x, low=0)
+        found = {"reconstructions": above(originals, picture(state, z, label))}
         if classes:
-            some = min(_COLUMNS, len(z))  # evenly spaced, as examples are often sorted by class
+            some = min(COLUMNS, len(z))  # evenly spaced, as examples are often sorted by class
             chosen = jnp.arange(some) * len(z) // some
             each = jnp.tile(jnp.arange(classes), some)
             drawn = picture(state, jnp.repeat(z[chosen], classes, axis=0), each)
-            originals = images.to_uint8(x[chosen, None], low=0)
-            analogies = jnp.concatenate([originals, drawn.reshape(some, classes, *shape)], axis=1)
-            return found | {"analogies": analogies}
-        share = jnp.linspace(0, 1, _COLUMNS)[None, :, None]
-        walked = min(_COLUMNS, len(z) // 2)
+            drawn = drawn.reshape(some, classes, *shape)
+            return found | {"analogies": jnp.concatenate([originals[chosen, None], drawn], axis=1)}
+        share = jnp.linspace(0, 1, COLUMNS)[None, :, None]
+        walked = min(COLUMNS, len(z) // 2)
         ends = z[:: len(z) // (2 * walked)][: 2 * walked].reshape(2, walked, 1, model.latent)
         walks = ((1 - share) * ends[0] + share * ends[1]).reshape(-1, model.latent)
         drawn = picture(state, walks, jnp.zeros(len(walks), jnp.int32))
-        return found | {"interpolations": drawn.reshape(-1, _COLUMNS, *shape)}
+        return found | {"interpolations": drawn.reshape(-1, COLUMNS, *shape)}
 
     return Task(
         init,

@@ -13,8 +13,7 @@ from genjax.devices import gather_params, pmean
 from genjax.nn import backend, compute_type
 from genjax.task import Inputs, Task
 from genjax.vae import logistics, vdvae
-
-_COLUMNS = 8  # images in a row of `pictures`
+from genjax.vae.rows import above
 
 
 @flax.struct.dataclass
@@ -108,8 +107,8 @@ def build(config, inputs: Inputs) -> Task:
         keys = rng.example_keys(key, batch["index"])
 
         def of(sample):
-            draw = lambda k: jax.random.normal(jax.random.fold_in(k, sample), (decoder.numbers,))  # noqa: E731
-            distortion, said, _ = terms_of(state.average, batch["image"], jax.vmap(draw)(keys))
+            noise = jax.vmap(lambda k: rng.normal(k, sample[None], (decoder.numbers,))[0])(keys)
+            distortion, said, _ = terms_of(state.average, batch["image"], noise)
             return said.log_ratio - distortion
 
         return jax.lax.map(of, samples).T
@@ -133,12 +132,9 @@ def build(config, inputs: Inputs) -> Task:
         latents, and of the pixels that follow from them."""
         key_z, key_x = jax.random.split(key)
         image, index = batch["image"], batch["index"]
-        rows = len(image) // _COLUMNS
         noise = rng.normal(key_z, index, (decoder.numbers,))
         found = drawn(terms_of(state.average, image, noise)[2], key_x, index)
-        pairs = [x[: rows * _COLUMNS].reshape(rows, _COLUMNS, *shape) for x in (image, found)]
-        pairs = jnp.stack(pairs, 1)
-        return {"reconstructions": pairs.reshape(2 * rows, _COLUMNS, *shape)}
+        return {"reconstructions": above(image, found)}
 
     return Task(
         init,

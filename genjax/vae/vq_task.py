@@ -17,9 +17,9 @@ from genjax.nn import apply, backend, compute_type
 from genjax.task import Inputs, Task
 from genjax.vae import vqvae
 from genjax.vae.quantizers import BOOK, CodeBook, Grid, perplexity
+from genjax.vae.rows import above
 from genjax.vae.update import updated
 
-_COLUMNS = 8  # images in a row of `pictures`
 _MEASURED = 1024  # training images whose variance the loss is divided by
 
 
@@ -138,14 +138,8 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def pictures(state, batch, key):
         """Rows of held-out images, each above its reconstructions."""
-        x = images.to_float(batch["image"], low=0)
-        rows = len(x) // _COLUMNS
-        y = coded(state, x, train=False)[0]
-        pairs = [
-            images.to_uint8(each[: rows * _COLUMNS], low=0).reshape(rows, _COLUMNS, *shape)
-            for each in (x, y)
-        ]
-        return {"reconstructions": jnp.stack(pairs, 1).reshape(2 * rows, _COLUMNS, *shape)}
+        y = coded(state, images.to_float(batch["image"], low=0), train=False)[0]
+        return {"reconstructions": above(batch["image"], images.to_uint8(y, low=0))}
 
     return Task(
         init,
