@@ -25,7 +25,7 @@ FREE_KEYS = (
     "train.steps_per_call",
     "train.max_skipped",
     "log.every",
-    *(f"sample.{key}" for task in ("gan", "codes") for key in sample_keys.defaults(task)),
+    *(f"sample.{key}" for task in ("gan", "vae", "codes") for key in sample_keys.defaults(task)),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",

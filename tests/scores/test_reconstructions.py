@@ -49,7 +49,8 @@ def test_lpips_is_of_pictures_enlarged_to_64_px(brighter):
     batch = next(Evaluator(brighter.run).batches())
     (found,) = reconstructions.each(brighter, [batch], ["lpips"])
     x = found["image"][:, :, :, 0] / np.float32(255)
-    y = x + np.float32(0.01) * batch["label"][:, None, None]
+    label = batch["label"][batch["weight"] > 0]
+    y = x + np.float32(0.01) * label[:, None, None]
     large = [np.kron(z, np.ones((1, 6, 6), np.float32))[..., None] for z in (x, y)]
     rgb = [z * np.ones(3, np.float32) for z in large]
     expected = lpips.distance("alexnet", lpips.load("alexnet").weights, *rgb)
