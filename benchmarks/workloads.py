@@ -69,6 +69,7 @@ _R3GAN = "--config=configs/r3gan.py:preset={},data=mnist,condition=none,decay=0,
 _R3GAN += " --config.data.channels=3"
 _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
 _IWAE = "--config=configs/iwae.py:k=50"
+_VQVAE = "--config=configs/vqvae.py"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
@@ -97,6 +98,7 @@ _TINY_R3GAN = "--config.data.size=8 --config.model.widths=(8,8) --config.model.g
 _TINY_R3GAN += " --config.train.batch_size=4 --config.optimizer.learning_rate=1e-5"
 _SLOWER = "--config.optimizer.learning_rate=1e-4"
 _SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
+_SMALL_VQVAE = f"{_TINY} --config.model.inner=2"
 _SMALL_CNN = _SIZES.format(4, 2)
 
 
@@ -139,6 +141,7 @@ TABLE = (
     Workload("vae-mlp", TRAIN, "vae", _VAE, {100: 1.2}, {100: 1.5, 8192: 1.0}, _SLOWER, _QUICK),
     Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
     Workload("iwae-50", TRAIN, "vae", _IWAE, {20: 1.2}, {20: 1.5, 1000: 1.0}, _SLOWER),
+    Workload("vqvae", TRAIN, "vq", _VQVAE, {32: 1.2}, {32: 1.5, 1024: 1.0}, _SMALL_VQVAE),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),
     *(_style(optimizer, size) for size in (256, 512, 1024) for optimizer in ("adam", "lbfgs")),
     Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),
