@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from etils import epath
 
-from genjax import rng, runs
+from genjax import data, rng, runs
+from genjax.scores import likelihoods
 from genjax.speed import collectives, flops
 from genjax.steps import Steps, open_feed
 from genjax.train import train
@@ -78,6 +79,29 @@ class Samples:
         for _ in range(steps):
             np.asarray(self._draw(self._state, jax.random.fold_in(self._key, self._drawn)))
             self._drawn += 1
+
+
+class Likelihoods:
+    """log p(x) by `score.k` samples of each latent (`genjax.scores.likelihoods`), of held-out
+    pictures, with networks as they were initialised."""
+
+    def __init__(self, config):
+        run = runs.build(config)
+        self.images_per_step = config.train.batch_size
+        self._state, self._done = _initial(run), 0
+        self._batch = data.examples(run.dataset.test, self.images_per_step)
+        self._found = run.devices.on_batch(
+            likelihoods.of_batch(run.task, config.score.k, run.dataset.shape),
+            run.task.constants,
+            often=True,
+        )
+        self._key = rng.stream(config.seed, rng.Stream.EVALUATE)
+
+    def run(self, steps: int):
+        for _ in range(steps):
+            key = jax.random.fold_in(self._key, self._done)
+            np.asarray(self._found(self._state, self._batch, key))
+            self._done += 1
 
 
 class Loop:

@@ -20,6 +20,7 @@ from genjax.gan.modulation import StyledConv
 from genjax.gan.state import Use, key_of
 from genjax.steps import Steps
 from genjax.vae import task as vae
+from genjax.vae import vq_task as vq
 
 STEPS = 10
 
@@ -71,7 +72,7 @@ def _trace(run: runs.Run) -> Trace:
     states, losses = _ten_steps(run, feed)
     outputs, inputs = {}, {}
     for name, module in zip(names, modules(run), strict=False):
-        inputs[name] = _random_input(run, name)
+        inputs[name] = _random_input(run, name, outputs)
         outputs[name] = _answer(module, getattr(states[0], name), inputs[name], **options)
     account = Account(outputs, _gradients(names, states[1]), losses)
     batches = [_batch(config, feed, t) for t in range(STEPS)]
@@ -113,9 +114,12 @@ def _batch(config, feed, step: int) -> dict[str, np.ndarray]:
     return jax.device_get(augment(batch, key, config.data.flip, config.data.shift))
 
 
-def _random_input(run: runs.Run, network: str) -> np.ndarray:
-    """For what makes pictures, z f32[B, latent]; else pictures f32[B, H, W, C] in [-1, 1]."""
+def _random_input(run: runs.Run, network: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """For what makes pictures, z f32[B, latent], or of codes what the encoder answers; else
+    pictures f32[B, H, W, C] in [-1, 1]."""
     random, batch = np.random.default_rng(0), run.config.train.batch_size
+    if run.config.task == "vq" and network == "decoder":
+        return random.standard_normal(outputs["encoder"].shape, np.float32)
     if network in ("generator", "decoder"):
         return random.standard_normal((batch, run.config.model.latent), np.float32)
     return random.uniform(-1, 1, (batch, *run.dataset.shape)).astype(np.float32)
@@ -195,7 +199,8 @@ def _vae_noise(run: runs.Run, batch, key):
 
 
 # {task: (the networks' names in the state, `run -> their Linen modules`, and what a step draws,
-# `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module.
+# `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module,
+# and a book of codes neither.
 _FAMILIES = {
     "gan": (
         ("generator", "discriminator"),
@@ -212,6 +217,11 @@ _FAMILIES = {
             mean_picture=lambda: np.zeros(run.dataset.shape),  # its parameters are the run's
         ),
         _vae_noise,
+    ),
+    "vq": (
+        ("encoder", "decoder", "quantizer"),
+        lambda run: vq.layers(run.config, run.dataset.shape)[:2],
+        lambda run, batch, key: {},
     ),
     "cnn": (
         ("network",),

@@ -8,8 +8,10 @@ from genjax.errors import UserError
 
 SUITES = ("quick", "full", "smoke")
 
-# Training steps, drawing, batches from the data, the loop against its bare steps, whole commands.
-TRAIN, SAMPLE, INPUT, LOOP, COMMAND = KINDS = ("train", "sample", "input", "loop", "command")
+# Training steps, drawing, likelihoods of held-out pictures, batches from the data, the loop against
+# its bare steps, whole commands.
+KINDS = ("train", "sample", "score", "input", "loop", "command")
+TRAIN, SAMPLE, SCORE, INPUT, LOOP, COMMAND = KINDS
 
 
 class Setting(NamedTuple):
@@ -68,7 +70,9 @@ _STYLEGAN2 += " --config.data.channels=3"
 _R3GAN = "--config=configs/r3gan.py:preset={},data=mnist,condition=none,decay=0,flip=false"
 _R3GAN += " --config.data.channels=3"
 _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
+_NLL = f"{_VAE} --config.score.k=5000"
 _IWAE = "--config=configs/iwae.py:k=50"
+_VQVAE = "--config=configs/vqvae.py"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
@@ -77,7 +81,7 @@ _LONG = f"{_DCGAN}:size=32,width=32"
 # As one types them, with all defaults: 3,000 steps of dcgan and vae, 1,000 of cnn, 200 of style.
 _STYLE_COMMAND = "--config=configs/style.py --config.content=astronaut --config.style=coffee"
 _TINY_COMMAND = f"{_VAE} --config.train.steps=40 --config.model.hidden=(16,)"
-_SCORE = "--mode=score --real=PATH/real.npz --fake=PATH/fake.npz --metrics=frechet --n={}"
+_SCORE_COMMAND = "--mode=score --real=PATH/real.npz --fake=PATH/fake.npz --metrics=frechet --n={}"
 _TINY_GAN = f"{_DCGAN}:size=8,width=4 --config.model.latent=8"
 _TINY_STYLE = (
     f"{_STYLE.format(24)} --config.optimizer.name=adam --config.content_loss.layers=relu2_1"
@@ -97,6 +101,7 @@ _TINY_R3GAN = "--config.data.size=8 --config.model.widths=(8,8) --config.model.g
 _TINY_R3GAN += " --config.train.batch_size=4 --config.optimizer.learning_rate=1e-5"
 _SLOWER = "--config.optimizer.learning_rate=1e-4"
 _SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
+_SMALL_VQVAE = f"{_TINY} --config.model.inner=2"
 _SMALL_CNN = _SIZES.format(4, 2)
 
 
@@ -139,11 +144,13 @@ TABLE = (
     Workload("vae-mlp", TRAIN, "vae", _VAE, {100: 1.2}, {100: 1.5, 8192: 1.0}, _SLOWER, _QUICK),
     Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
     Workload("iwae-50", TRAIN, "vae", _IWAE, {20: 1.2}, {20: 1.5, 1000: 1.0}, _SLOWER),
+    Workload("vqvae", TRAIN, "vq", _VQVAE, {32: 1.2}, {32: 1.5, 1024: 1.0}, _SMALL_VQVAE),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),
     *(_style(optimizer, size) for size in (256, 512, 1024) for optimizer in ("adam", "lbfgs")),
     Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),
     Workload("sample-dcgan-64", SAMPLE, "gan", _DCGAN_64, {64: None}, {1024: None}),
     Workload("sample-vae-conv", SAMPLE, "vae", _VAE_CONV, {64: None}, {1024: None}),
+    Workload("nll-5000", SCORE, "vae", _NLL, {4: None}, {100: None}, suites=_QUICK),
     Workload("input-jpeg", INPUT, "gan", _JPEG, {64: None}, {64: None}, None, _QUICK, **_ONCE),
     Workload("input-resident", INPUT, "gan", _RESIDENT, {64: None}, {64: None}, **_ONCE),
     Workload("loop-short", LOOP, "vae", _VAE, {100: None}, {100: None}, None, _QUICK, **_ONCE),
@@ -152,11 +159,11 @@ TABLE = (
     _command("vae", _VAE, 1.2, empty_goal=1.0, suites=_QUICK),
     _command("cnn", _CNN, 1.2),
     _command("style", _STYLE_COMMAND, 1.4, empty_goal=1.0),
-    _command("score", _SCORE.format(10_000), 1.2, name="command-score", empty_goal=1.0),
+    _command("score", _SCORE_COMMAND.format(10_000), 1.2, name="command-score", empty_goal=1.0),
     Workload("tiny-dcgan", TRAIN, "gan", _TINY_GAN, {8: None}, {8: None}, **_SMOKE),
     Workload("tiny-style", TRAIN, "style", _TINY_STYLE, {None: None}, {None: None}, **_SMOKE),
     _command("vae", _TINY_COMMAND, None, name="tiny-command", suites=("smoke",)),
-    _command("score", _SCORE.format(40), None, name="tiny-score", suites=("smoke",)),
+    _command("score", _SCORE_COMMAND.format(40), None, name="tiny-score", suites=("smoke",)),
 )
 
 BY_NAME = {workload.name: workload for workload in TABLE}

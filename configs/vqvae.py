@@ -8,6 +8,7 @@ notebook trains 10,000 steps and suggests 100,000.
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 _PRESETS = {
     "small": {"width": 32, "inner": 16, "codes": 64, "features": 16, "steps": 2000},
@@ -41,6 +42,8 @@ def get_config(arg: str = ""):
         "decay": 0.99,
         "epsilon": 1e-5,
     }
+    config.score = score_keys.defaults()
+    config.score.metrics = ("reconstruction",)
     config.optimizer = {"learning_rate": 3e-4 if arg.preset == "paper" else 1e-3}
     config.train.steps = arg.steps
     config.train.batch_size = 32

@@ -18,9 +18,11 @@ from genjax.scores import (
     likelihoods,
     measure,
     pictures,
+    reconstructions,
     record,
     sets,
 )
+from genjax.scores.measure import Value
 from genjax.task import RUN_PREFIX
 
 # Limits up to which an evaluation makes one batch of several training batches: fewer calls take
@@ -153,17 +155,28 @@ def _nll(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
     found = likelihoods.nll(trained, evaluator.batches())
     about = {key: config[key] for key in ("likelihood", "binarize") if key in config}
     asked = {"k": config.score.k} | about
-    return {"nll": (found, asked)}
+    if config.get("binarize") == "grey":
+        return {"nll": (found, asked)}
+    # Of pixels that are 0 or 1, or (where nothing is binarised) one of 256 levels, p(x) is a
+    # probability.
+    dimensions = math.prod(trained.run.dataset.shape)
+    bits = Value(*(x / (dimensions * math.log(2)) for x in found))
+    return {"nll": (found, asked), "bits_per_dim": (bits, asked | {"dimensions": dimensions})}
 
 
 def _anomalies(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
     anomalies.check(trained)
     split = trained.run.dataset.whole_test
     values = evaluator.each(trained.state, split)
-    found, sheet = anomalies.of(trained, values, lambda: evaluator.batches(split))
+    perceptual = "lpips" in trained.run.config.score.metrics
+    found, sheet = anomalies.of(trained, values, lambda: evaluator.batches(split), perceptual)
     if processes.is_first():
         images.write(workdir / anomalies.SHEET, sheet)
     return found
+
+
+def _of_pairs(score):
+    return lambda trained, evaluator, workdir: score(trained, evaluator.batches())
 
 
 def _of_code(score):
@@ -174,6 +187,8 @@ def _of_code(score):
 # the record's setting)}`.
 OF_HELD_OUT = {
     "nll": _nll,
+    "reconstruction": _of_pairs(reconstructions.fidelities),
+    "lpips": _of_pairs(reconstructions.perceptual),
     "active_units": _of_code(factors.active_units),
     "anomalies": _anomalies,
     "disentanglement": _of_code(factors.gaps),

@@ -16,8 +16,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
+from genjax import aggregate, data, images, rng, score_keys
 from genjax import config as config_lib
-from genjax import data, images, rng, score_keys
 from genjax.devices import host, parallel, processes
 from genjax.errors import UserError
 from genjax.files import expanded
@@ -173,6 +173,8 @@ def open_trained(
     steps = at_step.steps_of(workdir, step)
     run = build(config, None if with_data else known_data.load(workdir))
     found = checkpoint.restore(workdir, steps, abstract_state(run), warn)
+    if config.sample.get("prior") == "mixture":
+        run = aggregate.with_mixture(run, found.state, workdir)
     return Trained(run, found.state, found.step)
 
 

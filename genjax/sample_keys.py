@@ -7,6 +7,7 @@ CHOICES = {
     "format": ("npz", "png"),
     "kind": ("pictures", "truncation", "interpolation", "projection"),
     "animation": ("gif", "mp4", "none"),
+    "prior": ("model", "mixture"),
 }
 
 # Those of the modules in `genjax/explore/`, which no training reads.
@@ -23,6 +24,7 @@ _LATENTS = {
     "input": "",
     "steps": 1000,
 }
+_VAE = {"prior": "model"}
 _TEMPERATURE = {"temperature": 1.0}
 _GAN = {"psi": 1.0, "label": -1, "standing": 0}
 
@@ -52,6 +54,10 @@ def defaults(task: str) -> dict[str, Any]:
       label: the class of all samples, from 0 on; -1 for each class in turn.
       standing: how many batches of train.batch_size pictures the averaged generator draws for the
         statistics of its BatchNorm, "standing" ones; 0 for the running ones (`genjax.nn.standing`).
+      Of a "vae", too:
+      prior: what latents of a trained run's samples are drawn from: "model", its own prior; or
+        "mixture", one of ten normal distributions that is fitted to the latents of the training
+        pictures (`genjax.aggregate`). While it trains, it is the model's.
       Of "codes" and a "vdvae", too:
       temperature: 1 for the prior's own samples, less for likelier and less varied ones: what the
         logits of codes are divided by, and the deviations of a vdvae's priors multiplied by.
@@ -63,6 +69,8 @@ def defaults(task: str) -> dict[str, Any]:
         found |= _LATENTS
     if task == "gan":
         found |= _GAN
+    if task == "vae":
+        found |= _VAE
     return found
 
 
@@ -75,5 +83,5 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
 
 def chosen(options: Mapping) -> dict[str, Any]:
     """Which samples are drawn, where not all kinds of them are: for the record of a score."""
-    none = {"psi": 1.0, "threshold": 0.0, "label": -1, "temperature": 1.0}
+    none = {"psi": 1.0, "threshold": 0.0, "label": -1, "temperature": 1.0, "prior": "model"}
     return {key: options[key] for key, off in none.items() if options.get(key, off) != off}

@@ -1,5 +1,7 @@
 """The `score` keys of experiments whose samples are compared with their data."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from genjax.config import choose
@@ -12,8 +14,8 @@ def defaults() -> ConfigDict:
 
     Keys:
       metrics: which scores `--mode=evaluate` takes of samples, names of `genjax.scores.measure` or
-        "path_length"; of a VAE also of held-out data: "nll", "active_units", "anomalies",
-        "disentanglement" and "dci" (docs/vae.md); () for none.
+        "path_length"; of a VAE also of held-out data: "nll", "reconstruction", "lpips",
+        "active_units", "anomalies", "disentanglement" and "dci" (docs/vae.md); () for none.
       net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
         (`genjax.metrics.rulers`).
       n: how many samples are drawn for it, with sample.seed.
@@ -33,6 +35,13 @@ def defaults() -> ConfigDict:
             "few": 1000,
         }
     )
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a config, with what an older run of codes lacks: it took no such scores."""
+    if values.get("task") != "vq" or "score" in values:
+        return values
+    return values | {"score": defaults().to_dict() | {"metrics": ()}}
 
 
 def name_of(score: str, net: str) -> str:

@@ -32,9 +32,9 @@ class Task(NamedTuple):
       evaluate: `(state, batch, key) -> metrics`, f32[B]: one value per example, of the held-out
         data or, without data, of the state's pictures. All batches have the same key: noise comes
         from it and an example's "index". None for a task without scores.
-      error_maps: `(state, batch, key) -> f32[B, H, W]`, how badly each pixel of held-out pictures
-        is reconstructed: its squared error, the mean over channels, of pixels in [0, 1]. None where
-        nothing is reconstructed.
+      reconstruct: `(state, batch, key) -> f32[B, H, W, C]` in [0, 1], reconstructions of held-out
+        pictures as they are stored, whatever is binarised: of a VAE, the expected picture of the
+        latent that stands for each (the posterior's mean). None where nothing is reconstructed.
       log_weights: `(state, batch, key, samples i32[k]) -> f32[B, k]`, log p(x, z) - log q(z | x) in
         nats of held-out data x and samples z of q, each a function of the key, the example's
         "index" and its own number; the mean of their exponentials is p(x). None where there is no
@@ -74,7 +74,7 @@ class Task(NamedTuple):
     step: Callable[..., tuple[State, Metrics]]
     images_per_step: int
     evaluate: Callable[..., Metrics] | None = None
-    error_maps: Callable[..., jax.Array] | None = None
+    reconstruct: Callable[..., jax.Array] | None = None
     log_weights: Callable[..., jax.Array] | None = None
     posterior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     sample: Callable[..., jax.Array] | None = None

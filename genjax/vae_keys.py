@@ -22,7 +22,8 @@ def defaults() -> dict[str, Any]:
       bound.total_correlation: the further weight of the latents' total correlation, beta - 1 of a
         beta-TCVAE (Chen et al. 2018); bound.estimator: how a batch says it, "stratified" or
         "weighted" (`genjax.vae.total_correlation`).
-      optimizer.name: "adam", or "iwae", as in the authors' code (`genjax.vae.optimizer`).
+      optimizer.name: "adam", or "iwae", as in the authors' code, which alone does not slow dense
+        layers of more than 784 inputs down (`genjax.vae.optimizer`).
       optimizer.b1, optimizer.b2, optimizer.epsilon: Adam's.
       optimizer.drops.steps: from which steps on the learning rate is multiplied by which of
         optimizer.drops.factors, a number for each; () for never.

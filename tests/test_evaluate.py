@@ -10,6 +10,7 @@ from genjax import evaluate as evaluate_module
 from genjax import rng, runs
 from genjax.errors import UserError
 from genjax.evaluate import Evaluator, evaluate
+from genjax.scores.measure import Value
 from tests.tiny import kinds_first, metrics_of, tiny
 
 
@@ -86,6 +87,22 @@ def test_small_batches_are_taken_together(batch_size, size, together, counting, 
     )
     Evaluator(run).batches()
     assert asked == [(together, together)]
+
+
+@pytest.mark.parametrize("binarize", ["dynamic", "grey"])
+def test_bits_a_dimension_by_hand(binarize, monkeypatch):
+    """Of 784 pixels, 784 log 2 nats are a bit each. Grey levels have no probability."""
+    trained = runs.Trained(runs.build(tiny("vae", binarize=binarize)), (), 0)
+    nats = 784 * np.log(2)
+    monkeypatch.setattr(
+        evaluate_module.likelihoods, "nll", lambda *given: Value(3 * nats, 0.5 * nats)
+    )
+    found = evaluate_module.OF_HELD_OUT["nll"](trained, Evaluator(trained.run), None)
+    if binarize == "grey":
+        assert found.keys() == {"nll"}
+        return
+    value, setting = found["bits_per_dim"]
+    assert value == pytest.approx((3, 0.5)) and setting["dimensions"] == 784
 
 
 def test_a_task_without_scores_says_so(finished, tmp_path, monkeypatch):

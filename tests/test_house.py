@@ -29,11 +29,11 @@ FLOORS = [
         "windows",
     },
     {"data", "devices", "report"},
-    {"latents", "nn", "task", "workdir"},
+    {"latents", "mixtures", "nn", "task", "workdir"},
     {"cnn"},
     {"metrics"},
     {"gan", "vae", "style"},
-    {"runs"},
+    {"aggregate", "runs"},
     {"explore", "speed", "steps", "scores"},
     {"train", "evaluate", "sample", "score", "compare"},
 ]

@@ -176,7 +176,7 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     file, arg, values = VARIANTS[name]
     batch = {} if file == "style" else {"train.batch_size": 8}
     # Feature networks take seconds to compile: `tests/scores` has its own.
-    scores = {} if file in ("style", "cnn", "vqvae", "fsq") else {"score.metrics": ()}
+    scores = {} if file in ("style", "cnn") else {"score.metrics": ()}
     events = _EVENTS | batch | scores
     return f"configs/{file}.py" + (f":{arg}" if arg else ""), events | values | overrides
 

@@ -52,8 +52,8 @@ def names(device: str, precision: str) -> list[str]:
 
 
 def open_side(config, kind: str, variant: str, device: str):
-    """A side for `benchmarks.worker`: the training steps of a variant, or its samples."""
+    """A side for `benchmarks.worker`: a variant's training steps, its samples ("sample"), or its
+    likelihoods of pictures ("score")."""
     peer = make(config, variants(device, config.precision)[variant], device)
-    if kind == "sample":
-        peer.run = peer.draw
+    peer.run = {"sample": peer.draw, "score": peer.weigh}.get(kind, peer.run)
     return peer

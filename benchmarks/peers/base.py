@@ -121,6 +121,15 @@ class Peer:
         for _ in range(steps):
             self.sample(self.images_per_step)
 
+    def weigh(self, steps: int) -> None:
+        """Estimates so many times the likelihoods of as many pictures as a step consumes."""
+        for _ in range(steps):
+            self.log_likelihoods(self.data.draw()[0]).cpu()
+
+    def log_likelihoods(self, image: torch.Tensor) -> torch.Tensor:
+        """f[B], log p(x) in nats of u8[B, C, H, W], from `score.k` samples of each latent."""
+        raise NotImplementedError
+
     def sample(self, n: int) -> np.ndarray:
         """u8[n, H, W, C]: drawn pictures, on the host."""
         with torch.no_grad():

@@ -72,6 +72,17 @@ _NONE = {
     "total_correlation": 0,
 }
 
+_VALUES = 2**21  # pixels that are decoded together for a likelihood, as genjax does
+
+
+def _summed(costs, z, noise, log_variance):
+    """f[B], the log of the sum of k weights, of -log p(x | z) of each pixel f[B k, ...] and samples
+    z of noise, f[B, k, L] each."""
+    each = costs.flatten(1).sum(1).unflatten(0, z.shape[:2])
+    ratio = 0.5 * (noise.square() - z.square() + log_variance[:, None]).sum(-1)
+    return torch.logsumexp(ratio - each, dim=1)
+
+
 # Each makes (encoder, decoder) for images of a shape (H, W, C).
 NETWORKS = {"mlp": _mlp, "conv": _conv}
 
@@ -103,6 +114,7 @@ class Peer(base.Peer):
         self.optimizers = {"all": self.adam(*self.networks, shares=self._shares())}
         self._loss = self.compiled(self._losses)
         self._decode = self.compiled(self._means)
+        self._weighed = self.compiled(self._weights)
 
     def _shares(self) -> dict[nn.Parameter, float]:
         """The rates of dense layers, which `genjax.vae.optimizer` divides by their inputs."""
@@ -140,9 +152,7 @@ class Peer(base.Peer):
         kl = divergence.sum() / len(mean)
         losses = {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
         if weighted:
-            each = costs.flatten(1).sum(1).unflatten(0, (-1, k))
-            ratio = 0.5 * (noise["z"].square() - z.square() + log_variance[:, None]).sum(-1)
-            losses["loss"] = -(torch.logsumexp(ratio - each, dim=1) - math.log(k)).mean()
+            losses["loss"] = -(_summed(costs, z, noise["z"], log_variance) - math.log(k)).mean()
         return losses
 
     def _costs(self, x, answer, reduction: str):
@@ -155,6 +165,24 @@ class Peer(base.Peer):
         if reduction == "none":
             return squares + constant
         return squares.sum() + x.numel() * constant
+
+    def log_likelihoods(self, image):
+        with torch.no_grad(), self._at_rest():
+            x, total = self._prepared(image, self._noise(image)), None
+            mean, log_variance = self.encoder(x).chunk(2, dim=1)
+            k, together = self.config.score.k, max(1, _VALUES // x.numel())
+            for first in range(0, k, together):
+                samples = len(x), min(together, k - first), mean.shape[1]
+                weights = self._weighed(x, mean, log_variance, self.random(torch.randn, *samples))
+                total = weights if total is None else torch.logaddexp(total, weights)
+            return total - math.log(k)
+
+    def _weights(self, x, mean, log_variance, noise):
+        """f[B], the log of the sum of the weights of samples z, of noise f[B, k, L]."""
+        z = mean[:, None] + torch.exp(0.5 * log_variance)[:, None] * noise
+        x = x.repeat_interleave(z.shape[1], 0)
+        costs = self._costs(x, self.decoder(z.flatten(0, 1)), "none")
+        return _summed(costs, z, noise, log_variance)
 
     def _noise(self, image):
         shape = len(image), self.config.bound.k, self.config.model.latent

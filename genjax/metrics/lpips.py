@@ -5,7 +5,7 @@ head for each layer, were fitted to people's judgements.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ LAYERS = {
     "alexnet": {"relu1": 64, "relu2": 192, "relu3": 384, "relu4": 256, "relu5": 256},
 }
 LEAST = 16  # px; the pools leave nothing of smaller pictures
+_PATCH = 64  # px of the pictures that people judged, to which the heads were fitted
 _EPSILON = 1e-10
 
 # The authors scale pictures in [-1, 1] by these; of pictures in [0, 1] it is ImageNet's mean and
@@ -67,6 +68,18 @@ def distance(net: str, weights: Mapping, a: jax.Array, b: jax.Array) -> jax.Arra
     both = features(net, weights, jnp.concatenate([a, b]))
     of_a, of_b = ({tap: jnp.split(x, 2)[i] for tap, x in both.items()} for i in (0, 1))
     return between(weights, of_a, of_b)
+
+
+def factor(shape: Sequence[int]) -> int:
+    """How many times as large `enlarged` makes pictures [H, W, ...], so that they have 64 px."""
+    return -(-_PATCH // min(shape[:2]))
+
+
+def enlarged(pictures: jax.Array) -> jax.Array:
+    """f32[B, f H, f W, 3] of f32[B, H, W, 1 or 3]: each pixel f x f times, with `factor`'s f."""
+    times = factor(pictures.shape[1:])
+    x = pictures.repeat(times, axis=1).repeat(times, axis=2)
+    return jnp.broadcast_to(x, (*x.shape[:-1], 3))
 
 
 def features(net: str, weights: Mapping, pictures: jax.Array) -> dict[str, jax.Array]:

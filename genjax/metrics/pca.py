@@ -63,8 +63,3 @@ def error_maps(pca: Pca, pictures: np.ndarray) -> np.ndarray:
     x = pictures.reshape(len(pictures), -1) - pca.mean
     left = x - (x @ pca.directions.T) @ pca.directions
     return (left**2).reshape(pictures.shape).mean(axis=-1)
-
-
-def scores(pca: Pca, pictures: np.ndarray) -> np.ndarray:
-    """f64[N]: the mean squared error of each picture's reconstruction, that of its `error_maps`."""
-    return error_maps(pca, pictures).mean(axis=(1, 2))

@@ -1,12 +1,13 @@
 """How well a run's scores find the held-out pictures of kinds that it was not trained on."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from genjax import data, images, rng, runs
+from genjax import data, images, runs
 from genjax.errors import UserError
 from genjax.metrics import detection, pca
+from genjax.scores import reconstructions
 from genjax.scores.measure import Value
 
 SHEET = "anomalies.png"
@@ -25,35 +26,44 @@ def check(trained: runs.Trained) -> None:
             "anomalies needs held-out pictures of other kinds: set data.classes to those that"
             " train, or take a folder with train/good and test/KIND"
         )
-    if run.task.error_maps is None:
-        raise UserError(f"task={run.config.task!r} reconstructs nothing: leave anomalies")
+    reconstructions.check(trained, "anomalies")
 
 
 def of(
     trained: runs.Trained,
     values: Mapping[str, np.ndarray],
     batches: Callable[[], Iterable[Mapping[str, np.ndarray]]],
+    perceptual: bool = False,
 ) -> tuple[dict[str, tuple[Value, dict]], np.ndarray]:
     """({name of a score: (its value, the record's `setting`)}, a sheet of pictures).
 
     `auroc/SCORE` is the area under the ROC curve, and `average_precision/SCORE` the average
     precision, of each score that the task gives a held-out picture, of the mean squared error of
     its reconstruction ("mse"), and of the same of principal components ("pca"), the baseline that
-    needs no training (`genjax.metrics.pca`). Where masks of faults are known, `pixel_auroc/…` is of
-    the errors of pixels. Of eight usual and eight anomalous pictures, the sheet has the picture and
-    below it the squared errors of its pixels.
+    needs no training (`genjax.metrics.pca`); and of LPIPS ("lpips") where that is asked for. Where
+    masks of faults are known, `pixel_auroc/…` is of the errors of pixels. Of eight usual and eight
+    anomalous pictures, the sheet has the picture and below it the squared errors of its pixels.
 
     Args:
       values: {name: f64[N]} of `dataset.whole_test`, NaN where a picture cannot be read.
       batches: `data.evaluation_batches` of it, anew each time.
+      perceptual: whether "lpips" is a score, too.
+
+    Raises:
+      UserError: of the usual pictures or of the anomalous ones, none can be read.
     """
     dataset = trained.run.dataset
     split, fitted = dataset.whole_test, _baseline(dataset)
-    scores = {**values, **{name: np.full(len(split), np.nan) for name in ("mse", "pca")}}
+    measured = ["squared_error", *["lpips"] * perceptual]
+    own = ("mse", *measured[1:], "pca")
+    scores = {**values, **{name: np.full(len(split), np.nan) for name in own}}
     counts = {}
     shown = {False: [], True: []}
-    for batch, maps in _maps(trained, batches()):
+    for batch in reconstructions.each(trained, batches(), measured):
+        maps = batch["squared_error"]
         both = {"mse": maps, "pca": pca.error_maps(fitted, batch["image"] / 255)}
+        if perceptual:
+            scores["lpips"][batch["index"]] = batch["lpips"]
         for name, each in both.items():
             scores[name][batch["index"]] = each.mean((1, 2))
         for row, i in enumerate(batch["index"]):
@@ -68,8 +78,16 @@ def of(
         read = np.isfinite(each)
         anomalous = split.anomalous[read]
         setting = {"anomalous": int(anomalous.sum()), "usual": int((~anomalous).sum())}
+        if not (setting["anomalous"] and setting["usual"]):
+            raise UserError(
+                "anomalies needs usual and anomalous pictures that can be read: of"
+                f" {(~split.anomalous).sum()} usual ones {setting['usual']} have a score ({name}),"
+                f" of {split.anomalous.sum()} anomalous ones {setting['anomalous']}"
+            )
         if name == "pca":
             setting["components"] = len(fitted.directions)
+        if name == "lpips":
+            setting |= reconstructions.perceptual_setting(trained.run.dataset.shape)
         area = detection.auroc(each[read], anomalous)
         several = min(anomalous.sum(), (~anomalous).sum()) > 1
         error = detection.auroc_error(each[read], anomalous) if several else None
@@ -89,23 +107,6 @@ def _baseline(dataset) -> pca.Pca:
     n = min(len(dataset.train), max(2, _FITTED // size))
     pictures = data.examples(dataset.train, n)["image"] / 255
     return pca.fit(pictures, min(_COMPONENTS, n - 1, size))
-
-
-def _maps(trained: runs.Trained, batches) -> Iterator[tuple[dict, np.ndarray]]:
-    """Each batch without the pictures that do not count, and f32[b, H, W] of it."""
-    run = trained.run
-    compiled = run.devices.on_batch(
-        lambda state, batch, key: (
-            run.task.error_maps(state, batch, key),
-            {name: batch[name] for name in ("image", "index", "weight")},
-        ),
-        run.task.constants,
-    )
-    key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
-    for batch in batches:
-        maps, whole = compiled(trained.state, batch, key)
-        counts = np.asarray(whole["weight"]) > 0
-        yield {name: np.asarray(x)[counts] for name, x in whole.items()}, np.asarray(maps)[counts]
 
 
 def _sheet(shown: Mapping[bool, list]) -> np.ndarray:

@@ -324,11 +324,11 @@ LABELLED = ("class_accuracy", "classification_accuracy")  # metrics that take cl
 # `copies`, what real pictures have is best.
 LESS_IS_BETTER = (
     *("frechet", "fid", "kid", "path_length", "nll"),
-    *("eval/negative_elbo", "eval/nll", "eval/bits_per_dim"),
+    *("bits_per_dim", "lpips", "eval/negative_elbo", "eval/nll", "eval/bits_per_dim"),
 )
 MORE_IS_BETTER = (
     *("inception_score", "precision", "recall", "density", "coverage"),
-    *("class_accuracy", "classification_accuracy", "eval/accuracy"),
+    *("class_accuracy", "classification_accuracy", "eval/accuracy", "psnr", "ssim"),
 )
 
 

@@ -4,10 +4,10 @@ Records are lines of `scores.jsonl`. Those of sets of pictures have: `metric`, `
 standard error, or null), `net`, `weights` (a hash), `resizer`, `setting` (the metric's own
 numbers), `real` and `real_digest`, `n_real`, `fake` and `fake_digest` ("" for fresh samples),
 `n_fake`, `size` ([H, W]), and for samples of a run `parameters`, `batch_norm`, `sample_seed`,
-`step`, `seed` and `config_hash`, and `psi`, `threshold`, `temperature` or `label` where they are
-truncated, of another temperature or of one class (`genjax.sample_keys`). Those of held-out data
-have `split`, `n` and `data_digest` instead. All have `genjax`, `jax`, `backend`, `devices` and
-`time`.
+`step`, `seed` and `config_hash`, and `psi`, `threshold`, `temperature`, `prior` or `label` where
+they are truncated, of another temperature or prior, or of one class (`genjax.sample_keys`). Those
+of held-out data have `split`, `n` and `data_digest` instead. All have `genjax`, `jax`, `backend`,
+`devices` and `time`.
 """
 
 import datetime
@@ -30,7 +30,7 @@ FILE = "scores.jsonl"
 # were drawn and by which versions is chance, which the standard errors speak of.
 MEASURED = (
     *("net", "weights", "resizer", "setting", "real_digest", "n_real", "n_fake", "size"),
-    *("parameters", "batch_norm", "psi", "threshold", "label", "temperature"),
+    *("parameters", "batch_norm", "psi", "threshold", "label", "temperature", "prior"),
     *("split", "n", "data_digest"),
 )
 

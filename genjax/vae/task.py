@@ -194,12 +194,10 @@ def build(config, inputs: Inputs) -> Task:
         return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
 
     @backend.native()
-    def error_maps(state, batch, key):
-        """Of the levels of the pictures themselves, whatever is binarised."""
-        x = images.to_float(batch["image"], low=0)
-        z = centre(state, x, batch["label"])
-        y = decode(state, z, batch["label"])
-        return jnp.square(x - y).mean(-1)
+    def reconstruct(state, batch, key):
+        """`Task.reconstruct`."""
+        z = centre(state, images.to_float(batch["image"], low=0), batch["label"])
+        return jnp.clip(decode(state, z, batch["label"]), 0, 1)
 
     def picture(state, z, label):
         return images.to_uint8(decode(state, z, label), low=0)
@@ -234,7 +232,7 @@ def build(config, inputs: Inputs) -> Task:
         step,
         config.train.batch_size,
         evaluate=evaluate,
-        error_maps=error_maps,
+        reconstruct=reconstruct,
         log_weights=log_weights,
         posterior=posterior if q.normal else None,
         sample=latents.sample,

@@ -136,6 +136,11 @@ def build(config, inputs: Inputs) -> Task:
         return {"mse": error, "psnr": -10 * jnp.log10(error), "commitment": found.loss}
 
     @backend.native()
+    def reconstruct(state, batch, key):
+        """`Task.reconstruct`."""
+        return jnp.clip(coded(state, images.to_float(batch["image"], low=0), train=False)[0], 0, 1)
+
+    @backend.native()
     def pictures(state, batch, key):
         """Rows of held-out images, each above its reconstructions."""
         y = coded(state, images.to_float(batch["image"], low=0), train=False)[0]
@@ -146,6 +151,7 @@ def build(config, inputs: Inputs) -> Task:
         step,
         images_per_step=config.train.batch_size,
         evaluate=evaluate,
+        reconstruct=reconstruct,
         pictures=pictures,
         constants={"variance": _variance(inputs.dataset.train)},
         networks=("encoder", "decoder", "quantizer"),

@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import gan_keys, sample_keys, vae_keys
+from genjax import gan_keys, sample_keys, score_keys, vae_keys
 from genjax.config import dataset, flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -25,7 +25,7 @@ FREE_KEYS = (
     "train.steps_per_call",
     "train.max_skipped",
     "log.every",
-    *(f"sample.{key}" for task in ("gan", "codes") for key in sample_keys.defaults(task)),
+    *(f"sample.{key}" for task in ("gan", "vae", "codes") for key in sample_keys.defaults(task)),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",
@@ -139,7 +139,7 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
             values = gan_keys.completed(values)
         if values.get("task") == "vae":
             values = vae_keys.completed(values)
-        values = sample_keys.completed(values)
+        values = score_keys.completed(sample_keys.completed(values))
         if isinstance(values.get("data"), dict):
             values["data"] = dataset("", 0).to_dict() | values["data"]
         return ConfigDict(_with_tuples(values)).lock(), changed

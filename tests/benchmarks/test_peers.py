@@ -1,5 +1,6 @@
 """The peers train, and their variants are the same program."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from benchmarks.peers.base import Data, to_numpy  # noqa: E402
 from benchmarks.peers.gan import ema_decay  # noqa: E402
 from benchmarks.peers.layers import SpectralNorm  # noqa: E402
 from genjax import config as config_lib  # noqa: E402
+from genjax import data, rng, runs  # noqa: E402
 from genjax.nn import ema  # noqa: E402
+from genjax.scores import likelihoods  # noqa: E402
 from tests.tiny import tiny  # noqa: E402
 
 VARIANTS = peers.variants("cpu", "float32")
@@ -99,6 +102,19 @@ def test_a_vae_trains():
     first = peer.step(*_given(peer))["negative_elbo"]
     peer.run(20)
     assert peer.step(*_given(peer))["negative_elbo"] < 0.9 * first
+
+
+def test_likelihoods_are_those_of_genjax():
+    """Of the same networks and pictures, to what 2,000 samples leave to chance; in one part."""
+    config = tiny("vae", **{"score.k": 2000, "train.batch_size": 8, "binarize": "grey"})
+    run, key = runs.build(config), rng.stream(0, rng.Stream.INIT)
+    state = run.devices.init(run.task.init, key, run.task.constants)
+    batch = data.examples(run.dataset.test, 8)
+    ours = jax.jit(likelihoods.of_batch(run.task, 2000, run.dataset.shape))(state, batch, key)
+    peer = _make(config)
+    peer.load(state)
+    found = peer.log_likelihoods(peer.tensor(batch["image"]))
+    np.testing.assert_allclose(found, ours, atol=1.0)
 
 
 def test_a_round_of_a_gan():

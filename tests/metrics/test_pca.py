@@ -21,7 +21,6 @@ def test_by_hand():
     assert np.allclose(abs(fitted.directions), [[0.5**0.5] * 2])
     other = np.array([[1, 3], [7, 7.0]]).reshape(2, 1, 2, 1)
     assert np.allclose(pca.error_maps(fitted, other), [[[1, 1]], [[0, 0]]])
-    assert np.allclose(pca.scores(fitted, other), [1, 0])
     # There is no second direction: nothing varies across the line.
     assert len(pca.fit(line, 2).directions) == 1
 
@@ -36,7 +35,6 @@ def test_against_scikit_learn(n):
     left = (flat - peer.inverse_transform(peer.transform(flat))) ** 2
     left = left.reshape(held_out.shape)
     assert np.allclose(pca.error_maps(fitted, held_out), left.mean(axis=3))
-    assert np.allclose(pca.scores(fitted, held_out), left.mean(axis=(1, 2, 3)))
 
 
 def test_what_training_pictures_never_do_counts_in_full():
@@ -54,8 +52,8 @@ def test_what_training_pictures_never_do_counts_in_full():
 def test_it_finds_other_pictures():
     x, same = pictures(200), pictures(50, seed=1)
     other = np.random.default_rng(2).standard_normal(same.shape)
-    scores = pca.scores(pca.fit(x, 3), np.concatenate([same, other]))
-    assert detection.auroc(scores, np.arange(100) >= 50) > 0.95
+    maps = pca.error_maps(pca.fit(x, 3), np.concatenate([same, other]))
+    assert detection.auroc(maps.mean((1, 2)), np.arange(100) >= 50) > 0.95
 
 
 @pytest.mark.parametrize(("n", "components"), [(5, 5), (5, 0), (200, 73)])

@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
@@ -51,7 +52,9 @@ def test_scores_and_maps_that_are_known(root):
     pictures without one do not have it. A score that is the index: 0 to 3 good, or after."""
     run = runs.build(_config(root))
     run = run._replace(
-        task=run.task._replace(error_maps=lambda state, batch, key: batch["image"].mean(-1) / 255)
+        task=run.task._replace(
+            reconstruct=lambda state, batch, key: (x := batch["image"] / 255) - jnp.sqrt(x)
+        )
     )
     trained, split = runs.Trained(run, (), 0), run.dataset.whole_test
     evaluator = Evaluator(run)
@@ -101,3 +104,15 @@ def test_a_task_that_reconstructs_nothing_is_refused(root):
     run = runs.build(tiny("dcgan", **{"data.name": f"folder:{root}"}))
     with pytest.raises(UserError, match="task='gan' reconstructs nothing: leave anomalies"):
         anomalies.check(runs.Trained(run, (), 0))
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_pictures_of_one_kind_that_cannot_be_read_are_one_line(kind, root):
+    run = runs.build(_config(root))
+    run = run._replace(task=run.task._replace(reconstruct=lambda s, batch, k: batch["image"] / 255))
+    split = run.dataset.whole_test
+    values = {"place": np.where(split.anomalous == kind, np.nan, 1.0)}
+    unread = "3 anomalous" if kind else "4 usual"
+    with pytest.raises(UserError, match=f"of {unread} ones 0"):
+        batches = lambda: Evaluator(run).batches(split)  # noqa: E731
+        anomalies.of(runs.Trained(run, (), 0), values, batches)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from genjax import data, runs
+from genjax import aggregate, data, runs
 from genjax.data.dataset import Factors, Split
 from genjax.errors import UserError
 from genjax.evaluate import Evaluator
@@ -50,7 +50,7 @@ def trained():
 
 def test_the_code_comes_in_the_order_of_the_pictures(trained):
     evaluator = Evaluator(trained.run)
-    found = factors.posteriors(trained, _Pairs(), evaluator.batches)
+    found = aggregate.posteriors(trained.run, trained.state, _Pairs(), evaluator.batches)
     np.testing.assert_array_equal(found.means[:, :2], _values(np.arange(96))[:, ::-1])
     assert np.abs(found.draws - found.means).max() < 0.01 and (found.log_variances == -16).all()
 
