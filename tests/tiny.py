@@ -116,6 +116,18 @@ VARIANTS = {
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),
+    # Its discriminator has its say from the fifth step on.
+    "vqgan": (
+        "vqgan",
+        "size=8,width=4,codes=8,features=3,start=4,rate=2e-4",
+        {
+            "model.multipliers": (1, 2),
+            "model.groups": 2,
+            "model.attention": (4,),
+            "discriminator.width": 4,
+            "discriminator.layers": 1,
+        },
+    ),
     "vdvae": (
         "vdvae",
         "size=8,width=8,rate=2e-4",
@@ -176,7 +188,7 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     file, arg, values = VARIANTS[name]
     batch = {} if file == "style" else {"train.batch_size": 8}
     # Feature networks take seconds to compile: `tests/scores` has its own.
-    scores = {} if file in ("style", "cnn", "vqvae", "fsq") else {"score.metrics": ()}
+    scores = {} if file in ("style", "cnn", "vqvae", "fsq", "vqgan") else {"score.metrics": ()}
     events = _EVENTS | batch | scores
     return f"configs/{file}.py" + (f":{arg}" if arg else ""), events | values | overrides
 
