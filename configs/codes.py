@@ -1,6 +1,6 @@
-"""A prior over codes: a causal transformer that learns the codes of a run of VQ-VAE or FSQ, so that
-pictures can be drawn (van den Oord et al. 2017, arXiv:1711.00937, section 3.3; a transformer as in
-Esser et al. 2021, arXiv:2012.09841).
+"""A prior over codes: a causal transformer that learns the codes of a run of VQ-VAE, FSQ or
+VQ-GAN, so that pictures can be drawn (van den Oord et al. 2017, arXiv:1711.00937, section 3.3; a
+transformer as in Esser et al. 2021, arXiv:2012.09841).
 
 python main.py --config=configs/vqvae.py
 python main.py --config=configs/codes.py --config.codes.run=runs/vqvae
@@ -17,9 +17,9 @@ def get_config(arg: str = ""):
     """ARG: `data` (a data name) and `size`, as of the run of the codes; `width`, `layers`, `steps`.
 
     Keys:
-      codes.run: `WORKDIR` or `WORKDIR@STEP`, a run of configs/vqvae.py or configs/fsq.py. Its
-        encoder makes the codes of the pictures, and its decoder pictures of codes; both are kept in
-        this run's checkpoints, as they were when it began.
+      codes.run: `WORKDIR` or `WORKDIR@STEP`, a run of configs/vqvae.py, configs/fsq.py or
+        configs/vqgan.py. Its encoder makes the codes of the pictures, and its decoder pictures of
+        codes; both are kept in this run's checkpoints, as they were when it began.
       model.width, model.layers, model.heads: of the transformer (`genjax.vae.transformer`).
       optimizer.learning_rate: Adam's.
     """

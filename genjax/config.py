@@ -41,8 +41,8 @@ def base(task: str) -> ConfigDict:
     No default may be None: an override has to have the type of the default.
 
     Keys:
-      task: the family of networks: "gan", "vae", "vq" (VAEs whose latents are codes), "codes"
-        (priors over those), "vdvae" (very deep VAEs), "cnn" or "style".
+      task: the family of networks: "gan", "vae", "vq" and "vqgan" (VAEs whose latents are codes),
+        "codes" (priors over those), "vdvae" (very deep VAEs), "cnn" or "style".
       seed: of initial parameters, data order, augmentation and noise; samples have their own.
       init_from: `WORKDIR` or `WORKDIR@STEP`, a run of the same networks whose parameters this one
         starts with (the newest checkpoint's or that step's); "" for new ones. Optimisers and the

@@ -94,6 +94,13 @@ RANGES = {
     "quantizer.beta": NOT_NEGATIVE,
     "quantizer.decay": DECAY,
     "quantizer.epsilon": POSITIVE,
+    "model.multipliers": COUNT,
+    "model.attention": COUNT,
+    "discriminator.width": FEATURES,
+    "discriminator.layers": COUNT,
+    "perceptual.weight": NOT_NEGATIVE,
+    "adversarial.weight": NOT_NEGATIVE,
+    "adversarial.start": NOT_NEGATIVE,
     # Of GANs.
     "n_dis": COUNT,
     "generator_batch": COUNT,

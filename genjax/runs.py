@@ -30,6 +30,7 @@ FAMILIES = {
     "gan": "genjax.gan",
     "vae": "genjax.vae",
     "vq": "genjax.vae.vq_task",
+    "vqgan": "genjax.vae.vqgan_task",
     "codes": "genjax.vae.code_prior",
     "vdvae": "genjax.vae.vdvae_task",
     "cnn": "genjax.cnn",

@@ -14,7 +14,7 @@ from genjax.evaluate import evaluate
 from genjax.sample import sample
 from tests.tiny import CONFIGS, KINDS, ROOT, STEPS, VARIANTS, kinds_first, metrics_of, tiny
 
-WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq")
+WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan")
 
 
 OF_ANOTHER_RUN = ["codes"]  # tests/vae/test_code_prior.py has a run for it

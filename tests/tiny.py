@@ -116,6 +116,18 @@ VARIANTS = {
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),
+    # Its discriminator has its say from the fifth step on.
+    "vqgan": (
+        "vqgan",
+        "size=8,width=4,codes=8,features=3,start=4,rate=2e-4",
+        {
+            "model.multipliers": (1, 2),
+            "model.groups": 2,
+            "model.attention": (4,),
+            "discriminator.width": 4,
+            "discriminator.layers": 1,
+        },
+    ),
     "vdvae": (
         "vdvae",
         "size=8,width=8,rate=2e-4",

@@ -35,7 +35,7 @@ def networks(model, shape: tuple[int, int, int], classes: int = 0, **common):
     )
 
 
-def _scale_init(key, shape, dtype=jnp.float32):
+def scale_init(key, shape, dtype=jnp.float32):
     """BatchNorm's initial scale, from N(1, 0.02²), as in the authors' code."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
@@ -62,9 +62,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z, label=None, *, train: bool):
         up = partial(ConvTranspose, use_bias=False, kernel_init=_KERNEL, dtype=self.dtype)
-        norm = partial(
-            BatchNorm, scale_init=_scale_init, axis_name=self.axis_name, dtype=self.dtype
-        )
+        norm = partial(BatchNorm, scale_init=scale_init, axis_name=self.axis_name, dtype=self.dtype)
         levels = _levels(self.size)
         x = up(self.width << levels, 4)(z[:, None, None, :])
         for level in reversed(range(levels)):
@@ -91,9 +89,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x, label=None, *, train: bool):
         conv = partial(Conv, use_bias=False, kernel_init=_KERNEL, dtype=self.dtype)
-        norm = partial(
-            BatchNorm, scale_init=_scale_init, axis_name=self.axis_name, dtype=self.dtype
-        )
+        norm = partial(BatchNorm, scale_init=scale_init, axis_name=self.axis_name, dtype=self.dtype)
         x = nn.leaky_relu(conv(self.width, 4, stride=2, padding=1)(x), 0.2)
         for level in range(1, _levels(self.size) + 1):
             x = conv(self.width << level, 4, stride=2, padding=1)(x)

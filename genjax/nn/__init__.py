@@ -1,6 +1,7 @@
 """Layers that several families share, built on convolutions that are fast on every backend."""
 
 from genjax.nn.attention import SelfAttention
+from genjax.nn.group_norm import GroupNorm
 from genjax.nn.layers import (
     BatchNorm,
     ConditionalBatchNorm,
@@ -24,6 +25,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Embed",
+    "GroupNorm",
     "InParts",
     "SelfAttention",
     "SpectralNorm",

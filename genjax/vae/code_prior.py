@@ -18,7 +18,7 @@ from genjax.devices import gather_params
 from genjax.errors import UserError
 from genjax.nn import backend, compute_type
 from genjax.task import Inputs, Task
-from genjax.vae import transformer, vq_task
+from genjax.vae import coded, transformer
 from genjax.vae.update import updated
 from genjax.workdir import at_step, config_file, known_data, restore_arrays
 
@@ -42,9 +42,9 @@ class PriorState:
 
 
 class Autoencoder(NamedTuple):
-    """A trained run of `genjax.vae.vq_task`: its layers, and the arrays for `PriorState`."""
+    """A trained run of `genjax.vae.coded`: its layers, and the arrays for `PriorState`."""
 
-    layers: vq_task.Layers
+    layers: coded.Layers
     variables: dict
 
     def codes(self, variables, image):
@@ -97,7 +97,7 @@ def read(name: str, shape: tuple[int, ...], precision: str) -> Autoencoder:
     variables = restore_arrays(folder, steps, ("encoder", "decoder"), ("quantizer",))
     with config.unlocked():
         config.precision = precision
-    return Autoencoder(vq_task.layers(config, shape), variables)
+    return Autoencoder(coded.layers(config, shape), variables)
 
 
 def build(config, inputs: Inputs) -> Task:

@@ -30,6 +30,17 @@ class Quantized(NamedTuple):
     loss: jax.Array
 
 
+def _uniform_of_codes(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -1 / shape[0], 1 / shape[0])
+
+
+# {quantizer.spread: the initial values of a book f32[K, D]}
+SPREADS = {
+    "fan_in": nn.initializers.variance_scaling(1.0, "fan_in", "uniform", in_axis=1, out_axis=0),
+    "codes": _uniform_of_codes,
+}
+
+
 class CodeBook(nn.Module):
     """The nearest of K learned vectors (VQ-VAE).
 
@@ -41,6 +52,8 @@ class CodeBook(nn.Module):
 
     Attributes:
       codes: K; features: D.
+      spread: of the first vectors: "fan_in", as those that a dense layer of D inputs has for its
+        outputs (Sonnet), or "codes", from U(-1/K, 1/K) (VQ-GAN).
       decay, epsilon: of the running means.
       axis_name: the mapped axis, where a batch is one device's share.
     """
@@ -51,13 +64,13 @@ class CodeBook(nn.Module):
     beta: float = 0.25
     decay: float = 0.99
     epsilon: float = 1e-5
+    spread: str = "fan_in"
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, z, train: bool) -> Quantized:
         shape = (self.codes, self.features)
-        # Fan-in D, as the vectors that a dense layer of D inputs has for its outputs.
-        spread = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", in_axis=1, out_axis=0)
+        spread = SPREADS[self.spread]
         z = z.astype(jnp.float32)
         if self.learned_by == "loss":
             book = self.param("codes", spread, shape)
