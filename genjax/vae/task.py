@@ -12,9 +12,9 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.latents import of_normals
-from genjax.nn import apply, backend, compute_type
+from genjax.nn import apply, backend, compute_type, with_params
 from genjax.task import Inputs, Task
-from genjax.vae import bounds, conv, mlp, sprites
+from genjax.vae import bounds, conv, discriminator, mlp, sprites
 from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
 from genjax.vae.bounds import Terms, log_normal
@@ -44,6 +44,7 @@ class VaeState:
       likelihood: {name: f32[]}, the likelihood's own parameters: `log_sigma` of the Gaussian, none
         of the Bernoulli.
       optimizer: the optax state, of all parameters.
+      discriminator: FactorVAE's (`genjax.vae.discriminator`), with its own optimizer; {} for none.
     """
 
     step: jax.Array
@@ -51,6 +52,7 @@ class VaeState:
     decoder: Any
     likelihood: Any
     optimizer: Any
+    discriminator: Any = flax.struct.field(default_factory=dict)
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -73,7 +75,7 @@ def build(config, inputs: Inputs) -> Task:
         mean_picture=cache(lambda: _mean_picture(inputs.dataset.train, shape)),
         dtype=compute_type(config.precision),
     )
-    bound = bounds.read(config.bound)
+    bound, judge = bounds.read(config.bound), discriminator.of(config)
     likelihood = choose("likelihood", config.likelihood, LIKELIHOODS)
     prepare = choose("binarize", config.binarize, BINARIZE)
     if config.binarize != "grey" and not likelihood.binary:
@@ -93,12 +95,14 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def init(key, constants):
         encoder, decoder = make()
-        key_e, key_d = jax.random.split(key)
+        key_e, key_d, key_j = jax.random.split(key, 3)
         label = labels(jnp.zeros(1, jnp.int32))
         e = encoder.init(key_e, jnp.zeros((1, *shape)), *label, train=True)
         d = decoder.init(key_d, jnp.zeros((1, model.latent)), *label, train=True)
         own = jax.tree.map(jnp.float32, likelihood.params)
-        return VaeState(jnp.int32(0), e, d, own, optimizer.init((e["params"], d["params"], own)))
+        judged = judge.init(key_j, model.latent) if judge else {}
+        opt_state = optimizer.init((e["params"], d["params"], own))
+        return VaeState(jnp.int32(0), e, d, own, opt_state, judged)
 
     def terms_of(state, x, label, noise, train: bool, axis_name=None):
         """(Terms of the bound, the state).
@@ -129,6 +133,8 @@ def build(config, inputs: Inputs) -> Task:
         return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
     def step(state, batch, key, axis_name):
+        if judge:
+            batch, other = discriminator.halves(batch)
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, axis_name)
         noise = rng.normal(key_z, len(x), (bound.k, model.latent), axis_name)
@@ -136,13 +142,35 @@ def build(config, inputs: Inputs) -> Task:
         def loss(state):
             terms, after = terms_of(state, x, batch["label"], noise, True, axis_name)
             reached = bound(terms, state.step, len(inputs.dataset.train), axis_name)
+            if judge:
+                z = terms.z[:, 0]
+                correlation = judge.total_correlation(state.discriminator, z).mean()
+                reached -= bound.total_correlation * correlation
             values = elbo_terms(terms.log_likelihood.mean(-1), terms.kl.sum(-1))
             metrics = jax.tree.map(jnp.mean, values)
             if not bound.is_elbo:
                 metrics |= {"loss": -reached}
+            if judge:
+                metrics |= {"total_correlation": correlation, "z": z}
             return -reached, (metrics, after)
 
-        return updated(state, loss, optimizer, (_params, _replace), axis_name)
+        state, metrics = updated(state, loss, optimizer, (_params, _replace), axis_name)
+        if judge:
+            key_d, key_m = jax.random.split(jax.random.fold_in(key, 2))
+            mixed = discriminator.mixed(draw(state, other, key_d, axis_name), key_m, axis_name)
+            z = metrics.pop("z")
+            judged, d_loss = judge.learned(state.discriminator, z, mixed, axis_name)
+            state, metrics = state.replace(discriminator=judged), metrics | {"d_loss": d_loss}
+        return state, metrics
+
+    def draw(state, batch, key, axis_name):
+        """A latent of each picture of a training batch, f32[B, latent]."""
+        key_x, key_z = jax.random.split(key)
+        x = prepare(batch, key_x, axis_name)
+        encoder = with_params(state.encoder, state.encoder["params"])
+        mean, log_variance = encode(state.replace(encoder=encoder), x, batch["label"])
+        noise = rng.normal(key_z, len(x), (1, model.latent), axis_name)
+        return bounds.sampled(mean, log_variance, noise, "plain")[0][:, 0]
 
     @backend.native()
     def evaluate(state, batch, key):
@@ -222,7 +250,7 @@ def build(config, inputs: Inputs) -> Task:
     return Task(
         init,
         step,
-        config.train.batch_size,
+        (2 if judge else 1) * config.train.batch_size,
         evaluate=evaluate,
         error_maps=error_maps,
         log_weights=log_weights,
