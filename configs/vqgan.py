@@ -9,6 +9,7 @@ LPIPS; `perceptual=0` does without.
 """
 
 from genjax import config as config_lib
+from genjax import score_keys
 
 _PRESETS = {
     "small": {
@@ -81,6 +82,8 @@ def get_config(arg: str = ""):
     config.discriminator = {"width": 64 if arg.preset == "paper" else 16, "layers": 3}
     config.perceptual = {"weight": arg.perceptual}
     config.adversarial = {"weight": arg.adversarial, "start": arg.start}
+    config.score = score_keys.defaults()
+    config.score.metrics = ("reconstruction",)
     config.optimizer = {"learning_rate": arg.rate, "b1": 0.5, "b2": 0.9}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

@@ -20,8 +20,9 @@ def defaults() -> dict[str, Any]:
       bound.free_bits: in nats, below which the KL divergence of a latent, in the mean over a batch,
         costs nothing more (Kingma et al. 2016).
       bound.total_correlation: the further weight of the latents' total correlation, beta - 1 of a
-        beta-TCVAE (Chen et al. 2018); bound.estimator: how a batch says it, "stratified" or
-        "weighted" (`genjax.vae.total_correlation`).
+        beta-TCVAE (Chen et al. 2018), gamma of a FactorVAE; bound.estimator: how a batch says it,
+        "stratified" or "weighted" (`genjax.vae.total_correlation`), or "discriminator", by a
+        network that learns beside the others (Kim and Mnih 2018; configs/factor_vae.py).
       optimizer.name: "adam", or "iwae", as in the authors' code, which alone does not slow dense
         layers of more than 784 inputs down (`genjax.vae.optimizer`).
       optimizer.b1, optimizer.b2, optimizer.epsilon: Adam's.

@@ -113,6 +113,11 @@ VARIANTS = {
     ),
     "beta-vae": ("beta_vae", "data=mnist,batch=2", {"model.latent": 3}),
     "tcvae": ("tcvae", "data=mnist,batch=4", {"model.latent": 3}),
+    "factor-vae": (
+        "factor_vae",
+        "data=mnist,batch=4",
+        {"model.latent": 3, "discriminator.width": 8, "discriminator.layers": 2},
+    ),
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
     "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),

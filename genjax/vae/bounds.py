@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from genjax.config import choose
 from genjax.devices import pmean
 from genjax.errors import UserError
-from genjax.vae.total_correlation import ESTIMATORS, total_correlation
+from genjax.vae.total_correlation import DISCRIMINATOR, ESTIMATORS, total_correlation
 
 
 class Terms(NamedTuple):
@@ -90,7 +90,7 @@ class Bound(NamedTuple):
             weights = terms.log_likelihood + risen * terms.log_ratio
             return importance_weighted(weights).mean()
         reached = terms.log_likelihood.mean() - self._divergence(terms, risen, axis_name)
-        if self.total_correlation:
+        if self.total_correlation and self.estimator != DISCRIMINATOR:
             posterior = terms.z[:, 0], terms.mean, terms.log_variance
             correlation = total_correlation(*posterior, images, self.estimator, axis_name)
             reached -= self.total_correlation * correlation.mean()
@@ -116,7 +116,7 @@ def read(options) -> Bound:
     """
     choose("bound.name", options.name, dict.fromkeys(BOUNDS))
     choose("bound.gradient", options.gradient, dict.fromkeys(GRADIENTS))
-    choose("bound.estimator", options.estimator, ESTIMATORS)
+    choose("bound.estimator", options.estimator, dict.fromkeys((*ESTIMATORS, DISCRIMINATOR)))
     bound = Bound(**options)
     if bound.name == "elbo" and bound.gradient == "dreg":
         raise UserError("bound.gradient=dreg is of bound.name=iwae: the ELBO's is stl")

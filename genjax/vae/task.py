@@ -12,9 +12,9 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.latents import of_normals
-from genjax.nn import apply, backend, compute_type
+from genjax.nn import apply, backend, compute_type, with_params
 from genjax.task import Inputs, Task
-from genjax.vae import bounds, conv, mlp, posteriors, priors, sprites
+from genjax.vae import bounds, conv, discriminator, mlp, posteriors, priors, sprites
 from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
 from genjax.vae.bounds import Terms
@@ -44,6 +44,7 @@ class VaeState:
         of the Bernoulli.
       optimizer: the optax state, of all parameters.
       posterior, prior: variables of their own (`genjax.vae.posteriors`, `priors`), {} for none.
+      discriminator: FactorVAE's (`genjax.vae.discriminator`), with its own optimizer; {} for none.
     """
 
     step: jax.Array
@@ -53,6 +54,7 @@ class VaeState:
     optimizer: Any
     posterior: Any = flax.struct.field(default_factory=dict)
     prior: Any = flax.struct.field(default_factory=dict)
+    discriminator: Any = flax.struct.field(default_factory=dict)
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -75,7 +77,7 @@ def build(config, inputs: Inputs) -> Task:
         mean_picture=cache(lambda: _mean_picture(inputs.dataset.train, shape)),
         dtype=dtype,
     )
-    bound = bounds.read(config.bound)
+    bound, judge = bounds.read(config.bound), discriminator.of(config)
     q, p = posteriors.build(model, dtype), priors.build(model, shape, dtype)
     bounds.check_latents(bound, q.normal, p.normal)
     numbers = model.latent + p.noise  # normal ones, that a sample takes
@@ -104,7 +106,8 @@ def build(config, inputs: Inputs) -> Task:
         d = decoder.init(key_d, jnp.zeros((1, model.latent)), *label, train=True)
         own = jax.tree.map(jnp.float32, likelihood.params)
         key_q, key_p = jax.random.split(jax.random.fold_in(key, 2))
-        state = VaeState(jnp.int32(0), e, d, own, None, q.init(key_q), p.init(key_p))
+        judged = judge.init(jax.random.fold_in(key, 3), model.latent) if judge else {}
+        state = VaeState(jnp.int32(0), e, d, own, None, q.init(key_q), p.init(key_p), judged)
         return state.replace(optimizer=optimizer.init(_params(state)))
 
     def terms_of(state, x, label, noise, train: bool, axis_name=None):
@@ -135,6 +138,8 @@ def build(config, inputs: Inputs) -> Task:
         return terms, state.replace(encoder=e_variables, decoder=d_variables)
 
     def step(state, batch, key, axis_name):
+        if judge:
+            batch, other = discriminator.halves(batch)
         key_x, key_z = jax.random.split(key)
         x = prepare(batch, key_x, axis_name)
         noise = rng.normal(key_z, len(x), (bound.k, numbers), axis_name)
@@ -142,13 +147,35 @@ def build(config, inputs: Inputs) -> Task:
         def loss(state):
             terms, after = terms_of(state, x, batch["label"], noise, True, axis_name)
             reached = bound(terms, state.step, len(inputs.dataset.train), axis_name)
+            if judge:
+                z = terms.z[:, 0]
+                correlation = judge.total_correlation(state.discriminator, z).mean()
+                reached -= bound.total_correlation * correlation
             values = elbo_terms(terms.log_likelihood.mean(-1), terms.divergence)
             metrics = jax.tree.map(jnp.mean, values)
             if not bound.is_elbo:
                 metrics |= {"loss": -reached}
+            if judge:
+                metrics |= {"total_correlation": correlation, "z": z}
             return -reached, (metrics, after)
 
-        return updated(state, loss, optimizer, (_params, _replace), axis_name)
+        state, metrics = updated(state, loss, optimizer, (_params, _replace), axis_name)
+        if judge:
+            key_d, key_m = jax.random.split(jax.random.fold_in(key, 2))
+            mixed = discriminator.mixed(draw(state, other, key_d, axis_name), key_m, axis_name)
+            z = metrics.pop("z")
+            judged, d_loss = judge.learned(state.discriminator, z, mixed, axis_name)
+            state, metrics = state.replace(discriminator=judged), metrics | {"d_loss": d_loss}
+        return state, metrics
+
+    def draw(state, batch, key, axis_name):
+        """A latent of each picture of a training batch, f32[B, latent]."""
+        key_x, key_z = jax.random.split(key)
+        x = prepare(batch, key_x, axis_name)
+        encoder = with_params(state.encoder, state.encoder["params"])
+        said = encode(state.replace(encoder=encoder), x, batch["label"])
+        noise = rng.normal(key_z, len(x), (1, model.latent), axis_name)
+        return q.sample(state.posterior, said, noise, "plain")[0][:, 0]
 
     @backend.native()
     def evaluate(state, batch, key):
@@ -230,7 +257,7 @@ def build(config, inputs: Inputs) -> Task:
     return Task(
         init,
         step,
-        config.train.batch_size,
+        (2 if judge else 1) * config.train.batch_size,
         evaluate=evaluate,
         reconstruct=reconstruct,
         log_weights=log_weights,

@@ -30,6 +30,7 @@ def _stratified(own, rows: int, columns: int, images: int):
 
 
 ESTIMATORS = {"stratified": _stratified, "weighted": _weighted}
+DISCRIMINATOR = "discriminator"  # an estimator, too: that of `genjax.vae.discriminator`
 
 
 def total_correlation(z, mean, log_variance, images: int, estimator: str, axis_name=None):
@@ -45,7 +46,7 @@ def total_correlation(z, mean, log_variance, images: int, estimator: str, axis_n
     own = jnp.arange(len(z))
     if axis_name is not None:
         own += jax.lax.axis_index(axis_name) * len(z)
-        mean, log_variance = (_of_all(x, own[0], axis_name) for x in (mean, log_variance))
+        mean, log_variance = (of_all(x, own[0], axis_name) for x in (mean, log_variance))
     weights = ESTIMATORS[estimator](own, len(z), len(mean), images)
     z, mean, log_variance = z[:, None], mean[None], log_variance[None]
     scaled = jnp.square(z - mean) * jnp.exp(-log_variance)
@@ -55,7 +56,7 @@ def total_correlation(z, mean, log_variance, images: int, estimator: str, axis_n
     return joint - marginals
 
 
-def _of_all(x, first, axis_name: str):
+def of_all(x, first, axis_name: str):
     """f32[all, L] of each device's f32[B, L], whose rows begin at `first`.
 
     It is a sum with zeros, so that a step sends nothing but sums (`genjax.speed.collectives`).
