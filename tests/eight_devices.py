@@ -47,6 +47,10 @@ def overrides(name: str) -> dict:
         # At step 10 a ReLU crosses zero in one order of sums and not in another: the difference,
         # 2e-6 until then, becomes 1e-4.
         return {"train.steps": 8}
+    if name == "factor-vae":
+        # Gradients of the first step agree to 1e-7; by step 4 a ReLU has crossed zero between two
+        # processes, which compile other sums.
+        return {"train.steps": 1}
     if name == "stylegan2":
         return {"train.batch_size": 16}  # of each device's share, paths are of half
     return EIGHT_CONTENTS if name.startswith("style-") else {}

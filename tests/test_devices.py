@@ -31,6 +31,7 @@ ONE_MODE = {
     "vae-gaussian": "jit",
     "vamp": "jit",
     "iwae-iaf": "fsdp",
+    "factor-vae": "fsdp",
     "vqgan": "pmap",
     "vdvae": "pmap",
     "cnn-airbench": "pmap",

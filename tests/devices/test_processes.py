@@ -42,6 +42,7 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "vae-gaussian": ("pmap",),
     "vamp": ("pmap",),
     "iwae-iaf": ("jit",),
+    "factor-vae": ("pmap",),
     "vqgan": (),
     "vdvae": (),
     "cnn-airbench": ("jit",),
