@@ -1,5 +1,6 @@
 """Our side of a parity check: ten steps of the program that the loop runs, and what they saw."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,8 +20,8 @@ from genjax.gan import task as gan
 from genjax.gan.modulation import StyledConv
 from genjax.gan.state import Use, key_of
 from genjax.steps import Steps
+from genjax.vae import coded, vdvae
 from genjax.vae import task as vae
-from genjax.vae import vq_task as vq
 
 STEPS = 10
 
@@ -115,11 +116,14 @@ def _batch(config, feed, step: int) -> dict[str, np.ndarray]:
 
 
 def _random_input(run: runs.Run, network: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
-    """For what makes pictures, z f32[B, latent], or of codes what the encoder answers; else
-    pictures f32[B, H, W, C] in [-1, 1]."""
+    """For what makes pictures, z f32[B, latent], or of codes what the encoder answers, or of very
+    deep VAEs noise for all latents; else pictures f32[B, H, W, C] in [-1, 1]."""
     random, batch = np.random.default_rng(0), run.config.train.batch_size
     if run.config.task == "vq" and network == "decoder":
         return random.standard_normal(outputs["encoder"].shape, np.float32)
+    if run.config.task == "vdvae" and network == "decoder":
+        numbers = vdvae.networks(run.config.model, run.dataset.shape)[1].numbers
+        return random.standard_normal((batch, numbers), np.float32)
     if network in ("generator", "decoder"):
         return random.standard_normal((batch, run.config.model.latent), np.float32)
     return random.uniform(-1, 1, (batch, *run.dataset.shape)).astype(np.float32)
@@ -137,6 +141,7 @@ def _gradients(names: tuple[str, ...], state) -> dict[str, dict[str, np.ndarray]
     moments = [optax.tree.get(optimizer, "mu") for optimizer in optimizers]
     if isinstance(moments[0], tuple):  # one optimiser has them all
         (moments,) = moments
+    moments = [x.get("params", x) for x in moments]
     return {name: flatten_dict(x, sep="/") for name, x in zip(names, moments, strict=True) if x}
 
 
@@ -198,6 +203,31 @@ def _vae_noise(run: runs.Run, batch, key):
     }
 
 
+class _Untrained(NamedTuple):
+    """A module that is the same in training and after it, as `_answer` applies one."""
+
+    answer: Callable
+
+    def apply(self, variables, x, train: bool, mutable: bool):
+        return self.answer(variables, x), None
+
+
+def _vdvae_modules(run: runs.Run):
+    """An encoder that answers with its features of the least side, and a decoder of the prior's
+    samples."""
+    encoder, decoder = vdvae.networks(run.config.model, run.dataset.shape)
+    last = min(part.side // part.down for part in encoder.blocks)
+    return (
+        _Untrained(lambda variables, x: encoder.apply(variables, x)[last]),
+        _Untrained(lambda variables, x: decoder.apply(variables, x)[0]),
+    )
+
+
+def _vdvae_noise(run: runs.Run, batch, key):
+    numbers = vdvae.networks(run.config.model, run.dataset.shape)[1].numbers
+    return {"z": rng.normal(key, len(batch["image"]), (numbers,))}
+
+
 # {task: (the networks' names in the state, `run -> their Linen modules`, and what a step draws,
 # `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module,
 # and a book of codes neither.
@@ -220,9 +250,10 @@ _FAMILIES = {
     ),
     "vq": (
         ("encoder", "decoder", "quantizer"),
-        lambda run: vq.layers(run.config, run.dataset.shape)[:2],
+        lambda run: coded.layers(run.config, run.dataset.shape)[:2],
         lambda run, batch, key: {},
     ),
+    "vdvae": (("encoder", "decoder"), _vdvae_modules, _vdvae_noise),
     "cnn": (
         ("network",),
         lambda run: (classifier(run.config, run.dataset.classes),),

@@ -73,6 +73,7 @@ _VAE, _VAE_CONV = "--config=configs/vae.py", "--config=configs/vae.py:arch=conv"
 _NLL = f"{_VAE} --config.score.k=5000"
 _IWAE = "--config=configs/iwae.py:k=50"
 _VQVAE = "--config=configs/vqvae.py"
+_VDVAE = "--config=configs/vdvae.py"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
@@ -102,6 +103,8 @@ _TINY_R3GAN += " --config.train.batch_size=4 --config.optimizer.learning_rate=1e
 _SLOWER = "--config.optimizer.learning_rate=1e-4"
 _SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
 _SMALL_VQVAE = f"{_TINY} --config.model.inner=2"
+_SMALL_VDVAE = f"{_SMALL} --config.data.size=8 --config.model.encoder=8x1,8d2,4d4,1x1"
+_SMALL_VDVAE += " --config.model.decoder=1x1,4m1,8m4"
 _SMALL_CNN = _SIZES.format(4, 2)
 
 
@@ -145,6 +148,7 @@ TABLE = (
     Workload("vae-conv", TRAIN, "vae", _VAE_CONV, {100: 1.2}, {100: 1.5, 4096: 1.0}, _SMALL_VAE),
     Workload("iwae-50", TRAIN, "vae", _IWAE, {20: 1.2}, {20: 1.5, 1000: 1.0}, _SLOWER),
     Workload("vqvae", TRAIN, "vq", _VQVAE, {32: 1.2}, {32: 1.5, 1024: 1.0}, _SMALL_VQVAE),
+    Workload("vdvae-small", TRAIN, "vdvae", _VDVAE, {16: 1.2}, {32: 1.5}, _SMALL_VDVAE),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),
     *(_style(optimizer, size) for size in (256, 512, 1024) for optimizer in ("adam", "lbfgs")),
     Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),

@@ -20,7 +20,7 @@ from tests.tiny import VARIANTS, arguments, tiny
 # What is slow has the layers or the losses of one that is not.
 NAMES = ["sngan", "vae", "cnn", "style-adam"]
 SLOW = ["dcgan", "wgan-gp", "r1", "vae-conv", "vae-gaussian", "style-lbfgs"]
-SLOW += ["resnet-32", "biggan-32", "stylegan2-32", "r3gan-32", "iwae-50", "vqvae"]
+SLOW += ["resnet-32", "biggan-32", "stylegan2-32", "r3gan-32", "iwae-50", "vqvae", "vdvae-small"]
 NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
 
 
