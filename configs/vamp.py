@@ -5,9 +5,10 @@ python main.py --config=configs/vamp.py
 python main.py --config=configs/vamp.py:preset=paper,data=npz:PATH
 
 A sample picks one of the pictures and decodes a sample of its posterior. `preset=paper` has 500
-pseudo-inputs, the rate, batches and warm-up of the authors' code, and gated layers of 300. It
-differs in plain Adam, in a fixed number of steps, and in pseudo-inputs that begin at 0.05: from
--0.05, clipping would let no gradient through.
+pseudo-inputs, the rate, batches and warm-up of the authors' code, and its gated layers of 300. It
+differs in plain Adam (there the gradient of each array is first divided by its norm), in Glorot's
+first kernels, in log-variances that are not clipped to [-6, 2], in a fixed number of steps, and in
+pseudo-inputs that begin at 0.05: from -0.05, clipping would let no gradient through.
 """
 
 from configs import vae
