@@ -9,6 +9,8 @@ import enum
 import jax
 import jax.numpy as jnp
 
+from genjax import threefry
+
 
 class Stream(enum.IntEnum):
     """Named sub-streams of a run's seed. Every result depends on their numbers: never reuse one."""
@@ -26,7 +28,7 @@ class Stream(enum.IntEnum):
 
 def stream(seed, name: Stream) -> jax.Array:
     """The key of sub-stream `name` of `seed` (an int or an i32[] array)."""
-    return jax.random.fold_in(jax.random.key(seed), int(name))
+    return jax.random.fold_in(jax.random.key(seed, impl=threefry.NAME), int(name))
 
 
 def example_keys(
@@ -43,16 +45,14 @@ def example_keys(
     if isinstance(examples, int):
         first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * examples
         examples = first + jnp.arange(examples)
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(examples)
+    return threefry.fold_in(key, examples)
 
 
 def normal(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
     """Standard normal noise f32[n, *shape]; the arguments are those of `example_keys`."""
-    keys = example_keys(key, examples, axis_name)
-    return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)
+    return threefry.normal(example_keys(key, examples, axis_name), shape)
 
 
 def uniform(key: jax.Array, examples, shape: tuple[int, ...], axis_name: str | None = None):
     """Uniform noise f32[n, *shape] in [0, 1); the arguments are those of `example_keys`."""
-    keys = example_keys(key, examples, axis_name)
-    return jax.vmap(lambda k: jax.random.uniform(k, shape))(keys)
+    return threefry.uniform(example_keys(key, examples, axis_name), shape)
