@@ -15,7 +15,7 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
     """Writes `temperature.png`: a column for each of `sample.shown` latents, the first samples',
     and a row for each temperature.
 
-    At temperature t a latent is t times as far from the prior's mean: row 1 has the samples.
+    At temperature t a latent is t times as far from the prior's mean; at 1 it is the sample's.
 
     Returns:
       A line that says where, and which temperatures.
