@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from etils import epath
 from PIL import Image
 
 import main
-from genjax import config
+from genjax import config, runs
 from genjax.data.dataset import Subset
 from genjax.errors import UserError
 from genjax.explore import traversal
@@ -87,3 +88,20 @@ def test_nothing_held_out_is_one_line(tmp_path):
     run = trained.run._replace(dataset=trained.run.dataset._replace(test=nothing))
     with pytest.raises(UserError, match=r"data\.test_fraction=0: set sample\.kind=temperature"):
         traversal.write(trained._replace(run=run), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["vae-conv", "vae-gaussian", "beta-vae", "factor-vae", "cvae", "iwae", "vamp", "iwae-iaf"],
+)
+def test_every_vae_has_traversals(name, finished, tmp_path):
+    """Of all of their latents; the data are opened where the run was not."""
+    trained = runs.open_trained(tiny(name), finished(name), with_data=False)
+    line = traversal.write(trained, epath.Path(tmp_path))
+    sheet = np.asarray(Image.open(tmp_path / "traversal.png"))
+    side = trained.run.dataset.shape[0]
+    rows = trained.run.config.model.latent
+    assert sheet.shape[:2] == (2 + rows * (side + 2), 2 + 12 * (side + 2))
+    of = "variance" if name in ("vamp", "iwae-iaf") else "KL divergence in nats"
+    assert line.endswith(of)
