@@ -1,6 +1,8 @@
 """Styles swapped between classes: the latents of held-out pictures, drawn as each class.
 
-Kingma et al. 2014, arXiv:1406.5298, figure 1 (b): what the label does not say, the latents say.
+A network that sees labels is told another one: what the label does not say, the latents say (Kingma
+et al. 2014, arXiv:1406.5298, figure 1 b). Of any other, latents are moved by the difference of two
+classes' means (Larsen et al. 2016, arXiv:1512.09300, section 4.2): a - b + c.
 """
 
 import numpy as np
@@ -14,6 +16,7 @@ from genjax.report.pictures import spread
 
 FILE = "swap.png"
 _CLASSES = 40  # columns, at most
+_PICTURES = 10_000  # held-out ones that classes' means are of, at most
 
 
 def write(trained: runs.Trained, workdir: epath.Path) -> str:
@@ -24,22 +27,37 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
       A line that says where, and which pictures.
 
     Raises:
-      UserError: the run encodes no pictures, none are held out, or it draws no classes.
+      UserError: the run encodes no pictures, none are held out, or they have no classes.
     """
     run = trained.run
     held = drawn.held_out(trained, run.config.sample.shown)
-    if not run.task.classes:
+    if not (run.task.classes or run.dataset.classes):
         raise UserError(
-            "sample.kind=swap needs a run that draws classes: train one with"
-            " --config=configs/cvae.py, or set sample.kind=traversal"
+            "sample.kind=swap is of pictures of classes, which these data have not: set"
+            " sample.kind=traversal"
         )
-    classes = spread(range(run.task.classes), _CLASSES)
-    n = len(held.points)
-    found = drawn.at(trained, held.points.repeat(len(classes), axis=0), np.tile(classes, n))
+    if run.task.classes:
+        classes = np.array(spread(range(run.task.classes), _CLASSES))
+        moved = np.zeros((len(held.points), len(classes), 1))
+    else:
+        classes, moved = _between_means(trained, held)
+    points = (held.points[:, None] + moved).reshape(-1, held.points.shape[1])
+    found = drawn.at(trained, points, np.tile(classes, len(held.points)))
     if processes.is_first():
-        found = found.reshape(n, len(classes), *found.shape[1:])
+        found = found.reshape(*moved.shape[:2], *found.shape[1:])
         images.write(workdir / FILE, images.grid(np.concatenate([held.image[:, None], found], 1)))
     return (
-        f"{n} held-out pictures ({', '.join(map(str, held.place))}) as each class by step"
-        f" {trained.step}: {workdir / FILE}"
+        f"{len(held.points)} held-out pictures ({', '.join(map(str, held.place))}) as each class by"
+        f" step {trained.step}: {workdir / FILE}"
     )
+
+
+def _between_means(trained: runs.Trained, held: drawn.HeldOut) -> tuple[np.ndarray, np.ndarray]:
+    """(classes that are held out i[K], f[n, K, L] from the mean of each picture's to theirs)."""
+    every = drawn.held_out(trained, _PICTURES)
+    means = np.zeros((trained.run.dataset.classes, every.points.shape[1]))
+    present = np.unique(every.label)
+    for each in present:
+        means[each] = every.points[every.label == each].mean(0)
+    classes = np.array(spread(present, _CLASSES))
+    return classes, means[classes][None] - means[held.label][:, None]

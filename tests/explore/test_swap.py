@@ -32,6 +32,23 @@ def test_a_row_is_a_picture_and_its_latents_as_each_class(finished, tmp_path):
     assert (page[:, 1:] != page[:, 1:2]).any((1, 2, 3)).all()  # classes differ
 
 
-def test_a_run_without_classes_is_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"train one with --config=configs/cvae\.py, or set"):
-        swap.write(stub.linear(), tmp_path)
+def test_without_labels_latents_move_by_the_means_of_classes(tmp_path):
+    """All that this encoder says is a picture's brightness, times four numbers."""
+    trained = stub.linear(lambda *_: None, shown=5)
+    swap.write(trained, tmp_path)
+    page = stub.cells(np.asarray(Image.open(tmp_path / "swap.png")))
+    assert page.shape == (5, 11, 28, 28)
+    test = trained.run.dataset.test
+    brightness = np.array([test[i]["image"].mean() / 255 for i in range(500)])
+    means = np.array([brightness[test.labels == k].mean() for k in range(10)])
+    place = np.random.default_rng(0).permutation(500)[:5]
+    moved = brightness[place][:, None] - means[test.labels[place]][:, None] + means[None]
+    expected = moved[..., None] * stub.MEANS
+    np.testing.assert_allclose(stub.said(page[:, 1:]), expected, atol=10 / 255 + 1e-3)
+
+
+def test_pictures_without_classes_are_one_line(tmp_path):
+    trained = stub.linear()
+    run = trained.run._replace(dataset=trained.run.dataset._replace(classes=0))
+    with pytest.raises(UserError, match=r"these data have not: set sample\.kind=traversal"):
+        swap.write(trained._replace(run=run), tmp_path)
