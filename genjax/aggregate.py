@@ -82,6 +82,7 @@ def with_mixture(run, state, workdir: epath.Path):
     latents = task.latents._replace(
         points=lambda state, key, index, level: mixtures.draw(mixture, key, index, level),
         between=linear,
+        normal=False,
     )
     # What asks for `decode` takes normal latents for granted.
     return run._replace(task=task._replace(latents=latents, sample=latents.sample, decode=None))
@@ -89,12 +90,23 @@ def with_mixture(run, state, workdir: epath.Path):
 
 def _latents(run, state) -> np.ndarray:
     """f32[N, L], a draw of the posterior of each of evenly spaced training pictures."""
-    split = run.dataset.train
-    if split is None:  # the run was opened without its data
-        split = data.open_dataset(run.config.data).train
-    n = min(len(split), _FITTED)
-    split = Subset(split, np.linspace(0, len(split) - 1, n).astype(np.int64))
+    split = spaced(split_of(run, "train"), _FITTED)
+    return posteriors(run, state, split, batches_of(run)).draws
+
+
+def split_of(run, name: str) -> data.Split:
+    """The split "train" or "test" of a run's data, which are opened where the run was not."""
+    split = getattr(run.dataset, name)
+    return getattr(data.open_dataset(run.config.data), name) if split is None else split
+
+
+def spaced(split: data.Split, most: int) -> data.Split:
+    """At most so many examples of a split, evenly spaced."""
+    n = min(len(split), most)
+    return Subset(split, np.linspace(0, len(split) - 1, n).astype(np.int64))
+
+
+def batches_of(run) -> Batches:
+    """Splits in batches as large as those of training."""
     size = run.task.images_per_step
-    rows = run.devices.rows_of(size)
-    batches = lambda split: data.evaluation_batches(split, size, rows)  # noqa: E731
-    return posteriors(run, state, split, batches).draws
+    return lambda split: data.evaluation_batches(split, size, run.devices.rows_of(size))

@@ -331,6 +331,11 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
             inside = [k for k in known if k.startswith(f"{key}.")]
             if inside:
                 raise UserError(f"{what} {key!r} is a group: set {', '.join(inside)}")
+            if "task" in known and (tasks := _tasks_with(key)):
+                raise UserError(
+                    f"{what} {key!r} is of task={' and '.join(tasks)}, not of"
+                    f" task={known['task']}: leave it out"
+                )
             raise UserError(f"{what} {key!r} is unknown{nearest(key, known)}")
         old = known[key]
         if isinstance(old, list) and "(" not in text and _of_words(old, text):
@@ -357,6 +362,11 @@ def _override(config: ConfigDict, texts: Mapping[str, str], what: str) -> Config
             raise UserError(f"{what} {key}={text!r} {why}") from None
         config = values.config
     return config
+
+
+def _tasks_with(key: str) -> list[str]:
+    """The tasks whose base has a key that not every one has."""
+    return [task for task in ("gan", "vae", "codes", "vdvae") if key in flatten(base(task))]
 
 
 def _of_words(old: list, text: str) -> bool:

@@ -134,6 +134,7 @@ def evaluate(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
         if processes.is_first():
             records = [
                 {"metric": metric, "value": value.value, "error": value.error, "setting": setting}
+                | dict(value.about)
                 | _setting(trained, evaluator)
                 for metric, (value, setting) in found.items()
             ]
@@ -190,6 +191,7 @@ OF_HELD_OUT = {
     "reconstruction": _of_pairs(reconstructions.fidelities),
     "lpips": _of_pairs(reconstructions.perceptual),
     "active_units": _of_code(factors.active_units),
+    "kl_per_dimension": _of_code(factors.kl_per_dimension),
     "anomalies": _anomalies,
     "disentanglement": _of_code(factors.gaps),
     "dci": _of_code(factors.dci),

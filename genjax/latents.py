@@ -35,6 +35,9 @@ class Latents(NamedTuple):
       low: what black is to the networks, -1 or 0; white is 1.
       settled: `(state, key, level) -> {field of the state: its value}`, with which pictures are to
         be drawn instead of the state's; None where the state's are.
+      encode: `(state, batch) -> f32[B, L]`, the points that stand for pictures that are there,
+        "image" and "label" of a batch; None where nothing encodes them.
+      normal: whether points that are not truncated are standard normal.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Latents(NamedTuple):
     pictures: Callable[..., jax.Array]
     low: int
     settled: Callable[..., dict] | None = None
+    encode: Callable[..., jax.Array] | None = None
+    normal: bool = False
 
     def sample(self, state, key, index):
         """`Task.sample`: u8[n, H, W, C]."""
@@ -56,14 +61,14 @@ class Latents(NamedTuple):
 
 
 def of_normals(
-    config, generate: Callable, pictures: Callable, low: int, settled=None, points=None
+    config, generate: Callable, pictures: Callable, low: int, settled=None, points=None, encode=None
 ) -> Latents:
     """`Latents` of a generator whose pictures follow from normal numbers f32[n, model.latent].
 
     Args:
       config: of the run; `model.latent` and `sample` are read.
       generate: `(state, latents, index) -> images`.
-      pictures, low, settled: of `Latents`.
+      pictures, low, settled, encode: of `Latents`.
       points: of `Latents`, where latents have another distribution: ways between them are straight.
 
     Raises:
@@ -91,6 +96,8 @@ def of_normals(
         pictures=pictures,
         low=low,
         settled=settled,
+        encode=encode,
+        normal=points is None,
     )
 
 

@@ -10,7 +10,15 @@ from ml_collections import ConfigDict
 from genjax import images, runs
 from genjax.devices import processes
 from genjax.devices.program import check_memory
-from genjax.explore import interpolation, projection, truncation
+from genjax.explore import (
+    interpolation,
+    latent_map,
+    projection,
+    swap,
+    temperature,
+    traversal,
+    truncation,
+)
 from genjax.files import write_atomically
 
 PICTURES = "pictures"  # the folder of single files
@@ -21,8 +29,12 @@ _IN_FILES = "use --config.sample.format=png, which keeps few at a time, or a sma
 # {sample.kind: `(trained, workdir) -> a line that says what was written`}
 _KINDS = {
     "truncation": truncation.write,
+    "temperature": temperature.write,
     "interpolation": interpolation.write,
     "projection": projection.write,
+    "traversal": traversal.write,
+    "map": latent_map.write,
+    "swap": swap.write,
 }
 
 

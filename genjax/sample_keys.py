@@ -5,7 +5,10 @@ from typing import Any
 
 CHOICES = {
     "format": ("npz", "png"),
-    "kind": ("pictures", "truncation", "interpolation", "projection"),
+    "kind": (
+        *("pictures", "truncation", "temperature", "interpolation", "projection"),
+        *("traversal", "map", "swap"),
+    ),
     "animation": ("gif", "mp4", "none"),
     "prior": ("model", "mixture"),
 }
@@ -41,9 +44,12 @@ def defaults(task: str) -> dict[str, Any]:
       threshold: latents are normal numbers between -threshold and threshold: BigGAN's truncation
         (Brock et al. 2019, arXiv:1809.11096, section 3.1); 0 for none.
       kind: what `--mode=sample` makes (`genjax.explore`): "pictures"; "truncation", the same
-        latents in each row, truncated less and less; "interpolation", ways between latents;
-        "projection", the pictures nearest to given ones.
-      shown: how many latents a truncation or an interpolation is of, of each class in turn.
+        latents in each row, truncated less and less; "temperature", the same in each row, spread
+        more and more; "interpolation", ways between latents; "projection", the pictures nearest to
+        given ones; "map", of two latents. What encodes pictures has two kinds of held-out ones:
+        "traversal", along one latent after the other, and "swap", as each class.
+      shown: how many latents a truncation, a temperature, an interpolation or a swap is of, of each
+        class in turn where they are samples'.
       stops: through how many latents each loop of an interpolation goes; frames: how many pictures
         there are from one to the next; animation: "gif", "mp4" or "none".
       input: the pictures of a projection: a file, a folder, a glob, several with commas between.

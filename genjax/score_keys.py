@@ -15,7 +15,8 @@ def defaults() -> ConfigDict:
     Keys:
       metrics: which scores `--mode=evaluate` takes of samples, names of `genjax.scores.measure` or
         "path_length"; of a VAE also of held-out data: "nll", "reconstruction", "lpips",
-        "active_units", "anomalies", "disentanglement" and "dci" (docs/vae.md); () for none.
+        "active_units", "kl_per_dimension", "anomalies", "disentanglement" and "dci" (docs/vae.md);
+        () for none.
       net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`
         (`genjax.metrics.rulers`).
       n: how many samples are drawn for it, with sample.seed.

@@ -64,6 +64,25 @@ def active_units(trained: runs.Trained, batches: Batches) -> dict[str, tuple[Val
     return {"active_units": (Value(float(active.sum())), {"of": len(active)})}
 
 
+def kl_per_dimension(trained: runs.Trained, batches: Batches) -> dict[str, tuple[Value, dict]]:
+    """`kl_per_dimension`: the KL divergence of held-out posteriors from the prior, in nats a
+    picture, and in the record that of each latent.
+
+    Raises:
+      UserError: the task has no posteriors, or its prior is another than N(0, 1) of each latent.
+    """
+    if trained.run.config.model.get("prior", "normal") != "normal":
+        raise UserError(
+            f"model.prior={trained.run.config.model.prior!r} is no prior of one latent at a time:"
+            " leave kl_per_dimension out of score.metrics"
+        )
+    found = posteriors(trained.run, trained.state, trained.run.dataset.test, batches)
+    nats = units.kl(found.means, found.log_variances)
+    order = np.argsort(-nats, kind="stable")
+    about = {"latents": order.tolist(), "nats": nats[order].tolist()}
+    return {"kl_per_dimension": (Value(float(nats.sum()), about=about), {})}
+
+
 def _known(trained: runs.Trained):
     known = trained.run.dataset.factors
     if known is None:

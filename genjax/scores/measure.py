@@ -51,10 +51,12 @@ class Value(NamedTuple):
     Attributes:
       error: its standard error, as far as the generated pictures are a sample of many; the real
         ones are taken as given. None where it is not known.
+      about: what else its record says (`genjax.scores.record`).
     """
 
     value: float
     error: float | None = None
+    about: Mapping = {}
 
 
 class Metric(NamedTuple):

@@ -195,8 +195,8 @@ def build(config, inputs: Inputs) -> Task:
         return terms.log_likelihood + terms.log_ratio
 
     def posterior(state, batch, key):
-        """`Task.posterior`."""
-        x = prepare(batch, key, held_out=True)
+        """`Task.posterior`, of the pixels that `evaluate` draws."""
+        x = prepare(batch, jax.random.split(key)[0], held_out=True)
         return encode(state, x, batch["label"])
 
     def encode(state, x, label):
@@ -220,17 +220,20 @@ def build(config, inputs: Inputs) -> Task:
         labels, they are of classes in turn."""
         return likelihood.mean(make()[1].apply(state.decoder, z, *labels(label), train=False))
 
+    def stored(state, batch):
+        """`Latents.encode`, of pictures as they are stored."""
+        return centre(state, images.to_float(batch["image"], low=0), batch["label"])
+
     @backend.native()
     def reconstruct(state, batch, key):
         """`Task.reconstruct`."""
-        z = centre(state, images.to_float(batch["image"], low=0), batch["label"])
-        return jnp.clip(decode(state, z, batch["label"]), 0, 1)
+        return jnp.clip(decode(state, stored(state, batch), batch["label"]), 0, 1)
 
     def picture(state, z, label):
         return images.to_uint8(decode(state, z, label), low=0)
 
-    drawn_from = None if p.normal else points
-    latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0, points=drawn_from)
+    drawn = {"points": None if p.normal else points, "encode": stored}
+    latents = of_normals(config, decode, partial(images.to_uint8, low=0), low=0, **drawn)
 
     @backend.native()
     def pictures(state, batch, key):

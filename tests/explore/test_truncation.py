@@ -7,6 +7,7 @@ from PIL import Image
 
 from genjax import runs
 from genjax.explore import truncation
+from tests.explore import stub
 from tests.tiny import tiny
 
 
@@ -16,7 +17,8 @@ def test_rows_are_the_same_latents_truncated_less_and_less(name, finished, tmp_p
     workdir = epath.Path(shutil.copytree(finished(name), tmp_path / "run"))
     trained = runs.open_trained(tiny(name, **{"sample.shown": 3}), workdir)
     said = truncation.write(trained, workdir)
-    rows = _cells(workdir / "truncation.png", trained.run.dataset.shape[0])
+    sheet = np.asarray(Image.open(workdir / "truncation.png"))
+    rows = stub.cells(sheet, trained.run.dataset.shape[0])
     assert rows.shape[:2] == (5, 3)
     expected = runs.draw(trained, 3, seed=0)[..., 0]
     assert np.abs(rows[-1].astype(int) - expected).max() <= 1
@@ -28,11 +30,3 @@ def test_rows_are_the_same_latents_truncated_less_and_less(name, finished, tmp_p
     spread = rows.astype(float).std(1).mean((1, 2, 3)) if rows.ndim == 5 else rows.std(1)
     means = spread.reshape(5, -1).mean(1)
     assert means[0] < means[-1]
-
-
-def _cells(path, side: int) -> np.ndarray:
-    """u8[rows, columns, side, side] of a sheet."""
-    sheet = np.asarray(Image.open(path))[2:, 2:]
-    rows, columns = (n // (side + 2) for n in sheet.shape)
-    cells = sheet.reshape(rows, side + 2, columns, side + 2).swapaxes(1, 2)
-    return cells[:, :, :side, :side]

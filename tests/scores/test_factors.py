@@ -1,15 +1,18 @@
 """Scores of codes, from an encoder that is known: it says the factors themselves."""
 
+import shutil
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
 from genjax import aggregate, data, runs
 from genjax.data.dataset import Factors, Split
 from genjax.errors import UserError
-from genjax.evaluate import Evaluator
-from genjax.scores import factors
+from genjax.evaluate import Evaluator, evaluate
+from genjax.scores import factors, record
 from tests.tiny import tiny
 
 
@@ -65,6 +68,32 @@ def test_a_code_of_the_factors_scores_full_marks(trained):
 def test_units_that_are_active(trained):
     ((value, setting),) = factors.active_units(trained, Evaluator(trained.run).batches).values()
     assert (value.value, setting) == (2, {"of": 3})
+
+
+def test_the_divergence_of_each_latent_largest_first(trained):
+    """Half of the mean of mu^2 + v - 1 - log v: of values 0 to 5, 0 to 3 and 0, v = exp(-16)."""
+    found = factors.kl_per_dimension(trained, Evaluator(trained.run).batches)
+    value, setting = found["kl_per_dimension"]
+    nats = [(x + 15) / 2 for x in (55 / 6, 14 / 4, 0)]
+    assert value.about["latents"] == [1, 0, 2] and setting == {}
+    assert value.about["nats"] == pytest.approx(nats, rel=1e-6)
+    assert value.value == pytest.approx(sum(nats), rel=1e-6)
+
+
+def test_the_divergences_of_all_latents_are_that_of_the_bound(finished, tmp_path, capsys):
+    workdir = epath.Path(shutil.copytree(finished("vae"), tmp_path / "run"))
+    evaluate(tiny("vae", **{"score.metrics": ("kl_per_dimension",)}), workdir)
+    records = {each["metric"]: each for each in record.read(workdir)}
+    found = records["kl_per_dimension"]
+    assert found["value"] == pytest.approx(records["eval/kl"]["value"], rel=1e-5)
+    assert sum(found["nats"]) == pytest.approx(found["value"])
+    assert found["nats"] == sorted(found["nats"], reverse=True) and len(found["latents"]) == 4
+
+
+def test_the_divergence_from_a_prior_of_all_latents_is_one_line():
+    trained = runs.Trained(runs.build(tiny("vamp")), (), 0)
+    with pytest.raises(UserError, match="leave kl_per_dimension out of score"):
+        factors.kl_per_dimension(trained, None)
 
 
 def test_what_has_no_factors_or_no_code(finished):
