@@ -5,8 +5,11 @@ picture. Each block of the decoder has a latent at its resolution: a normal prio
 all latents before it, and a posterior that sees the encoder's features at that resolution, too.
 """
 
+import itertools
 import math
 import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -123,6 +126,34 @@ def _conv(features: int, size: int, dtype, share: float = 1.0, **named):
     return Conv(features, size, padding=size // 2, kernel_init=init, dtype=dtype, **named)
 
 
+def _runs(blocks: Sequence[Part]) -> Iterator[tuple[Part, list[str]]]:
+    """(Part, names of the blocks) of each run of equal parts, in order."""
+    numbered = itertools.groupby(enumerate(blocks), lambda each: each[1])
+    for part, run in numbered:
+        yield part, [f"block{number}_{part.name}" for number, _ in run]
+
+
+def _in_turn(module: nn.Module, names: Sequence[str], init: Callable, apply: Callable, x, each):
+    """(x, said) of equal blocks of a module, one after the other, each with its own parameters.
+
+    They are one program in a loop: that of the 76 blocks of CIFAR-10's networks would otherwise
+    take more memory to compile than most machines have.
+
+    Args:
+      names: of the blocks, as the module's parameters are called.
+      init: `(key) -> parameters` of a block.
+      apply: `(parameters, x, each) -> (x, said)`.
+      each: arrays with an axis of blocks first; so are those of `said`.
+    """
+    if module.is_initializing():
+        drawn = jax.vmap(init)(jax.random.split(module.make_rng("params"), len(names)))
+        for i, name in enumerate(names):
+            module.param(name, lambda _, i=i: jax.tree.map(lambda p: p[i], drawn))
+    own = [module.get_variable("params", name) for name in names]
+    stacked = jax.tree.map(lambda *p: jnp.stack(p), *own)
+    return jax.lax.scan(lambda x, both: apply(both[0], x, both[1]), x, (stacked, each))
+
+
 class Encoder(nn.Module):
     """f32[B, S, S, C] -> {side: f[B, side, side, width]}, the last features of each side.
 
@@ -139,10 +170,21 @@ class Encoder(nn.Module):
     def __call__(self, x):
         x = _conv(self.width, 3, self.dtype, name="input")(x)
         found, share = {}, 1 / len(self.blocks)
-        for number, part in enumerate(self.blocks):
-            name = f"block{number}_{part.name}"
+        for part, names in _runs(self.blocks):
             inner = self.width // _BOTTLENECK
-            x = Block(inner, self.width, True, share, self.dtype, name=name)(x)
+            make = partial(Block, inner, self.width, True, share, self.dtype)
+            if len(names) == 1:
+                x = make(name=names[0])(x)
+            else:
+                block, like = make(parent=None), x
+                x, _ = _in_turn(
+                    self,
+                    names,
+                    lambda key, block=block, like=like: block.init(key, like)["params"],
+                    lambda p, x, each, block=block: (block.apply({"params": p}, x), None),
+                    x,
+                    None,
+                )
             for _ in range(round(math.log2(part.down))):
                 x = average_pool(x)
             found[x.shape[1]] = x
@@ -227,24 +269,35 @@ class Decoder(nn.Module):
             first = self.param(f"start{side}", nn.initializers.zeros, (side, side, self.width))
             shape = (len(noise), side, side, self.width)
             features[side] = jnp.broadcast_to(first.astype(self.dtype)[None], shape)
-        for number, part in enumerate(self.blocks):
+        for part, names in _runs(self.blocks):
             x = features[part.side]
             if part.mix:
                 coarse = features[part.mix]
                 while coarse.shape[1] < part.side:
                     coarse = nearest(coarse)
                 x = x + coarse
-            end = start + part.side**2 * self.latent
-            own = noise[:, start:end].reshape(len(noise), part.side, part.side, self.latent)
-            block = LatentBlock(
-                self.width,
-                self.latent,
-                1 / len(self.blocks),
-                self.dtype,
-                name=f"block{number}_{part.name}",
-            )
+            end = start + len(names) * part.side**2 * self.latent
+            own = noise[:, start:end].reshape(len(noise), -1, part.side, part.side, self.latent)
+            own = own.swapaxes(0, 1)
+            share = 1 / len(self.blocks)
+            make = partial(LatentBlock, self.width, self.latent, share, self.dtype)
             at = None if seen is None else seen[part.side]
-            features[part.side], found = block(x, at, own, log_temperature)
+            if len(names) == 1:
+                x, found = make(name=names[0])(x, at, own[0], log_temperature)
+            else:
+                rest, block = (at, own[0], log_temperature), make(parent=None)
+                x, found = _in_turn(
+                    self,
+                    names,
+                    lambda key, block=block, x=x, rest=rest: block.init(key, x, *rest)["params"],
+                    lambda p, x, noise, block=block, at=at: block.apply(
+                        {"params": p}, x, at, noise, log_temperature
+                    ),
+                    x,
+                    own,
+                )
+                found = jax.tree.map(lambda said: said.sum(0), found)
+            features[part.side] = x
             said.append(found)
             start = end
         x = features[self.blocks[-1].side]

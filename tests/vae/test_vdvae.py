@@ -157,3 +157,48 @@ def test_first_kernels_are_uniform_and_shares_of_blocks():
         .max()
         == 0
     )
+
+
+def test_equal_blocks_in_a_loop_are_those_blocks_in_turn():
+    """Their values and gradients, and the kernels that each begins with are its own."""
+    model = ConfigDict({"width": 8, "latent": 2, "mixtures": 2})
+    model.encoder, model.decoder = "4x3,4d4,1x1", "1x2,4m1,4x2"
+    encoder, decoder = networks(model, (4, 4, 1))
+    x, noise = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(2, 4, 4, 1), (2, 100)])
+    )
+    e = encoder.init(jax.random.key(2), x)
+    d = decoder.init(jax.random.key(3), noise, encoder.apply(e, x))
+    d = jax.tree.map(lambda p: p + 0.1 * jnp.sin(jnp.arange(p.size).reshape(p.shape)), d)
+    first = [p["conv1"]["kernel"][0, 0, 0, 0] for k, p in e["params"].items() if k != "input"]
+    assert len(np.unique(first)) == len(encoder.blocks)
+
+    def looped(e, d):
+        y, found = decoder.apply(d, noise, encoder.apply(e, x))
+        return (y**2).sum() + found.kl.sum(), (y, found)
+
+    def in_turn(e, d):
+        block = Block(2, 8, True)
+        y = vdvae._conv(8, 3, jnp.float32).apply({"params": e["params"]["input"]}, x)
+        for name in ("block0_4", "block1_4", "block2_4"):
+            y = block.apply({"params": e["params"][name]}, y)
+        seen = {4: y}
+        y = block.apply({"params": e["params"]["block3_4d4"]}, y)
+        y = y.mean((1, 2), keepdims=True)
+        seen[1] = block.apply({"params": e["params"]["block4_1"]}, y)
+        latent, p, kl, ratio = LatentBlock(8, 2, 1.0), d["params"], 0, 0
+        z = jnp.split(noise, [2, 4, 36, 68], axis=1)
+        y = jnp.broadcast_to(p["start1"][None], (2, 1, 1, 8))
+        for i, name in enumerate(["block0_1", "block1_1", "block2_4m1", "block3_4", "block4_4"]):
+            side = 1 if i < 2 else 4
+            if i == 2:
+                y = jnp.broadcast_to(p["start4"][None], (2, 4, 4, 8)) + jnp.tile(y, (1, 4, 4, 1))
+            own = z[i].reshape(2, side, side, 2)
+            y, found = latent.apply({"params": p[name]}, y, seen[side], own, 0.0)
+            kl, ratio = kl + found.kl, ratio + found.log_ratio
+        y = y * p["gain"][None, None, None] + p["bias"][None, None, None]
+        y = vdvae._conv(decoder.outputs, 1, jnp.float32).apply({"params": p["output"]}, y)
+        return (y**2).sum() + kl.sum(), (y, vdvae.Latent(kl, ratio))
+
+    ours, theirs = (jax.value_and_grad(f, (0, 1), has_aux=True)(e, d) for f in (looped, in_turn))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), ours, theirs)
