@@ -89,6 +89,7 @@ def get_config(arg: str = ""):
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.
+      color: whose colours the picture has (`genjax.style_keys`).
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
       features.pool: "max" or "average".

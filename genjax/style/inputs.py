@@ -11,6 +11,7 @@ from genjax import images, rng
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.errors import UserError
 from genjax.ranges import LARGEST_SIDE
+from genjax.style import colours
 from genjax.style.sources import names
 
 FITS = ("same", "crop")
@@ -21,13 +22,15 @@ class Pictures(NamedTuple):
     """The pictures that a style run reads.
 
     Attributes:
-      contents: u8[B, H, W, 3].
-      styles: u8[1, h, w, 3] each.
+      contents: u8[B, H, W, 3], as they are compared (`colours.prepared`).
+      styles: u8[1, h, w, 3] each, likewise.
+      coloured: u8[B, H, W, 3], the contents as they were read.
       start: f32[B, H, W, 3] in [0, 1], where the optimisation starts.
     """
 
     contents: np.ndarray
     styles: list[np.ndarray]
+    coloured: np.ndarray
     start: np.ndarray
 
 
@@ -56,17 +59,17 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
         read = (picture for name in found for picture in read_picture(name))
         return [images.fit(picture, size) if size else picture for picture in read]
 
-    contents = _same_shape(read_all("content", config.size), config.content_fit)
+    coloured = _same_shape(read_all("content", config.size), config.content_fit)
     if not config.size:
-        height, width = contents.shape[1:3]
+        height, width = coloured.shape[1:3]
         if max(height, width) > LARGEST_SIDE:
             raise UserError(
                 f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}"
             )
         style_side = _style_side(config, max(height, width))
-    styles = read_all("style", style_side)
-    start = _start(config, contents, read_picture)
-    return Pictures(contents, [style[None] for style in styles], start)
+    styles = [style[None] for style in read_all("style", style_side)]
+    contents, styles = colours.prepared(config.color, coloured, styles)
+    return Pictures(contents, styles, coloured, _start(config, contents, read_picture))
 
 
 def _style_side(config, content_side: int) -> int:

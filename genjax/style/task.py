@@ -19,6 +19,7 @@ from genjax.cnn import features
 from genjax.config import choose
 from genjax.devices import jit
 from genjax.nn import backend, compute_type
+from genjax.style import colours
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
@@ -33,11 +34,13 @@ class StyleState:
       at: the pictures and the states of their optimisers.
       content_target: {layer: f32[B, h, w, C]}.
       unchanged: {name: f32[B]}, the losses of the unchanged content images, for comparison.
+      coloured: u8[B, H, W, 3], the contents, where their colours come back; else None.
     """
 
     at: Iterate
     content_target: dict[str, jax.Array]
     unchanged: dict[str, jax.Array]
+    coloured: jax.Array | None = None
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -64,12 +67,15 @@ def build(config, inputs: Inputs) -> Task:
     with backend.native():
         style_target = jit(objective.style_target)(net.weights, styles)
     alone = len(pictures.contents) == 1
+    space = colours.SPACES.get(config.color)  # None where the picture's own colours stay
     constants = {
         "weights": net.weights,
         "style_target": jax.tree.map(np.asarray, style_target),
         "contents": pictures.contents,
         "start": pictures.start,
     }
+    if space:
+        constants["coloured"] = pictures.coloured
 
     def each(step, state: Iterate, content_target, constants):
         """Applies `step(objective, state)` to every picture, one after the other.
@@ -109,7 +115,7 @@ def build(config, inputs: Inputs) -> Task:
             target, unchanged = jax.lax.map(as_given, as_float(constants["contents"]))
         with backend.native() if alone else contextlib.nullcontext():
             at = each(optimizer.init, constants["start"], target, constants)
-        return StyleState(at, target, unchanged)
+        return StyleState(at, target, unchanged, constants.get("coloured"))
 
     def step(state, batch, key, axis_name):
         at = each(optimizer.step, state.at, state.content_target, batch)
@@ -131,7 +137,11 @@ def build(config, inputs: Inputs) -> Task:
 
     def sample(state, key, index):
         """All pictures, u8[B, H, W, 3], whatever `key` and `index`: there are no others to draw."""
-        return images.to_uint8(state.at.image, low=0)
+        picture = state.at.image
+        if space:
+            coloured = as_float(state.coloured)
+            picture = colours.with_colours_of(space, picture, coloured)
+        return images.to_uint8(picture, low=0)
 
     def outputs(state):
         """`result.png`, the picture; if there are several, their grid, and `result_1.png`, …"""
