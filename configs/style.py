@@ -6,6 +6,10 @@ A picture is a path, the name of a built-in photograph (astronaut, coffee, cat, 
 the samples of a trained GAN or VAE. A folder (`frames/`, without its sub-folders) or a glob in
 quotes (`"frames/*.png"`; `**` for folders of any depth) stands for the pictures there, img2 before
 img10. Several are written with commas between them.
+
+Two presets are closed forms for stained tissue, and take one step: `reinhard` and `macenko`.
+
+    python main.py --config=configs/style.py:preset=macenko --config.content=A --config.style=B
 """
 
 from genjax import config as config_lib
@@ -79,9 +83,20 @@ def _neural_style(config):
 
 _PRESETS = {"gatys": _gatys, "neural-style": _neural_style}
 
+_STAINS = ("reinhard", "macenko")  # `genjax.style.stains`
+
+_ARGUMENTS = {
+    **{name: {"size": 256, "features": "vgg16"} for name in _PRESETS},
+    **{name: {"size": 0} for name in _STAINS},
+}
+
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (gatys or neural-style), `size` (px of the longer side), `features`.
+    """ARG: `preset` (gatys, neural-style, reinhard or macenko), `size` (px of the longer side),
+    `features`.
+
+    The presets reinhard and macenko have `content`, `style`, `size`, `style_scale`, `content_fit`
+    and `method`, of the closed form (`genjax.style.stains`); several styles count as one.
 
     Keys:
       content, style: the pictures. style_weights: one number a style, or () for equal shares.
@@ -104,14 +119,19 @@ def get_config(arg: str = ""):
       optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
         between 0 and 1).
     """
-    arg = config_lib.parse_arg(arg, preset="gatys", size=256, features="vgg16")
-    config = config_lib.base("style")
-    config.content = "astronaut"
+    arg = config_lib.parse_preset(arg, _ARGUMENTS)
+    config = config_lib.base("stain" if arg.preset in _STAINS else "style")
+    config.content = "immunohistochemistry" if arg.preset in _STAINS else "astronaut"
     config.style = ""
-    config.style_weights = ()
     config.size = arg.size
     config.style_scale = 1.0
     config.content_fit = "same"
+    if arg.preset in _STAINS:
+        config.method = arg.preset
+        config.train.steps = 1
+        config.lock()
+        return config
+    config.style_weights = ()
     config.init_noise = 0.001 / 255
     config.features = {
         "name": arg.features,
@@ -120,7 +140,7 @@ def get_config(arg: str = ""):
         "trunk_scale": _TRUNK_SCALE,
     }
     config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
-    config_lib.choose("preset", arg.preset, _PRESETS)(config)
+    _PRESETS[arg.preset](config)
     config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
     config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower

@@ -42,7 +42,8 @@ def base(task: str) -> ConfigDict:
 
     Keys:
       task: the family of networks: "gan", "vae", "vq" and "vqgan" (VAEs whose latents are codes),
-        "codes" (priors over those), "vdvae" (very deep VAEs), "cnn" or "style".
+        "codes" (priors over those), "vdvae" (very deep VAEs), "cnn", "style", or
+        "stain" (colours of tissue by closed forms).
       seed: of initial parameters, data order, augmentation and noise; samples have their own.
       init_from: `WORKDIR` or `WORKDIR@STEP`, a run of the same networks whose parameters this one
         starts with (the newest checkpoint's or that step's); "" for new ones. Optimisers and the

@@ -159,6 +159,11 @@ VARIANTS = {
     ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
+    "style-macenko": (
+        "style",
+        "preset=macenko,size=16",
+        {"content": "coffee", "style": "astronaut"},
+    ),
 }
 
 # One variant for each kind of state, for what is proven of the loop with any state: networks with

@@ -35,7 +35,18 @@ class Pictures(NamedTuple):
 
 
 def load(config, read_picture: Callable[[str], list]) -> Pictures:
-    """Reads, resizes and checks the pictures of a style config.
+    """The pictures of a style config: as `read`, with the colours that it asks for, and a start.
+
+    Raises:
+      UserError: as `read`, or there is no such `color`.
+    """
+    coloured, styles = read(config, read_picture)
+    contents, styles = colours.prepared(config.color, coloured, styles)
+    return Pictures(contents, styles, coloured, _start(config, contents, read_picture))
+
+
+def read(config, read_picture: Callable[[str], list]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Reads, resizes and checks contents u8[B, H, W, 3] and styles u8[1, h, w, 3] each.
 
     Contents have `size` px on their longer side, or their own size with 0. Styles have
     `style_scale` times that of the first content.
@@ -59,17 +70,15 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
         read = (picture for name in found for picture in read_picture(name))
         return [images.fit(picture, size) if size else picture for picture in read]
 
-    coloured = _same_shape(read_all("content", config.size), config.content_fit)
+    contents = _same_shape(read_all("content", config.size), config.content_fit)
     if not config.size:
-        height, width = coloured.shape[1:3]
+        height, width = contents.shape[1:3]
         if max(height, width) > LARGEST_SIDE:
             raise UserError(
                 f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}"
             )
         style_side = _style_side(config, max(height, width))
-    styles = [style[None] for style in read_all("style", style_side)]
-    contents, styles = colours.prepared(config.color, coloured, styles)
-    return Pictures(contents, styles, coloured, _start(config, contents, read_picture))
+    return contents, [style[None] for style in read_all("style", style_side)]
 
 
 def _style_side(config, content_side: int) -> int:

@@ -25,6 +25,8 @@ from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
 from genjax.task import Inputs, Task
 
+as_float = partial(images.to_float, low=0)  # pictures here are in [0, 1]
+
 
 @flax.struct.dataclass
 class StyleState:
@@ -60,7 +62,6 @@ def build(config, inputs: Inputs) -> Task:
     )
     objective = style_objective.make(config, net)
     pictures = style_inputs.load(config, inputs.read_picture)
-    as_float = partial(images.to_float, low=0)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
     # Training steps use the replacements, which run faster.
@@ -144,10 +145,7 @@ def build(config, inputs: Inputs) -> Task:
         return images.to_uint8(picture, low=0)
 
     def outputs(state):
-        """`result.png`, the picture; if there are several, their grid, and `result_1.png`, …"""
-        results = np.asarray(sample(state, None, None))
-        single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
-        return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})
+        return grid_and_each(sample(state, None, None))
 
     def remarks(state):
         """Which pictures were at their minimum, to rounding, before the last step."""
@@ -171,3 +169,10 @@ def build(config, inputs: Inputs) -> Task:
         },
         remarks=remarks,
     )
+
+
+def grid_and_each(pictures) -> dict[str, np.ndarray]:
+    """{`result.png`: the picture}; of several u8[B, H, W, 3], their grid, and `result_1.png`, …"""
+    results = np.asarray(pictures)
+    single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
+    return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})
