@@ -159,6 +159,13 @@ VARIANTS = {
     ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
+    "style-wasserstein": (
+        "style",
+        "preset=wasserstein,size=16",
+        _STYLE
+        | _SMOOTH
+        | {"content_loss.weight": 1e-8, "style_loss.weight": 1e-7, "tv_weight": 1e-6},
+    ),
     "style-macenko": (
         "style",
         "preset=macenko,size=16",

@@ -59,6 +59,7 @@ def build(config, inputs: Inputs) -> Task:
         config.features.pool,
         compute_type(config.precision),
         config.features.input,
+        config.features.border,
     )
     objective = style_objective.make(config, net)
     pictures = style_inputs.load(config, inputs.read_picture)
@@ -132,13 +133,13 @@ def build(config, inputs: Inputs) -> Task:
     def evaluate(state, batch, key):
         """The losses of the pictures, and as `unchanged_…` those of the unchanged contents."""
         pieces = objective.pieces(
-            batch["weights"], state.at.image, state.content_target, batch["style_target"]
+            batch["weights"], state.at.shown, state.content_target, batch["style_target"]
         )
         return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
 
     def sample(state, key, index):
         """All pictures, u8[B, H, W, 3], whatever `key` and `index`: there are no others to draw."""
-        picture = state.at.image
+        picture = state.at.shown
         if space:
             coloured = as_float(state.coloured)
             picture = colours.with_colours_of(space, picture, coloured)
