@@ -159,12 +159,20 @@ VARIANTS = {
     ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
+    # One layer, of more pixels than channels: where they are fewer, a covariance has no inverse but
+    # for what is added to its diagonal, and its root makes more of rounding than the bound expects.
     "style-wasserstein": (
         "style",
         "preset=wasserstein,size=16",
         _STYLE
         | _SMOOTH
-        | {"content_loss.weight": 1e-8, "style_loss.weight": 1e-7, "tv_weight": 1e-6},
+        | {
+            "style_loss.layers": ("relu1_1",),
+            "style_loss.weights": (1.0,),
+            "content_loss.weight": 1e-8,
+            "style_loss.weight": 1e-7,
+            "tv_weight": 1e-6,
+        },
     ),
     "style-macenko": (
         "style",

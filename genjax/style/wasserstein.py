@@ -20,18 +20,14 @@ _EPSILON = 1e-4
 _STEPS = 12  # of an iteration; the smallest eigenvalues are not at their roots by then
 
 
-@jax.custom_vjp
 def root(a: jax.Array) -> jax.Array:
     """The square roots f32[B, C, C] of symmetric positive definite matrices f32[B, C, C].
 
     By Newton and Schulz's iteration of products alone (Higham 2008, "Functions of matrices",
     equation 6.35), which is quick on every device. An eigenvalue less than 1e-4 of the Frobenius
-    norm comes out too small: its root grows by half in each step. The gradient is the solution
-    of Lyapunov's equation of the root, by another such iteration: Lin and Maji 2017 (arXiv:
-    1707.06772), section 4; no eigenvalues, whose gradients are infinite where two are equal.
+    norm comes out too small: its root grows by half in each step.
     """
-    size = _norm(a)
-    eye = jnp.eye(a.shape[-1])[None]
+    size, eye = _norm(a), jnp.eye(a.shape[-1])[None]
 
     def step(_, yz):
         y, z = yz
@@ -42,22 +38,40 @@ def root(a: jax.Array) -> jax.Array:
     return y * jnp.sqrt(size)
 
 
-def _root_backward(found, g):
-    size = _norm(found)
-    eye = jnp.eye(g.shape[-1])[None]
+@jax.custom_vjp
+def trace_of_root(a: jax.Array) -> jax.Array:
+    """f32[B]: the traces of the square roots of matrices f32[B, C, C].
+
+    The gradient X solves Lyapunov's equation R X + X R = I of the root R. It is found by the
+    iteration of Lin and Maji 2017 (arXiv:1707.06772), section 4, of which three products a step are
+    left: here all of its matrices are polynomials of R, so that they commute. It needs no
+    eigenvalues, whose gradients are infinite where two are equal.
+    """
+    return _trace(root(a))
+
+
+def _forward(a):
+    found = root(a)
+    return _trace(found), found
+
+
+def _backward(found, g):
+    size, eye = _norm(found), jnp.eye(found.shape[-1])[None]
 
     def step(_, aq):
         a, q = aq
-        left = 3 * eye - _product(a, a)
-        transposed = a.swapaxes(1, 2)
-        turned = _product(transposed, _product(transposed, q) - _product(q, a))
-        return 0.5 * _product(a, left), 0.5 * (_product(q, left) - turned)
+        left = 0.5 * (3 * eye - _product(a, a))
+        return _product(a, left), _product(q, left)
 
-    _, q = jax.lax.fori_loop(0, _STEPS, step, (found / size, g / size))
+    _, q = jax.lax.fori_loop(0, _STEPS, step, (found / size, g[:, None, None] * eye / size))
     return (0.5 * q,)
 
 
-root.defvjp(lambda a: (found := root(a), found), _root_backward)
+trace_of_root.defvjp(_forward, _backward)
+
+
+def _trace(a):
+    return jnp.trace(a, axis1=1, axis2=2)
 
 
 def _norm(a):
@@ -111,6 +125,6 @@ def distance(found: Moments, style: Target) -> jax.Array:
     """f32[B]: the squared distance of each picture's features to a style's, over the channels."""
     mean = jnp.square(found.mean - style.mean).mean(axis=1)
     covariance = found.covariance
-    between = root(_product(_product(style.root, covariance), style.root))
-    spread = style.covariance + covariance - 2 * between
-    return mean + jnp.trace(spread, axis1=1, axis2=2) / covariance.shape[-1]
+    between = trace_of_root(_product(_product(style.root, covariance), style.root))
+    spread = _trace(style.covariance + covariance) - 2 * between
+    return mean + spread / covariance.shape[-1]
