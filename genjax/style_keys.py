@@ -15,7 +15,9 @@ def defaults() -> dict[str, Any]:
       features.border: what the first layer of a VGG sees around a picture: "zero", as it was
         trained, or "replicate", the nearest pixel, which leaves fewer artefacts at the edges.
       style_loss.kind: how styles are compared: "gram", by the mean squared error of Gram matrices;
-        or "wasserstein", by the distance of normal distributions (`genjax.style.wasserstein`).
+        "wasserstein", by the distance of normal distributions (`genjax.style.wasserstein`); or
+        "nearest", by the angle of each feature to the nearest one of a style, as in the last pass
+        of NNST (`genjax.style.neighbours`).
       optimizer.b1, optimizer.b2: the decays of "adam".
       optimizer.clamp: whether "adam" brings each pixel back to [0, 1] after each step.
       optimizer.average: the decay of a running mean of "adam"'s pictures, which then is the result;

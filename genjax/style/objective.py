@@ -9,7 +9,7 @@ from genjax.cnn.features import FeatureNet
 from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.style import losses, wasserstein
+from genjax.style import losses, neighbours, wasserstein
 from genjax.style.inputs import shares
 
 
@@ -70,7 +70,21 @@ def _wasserstein(config) -> Style:
     return Style(wasserstein.moments, target, wasserstein.distance)
 
 
-STYLES = {"gram": _gram, "wasserstein": _wasserstein}
+def _nearest(config) -> Style:
+    """The angle to the nearest feature of any style; shares of styles have no meaning there."""
+    if len(config.style_weights):
+        raise UserError(
+            "style_loss.kind='nearest' takes each feature from whichever style is nearest: leave"
+            " style_weights"
+        )
+
+    def target(styles):
+        return jnp.concatenate([found[0] for found in styles])
+
+    return Style(neighbours.places, target, neighbours.distance)
+
+
+STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
 
 
 def make(config, net: FeatureNet) -> Objective:

@@ -119,6 +119,30 @@ def test_wasserstein():
         style_objective.make(config, net)
 
 
+def test_the_nearest_feature_of_any_style(net):
+    config = style_config.get_config("preset=wasserstein")
+    config.content_loss.layers = ("relu1_1",)
+    config.style_loss.update(kind="nearest", layers=("relu2_1",), weights=(2.0,))
+    found = _pieces(config, net, ["coffee", "china"])["style"]
+    run = jax.jit(backend.native()(lambda w, x: vgg.apply(w, x, ("relu2_1",))["relu2_1"]))
+    cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
+    x, *styles = (
+        np.float64(run(net.weights, picture)).reshape(-1, 128)
+        for picture in (cat, _photograph("coffee"), _photograph("china"))
+    )
+    style = np.concatenate(styles)
+
+    def units(f):
+        return f / np.linalg.norm(f, axis=1, keepdims=True)
+
+    nearest = np.argmax(units(x - x.mean(axis=0)) @ units(style - style.mean(axis=0)).T, axis=1)
+    expected = 2 * np.mean(1 - (units(x) * units(style[nearest])).sum(axis=1))
+    np.testing.assert_allclose(found, [expected], rtol=1e-4)
+    config.style_weights = (1.0, 1.0)
+    with pytest.raises(UserError, match="whichever style is nearest: leave style_weights"):
+        _pieces(config, net, ["coffee", "china"])
+
+
 def test_features_of_the_authors_own_network_are_not_scaled(net):
     config = style_config.get_config()
     config.content_loss.layers = ("relu1_1",)
