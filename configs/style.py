@@ -6,6 +6,10 @@ A picture is a path, the name of a built-in photograph (astronaut, coffee, cat, 
 the samples of a trained GAN or VAE. A folder (`frames/`, without its sub-folders) or a glob in
 quotes (`"frames/*.png"`; `**` for folders of any depth) stands for the pictures there, img2 before
 img10. Several are written with commas between them.
+
+Two presets are closed forms for stained tissue, and take one step: `reinhard` and `macenko`.
+
+    python main.py --config=configs/style.py:preset=macenko --config.content=A --config.style=B
 """
 
 from genjax import config as config_lib
@@ -49,6 +53,7 @@ def _gatys(config):
     """
     config.content_loss = {"layers": ("relu4_2",), "weight": 1.0}
     config.style_loss = {
+        "kind": "gram",
         "layers": _STYLE_LAYERS,
         "weights": tuple(1e3 / n**2 for n in (64, 128, 256, 512, 512)),
         "weight": 1.0,
@@ -57,6 +62,7 @@ def _gatys(config):
     config.tv_weight = 0.0
     config.init = "content"
     config.train.steps = 200
+    _for_caffe(config)
 
 
 def _neural_style(config):
@@ -67,6 +73,7 @@ def _neural_style(config):
     """
     config.content_loss = {"layers": ("relu4_2",), "weight": 5.0}
     config.style_loss = {
+        "kind": "gram",
         "layers": _STYLE_LAYERS,
         "weights": (1.0,) * len(_STYLE_LAYERS),
         "weight": 100.0,
@@ -75,13 +82,55 @@ def _neural_style(config):
     config.tv_weight = 1e-3 * 255**2
     config.init = "noise"
     config.train.steps = 1000
+    _for_caffe(config)
 
 
-_PRESETS = {"gatys": _gatys, "neural-style": _neural_style}
+def _wasserstein(config):
+    """Crowson's style-transfer-pytorch, at one scale.
+
+    There it goes from 128 px up by factors of the square root of 2, 1,000 steps at the first and
+    500 at each further one; here a run is one size, and may start with another's picture (`init`).
+    Its weights are for torchvision's features, VGG19's there.
+    """
+    weights = (256, 64, 16, 4, 1)
+    config.content_loss = {"layers": ("relu4_2",), "weight": 0.015}
+    config.style_loss = {
+        "kind": "wasserstein",
+        "layers": _STYLE_LAYERS,
+        "weights": tuple(w / sum(weights) for w in weights),
+        "weight": 1.0,
+    }
+    config.tv_weight = 2.0
+    config.tv_kind = "nine-point"
+    config.init = "content"
+    config.features.border = "replicate"
+    config.optimizer.update(name="adam", learning_rate=0.02, b2=0.99, clamp=True, average=0.99)
+    config.train.steps = 500
+
+
+def _for_caffe(config):
+    """Scales the features of losses whose weights were published for the authors' network."""
+    config.features.trunk_scale = _TRUNK_SCALE
+    config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
+    config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
+
+
+_PRESETS = {"gatys": _gatys, "neural-style": _neural_style, "wasserstein": _wasserstein}
+
+_STAINS = ("reinhard", "macenko")  # `genjax.style.stains`
+
+_ARGUMENTS = {
+    **{name: {"size": 256, "features": "vgg16"} for name in _PRESETS},
+    **{name: {"size": 0} for name in _STAINS},
+}
 
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (gatys or neural-style), `size` (px of the longer side), `features`.
+    """ARG: `preset` (gatys, neural-style, wasserstein, reinhard or macenko), `size` (px of the
+    longer side), `features`.
+
+    The presets reinhard and macenko have `content`, `style`, `size`, `style_scale`, `content_fit`
+    and `method`, of the closed form (`genjax.style.stains`); several styles count as one.
 
     Keys:
       content, style: the pictures. style_weights: one number a style, or () for equal shares.
@@ -89,39 +138,39 @@ def get_config(arg: str = ""):
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.
+      color: whose colours the picture has (`genjax.style_keys`).
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
       features.pool: "max" or "average".
       features.trunk_scale: what the features of a `cnn:WORKDIR` are multiplied by, of all layers.
       features.input: what the weights were trained on: "torchvision" (RGB, normalised) or "caffe"
         (BGR from 0 to 255 less its mean), such as a file made from the authors' weights or Keras'.
-      content_loss, style_loss: layers and weights; `gram` says what a Gram matrix is divided by;
-        `scale.LAYER`, what a layer's features are multiplied by, brings those of torchvision's
-        lineage to the size of the authors' network. Features of input "caffe" have it already, and
-        those of a `cnn:WORKDIR` have features.trunk_scale instead.
-      tv_weight: of the total variation.
+      content_loss, style_loss: layers and weights; style_loss.kind: how styles are compared
+        (`genjax.style_keys`); `gram` says what a Gram matrix is divided by; `scale.LAYER`, what a
+        layer's features are multiplied by, brings those of torchvision's lineage to the size of the
+        authors' network. Features of input "caffe" have it already, and those of a `cnn:WORKDIR`
+        have features.trunk_scale instead.
+      tv_weight, tv_kind: of the total variation (`genjax.style_keys`).
       optimizer.name: "lbfgs" (memory: steps of history) or "adam" (learning_rate, of pictures
-        between 0 and 1).
+        between 0 and 1; b1, b2, clamp, average: `genjax.style_keys`).
     """
-    arg = config_lib.parse_arg(arg, preset="gatys", size=256, features="vgg16")
-    config = config_lib.base("style")
-    config.content = "astronaut"
+    arg = config_lib.parse_preset(arg, _ARGUMENTS)
+    config = config_lib.base("stain" if arg.preset in _STAINS else "style")
+    config.content = "immunohistochemistry" if arg.preset in _STAINS else "astronaut"
     config.style = ""
-    config.style_weights = ()
     config.size = arg.size
     config.style_scale = 1.0
     config.content_fit = "same"
+    if arg.preset in _STAINS:
+        config.method = arg.preset
+        config.train.steps = 1
+        config.lock()
+        return config
+    config.style_weights = ()
     config.init_noise = 0.001 / 255
-    config.features = {
-        "name": arg.features,
-        "pool": "max",
-        "input": "torchvision",
-        "trunk_scale": _TRUNK_SCALE,
-    }
-    config.optimizer = {"name": "lbfgs", "memory": 10, "learning_rate": 10 / 255}
-    config_lib.choose("preset", arg.preset, _PRESETS)(config)
-    config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
-    config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
+    config.features.update(name=arg.features, pool="max", input="torchvision")
+    config.optimizer.update(name="lbfgs", memory=10, learning_rate=10 / 255)
+    _PRESETS[arg.preset](config)
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")

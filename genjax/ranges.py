@@ -172,6 +172,7 @@ RANGES = {
     "style_loss.weights": NOT_NEGATIVE,
     "style_loss.scale": POSITIVE,
     "optimizer.memory": COUNT,
+    "optimizer.average": DECAY,
 }
 
 

@@ -35,6 +35,7 @@ FAMILIES = {
     "vdvae": "genjax.vae.vdvae_task",
     "cnn": "genjax.cnn",
     "style": "genjax.style",
+    "stain": "genjax.style.stain_task",
 }
 
 # The libraries besides JAX that compute, or that decode pictures.

@@ -17,6 +17,8 @@ from tests.tiny import CONFIGS, KINDS, ROOT, STEPS, VARIANTS, kinds_first, metri
 WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan")
 
 
+OF_PICTURES = ("style", "stain")  # which are the state
+
 OF_ANOTHER_RUN = ["codes"]  # tests/vae/test_code_prior.py has a run for it
 
 
@@ -45,7 +47,7 @@ def test_workdir_has_what_is_promised(run):
     lines = metrics_of(workdir)
     assert [line["step"] for line in lines] == [6, STEPS]
     batches = config.get("n_dis", 1) + config.get("own_batch", False)
-    images = 1 if config.task == "style" else config.train.batch_size * batches
+    images = 1 if config.task in OF_PICTURES else config.train.batch_size * batches
     assert [line["images"] for line in lines] == [6 * images, STEPS * images]
     for line in lines:
         assert {name.partition("/")[0] for name in line} == {"step", "images", "train", "eval"}
@@ -56,7 +58,7 @@ def test_workdir_has_what_is_promised(run):
     pictures = [path.stem for path in (workdir / "samples").glob("*.png")]
     assert {stem[:8] for stem in pictures} == {"00000006", "00000012"}
     assert ("00000012" in pictures) == (config.task not in WITHOUT_PICTURES_OF_ITS_OWN)
-    assert (workdir / "result.png").exists() == (config.task == "style")
+    assert (workdir / "result.png").exists() == (config.task in OF_PICTURES)
 
 
 def test_evaluation_repeats_the_last_line(run, capsys):
@@ -69,7 +71,7 @@ def test_evaluation_repeats_the_last_line(run, capsys):
     for record in records:
         assert float(f"{record['value']:.9g}") == expected[record["metric"]]
         assert record["step"] == STEPS and record["config"]["seed"] == config.seed
-        assert record["n"] == (1 if config.task == "style" else 500)
+        assert record["n"] == (1 if config.task in OF_PICTURES else 500)
     out = capsys.readouterr().out
     assert out.count(f"step {STEPS}, ") == 2
     assert all(out.count(f"\n{name} ") == 2 for name in expected)
@@ -84,11 +86,11 @@ def test_sampling(run):
     sample(config, workdir)
     pictures = np.load(workdir / "samples.npz")["images"]
     assert pictures.dtype == np.uint8 and pictures.ndim == 4
-    assert len(pictures) == (1 if config.task == "style" else config.sample.n)
+    assert len(pictures) == (1 if config.task in OF_PICTURES else config.sample.n)
     # The latents of a run's own sample grids.
     grid = np.asarray(Image.open(workdir / "samples.png"))
     np.testing.assert_array_equal(grid, Image.open(workdir / "samples" / "00000012.png"))
-    if config.task == "style":
+    if config.task in OF_PICTURES:
         np.testing.assert_array_equal(pictures[0], Image.open(workdir / "result.png"))
 
 

@@ -26,6 +26,7 @@ FLOORS = [
         "rng",
         "sample_keys",
         "score_keys",
+        "style_keys",
         "windows",
     },
     {"data", "devices", "report"},

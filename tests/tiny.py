@@ -159,6 +159,26 @@ VARIANTS = {
     ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
+    # One layer, of more pixels than channels: where they are fewer, a covariance has no inverse but
+    # for what is added to its diagonal, and its root makes more of rounding than the bound expects.
+    "style-wasserstein": (
+        "style",
+        "preset=wasserstein,size=16",
+        _STYLE
+        | _SMOOTH
+        | {
+            "style_loss.layers": ("relu1_1",),
+            "style_loss.weights": (1.0,),
+            "content_loss.weight": 1e-8,
+            "style_loss.weight": 1e-7,
+            "tv_weight": 1e-6,
+        },
+    ),
+    "style-macenko": (
+        "style",
+        "preset=macenko,size=16",
+        {"content": "coffee", "style": "astronaut"},
+    ),
 }
 
 # One variant for each kind of state, for what is proven of the loop with any state: networks with

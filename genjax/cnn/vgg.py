@@ -15,13 +15,16 @@ from flax.traverse_util import flatten_dict
 from genjax.cnn.weights import checked, package_file, read_npz, read_pickle
 from genjax.errors import UserError
 from genjax.nn import average_pool, max_pool, to_even
-from genjax.nn.conv import conv
+from genjax.nn.conv import NO_PADDING, conv
 
 # Convolutions in each block of configurations D and E, and their features.
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 FEATURES = (64, 128, 256, 512, 512)
 
 POOLS = {"max": max_pool, "average": average_pool}
+
+# What the first layer sees around a picture, {name: `jnp.pad`'s mode}.
+BORDERS = {"zero": "constant", "replicate": "edge"}
 
 # Of ImageNet's training images, RGB in [0, 1]; torchvision's networks were trained with these.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -94,6 +97,7 @@ def apply(
     dtype: jnp.dtype = jnp.float32,
     lineage: str = "torchvision",
     floor: bool = False,
+    border: str = "zero",
 ) -> dict[str, jax.Array]:
     """The features of images.
 
@@ -106,6 +110,8 @@ def apply(
       floor: leave such a row or column out, as PyTorch's pools do; for LPIPS, which is so defined.
       dtype: the type of the arithmetic.
       lineage: of the weights, a key of `INPUTS`, which says what the network was trained on.
+      border: what the first layer sees around the picture, a key of `BORDERS`: zeros, as trained,
+        or the nearest pixel, as Crowson has it against artefacts at the edges.
 
     Returns:
       {tap: f[B, h, w, C]}, of type `dtype`; h and w are halved and rounded up (with `floor`,
@@ -117,7 +123,10 @@ def apply(
         if name[4] != block:
             x, block = POOLS[pool](x if floor else to_even(x)), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
-        x = jax.nn.relu(conv(x, kernel, padding=((1, 1), (1, 1))) + bias[None, None, None])
+        padding = ((1, 1), (1, 1))
+        if name == "conv1_1" and border != "zero":
+            x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0)), BORDERS[border]), NO_PADDING
+        x = jax.nn.relu(conv(x, kernel, padding=padding) + bias[None, None, None])
         tap = name.replace("conv", "relu")
         if tap in taps:
             found[tap] = x

@@ -11,6 +11,7 @@ from genjax import images, rng
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.errors import UserError
 from genjax.ranges import LARGEST_SIDE
+from genjax.style import colours
 from genjax.style.sources import names
 
 FITS = ("same", "crop")
@@ -21,18 +22,31 @@ class Pictures(NamedTuple):
     """The pictures that a style run reads.
 
     Attributes:
-      contents: u8[B, H, W, 3].
-      styles: u8[1, h, w, 3] each.
+      contents: u8[B, H, W, 3], as they are compared (`colours.prepared`).
+      styles: u8[1, h, w, 3] each, likewise.
+      coloured: u8[B, H, W, 3], the contents as they were read.
       start: f32[B, H, W, 3] in [0, 1], where the optimisation starts.
     """
 
     contents: np.ndarray
     styles: list[np.ndarray]
+    coloured: np.ndarray
     start: np.ndarray
 
 
 def load(config, read_picture: Callable[[str], list]) -> Pictures:
-    """Reads, resizes and checks the pictures of a style config.
+    """The pictures of a style config: as `read`, with the colours that it asks for, and a start.
+
+    Raises:
+      UserError: as `read`, or there is no such `color`.
+    """
+    coloured, styles = read(config, read_picture)
+    contents, styles = colours.prepared(config.color, coloured, styles)
+    return Pictures(contents, styles, coloured, _start(config, contents, read_picture))
+
+
+def read(config, read_picture: Callable[[str], list]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Reads, resizes and checks contents u8[B, H, W, 3] and styles u8[1, h, w, 3] each.
 
     Contents have `size` px on their longer side, or their own size with 0. Styles have
     `style_scale` times that of the first content.
@@ -64,9 +78,7 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
                 f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}"
             )
         style_side = _style_side(config, max(height, width))
-    styles = read_all("style", style_side)
-    start = _start(config, contents, read_picture)
-    return Pictures(contents, [style[None] for style in styles], start)
+    return contents, [style[None] for style in read_all("style", style_side)]
 
 
 def _style_side(config, content_side: int) -> int:

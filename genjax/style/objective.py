@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from genjax.cnn.features import FeatureNet
 from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.style import losses
+from genjax.style import losses, neighbours, wasserstein
 from genjax.style.inputs import shares
 
 
@@ -19,7 +18,8 @@ class Objective(NamedTuple):
 
     Attributes:
       content_target: `(weights, contents) -> {layer: f32[B, h, w, C]}`.
-      style_target: `(weights, styles f32[1, H, W, 3] each) -> {layer: f32[styles, C, C]}`.
+      style_target: `(weights, styles f32[1, H, W, 3] each) -> {layer: arrays}`, what the kind of
+        style loss compares pictures with.
       pieces: `(weights, pictures, content target, style target) -> {name: f32[B]}`, the weighted
         losses `content`, `style` and `tv` (total variation), and `total`, their sum.
     """
@@ -29,10 +29,68 @@ class Objective(NamedTuple):
     pieces: Callable
 
 
+class Style(NamedTuple):
+    """A kind of style loss, of one layer.
+
+    Attributes:
+      statistics: `(features f32[B, h, w, C]) -> arrays`, with B as leading axis.
+      target: `([statistics of one style, ...]) -> arrays`.
+      loss: `(statistics, target) -> f32[B]`.
+    """
+
+    statistics: Callable
+    target: Callable
+    loss: Callable
+
+
+def _gram(config) -> Style:
+    """The mean squared error of Gram matrices; of several styles, the mean of their errors."""
+    norm = config.style_loss.gram
+    choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
+
+    def loss(found, grams):
+        mix = shares(config.style_weights, len(grams))
+        errors = [losses.mean_squared_error(found, gram[None]) for gram in grams]
+        return sum(share * error for share, error in zip(mix, errors, strict=True))
+
+    return Style(lambda features: losses.gram(features, norm), jnp.concatenate, loss)
+
+
+def _wasserstein(config) -> Style:
+    """The distance of normal distributions; several styles are one, of their mixed moments."""
+    if config.features.input != "torchvision":
+        raise UserError(
+            "the weights of style_loss.kind='wasserstein' are for features of torchvision's"
+            " lineage: use preset=gatys with features.input='caffe'"
+        )
+
+    def target(styles):
+        return wasserstein.target(styles, shares(config.style_weights, len(styles)))
+
+    return Style(wasserstein.moments, target, wasserstein.distance)
+
+
+def _nearest(config) -> Style:
+    """The angle to the nearest feature of any style; shares of styles have no meaning there."""
+    if len(config.style_weights):
+        raise UserError(
+            "style_loss.kind='nearest' takes each feature from whichever style is nearest: leave"
+            " style_weights"
+        )
+
+    def target(styles):
+        return jnp.concatenate([found[0] for found in styles])
+
+    return Style(neighbours.places, target, neighbours.distance)
+
+
+STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
+
+
 def make(config, net: FeatureNet) -> Objective:
     """The objective of a style config.
 
-    With several styles, the style loss is the mean of their losses, weighted by `style_weights`.
+    Several styles count by their `style_weights`.
 
     Raises:
       UserError: a value of the config is not possible.
@@ -54,8 +112,8 @@ def make(config, net: FeatureNet) -> Objective:
             f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
             f" neither content nor style: use {pictures}"
         )
-    norm = config.style_loss.gram
-    choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
+    kind = choose("style_loss.kind", config.style_loss.kind, STYLES)(config)
+    variation = choose("tv_kind", config.tv_kind, losses.VARIATIONS)
     # Features times s make the content loss times s^2, and the style loss times s^4.
     content_weights = [scale**2 for scale in _scales(config, "content_loss")]
     style_weights = [
@@ -63,15 +121,15 @@ def make(config, net: FeatureNet) -> Objective:
         for weight, scale in zip(layer_weights, _scales(config, "style_loss"), strict=True)
     ]
 
-    def grams(found):
-        return {layer: losses.gram(found[layer], norm) for layer in style_layers}
+    def statistics(found):
+        return {layer: kind.statistics(found[layer]) for layer in style_layers}
 
     def content_target(weights, contents):
         return net.apply(weights, contents, content_layers)
 
     def style_target(weights, styles):
-        each = [grams(net.apply(weights, style, style_layers)) for style in styles]
-        return jax.tree.map(lambda *targets: jnp.concatenate(targets), *each)
+        each = [statistics(net.apply(weights, style, style_layers)) for style in styles]
+        return {layer: kind.target([one[layer] for one in each]) for layer in style_layers}
 
     def pieces(weights, pictures, content, style):
         found = net.apply(weights, pictures, taps)
@@ -79,17 +137,15 @@ def make(config, net: FeatureNet) -> Objective:
             weight * losses.mean_squared_error(found[layer], content[layer])
             for layer, weight in zip(content_layers, content_weights, strict=True)
         )
-        found_grams = grams(found)
-        mix = shares(config.style_weights, len(style[style_layers[0]]))
+        of_pictures = statistics(found)
         style_loss = sum(
-            weight * share * losses.mean_squared_error(found_grams[layer], target[None])
+            weight * kind.loss(of_pictures[layer], style[layer])
             for layer, weight in zip(style_layers, style_weights, strict=True)
-            for share, target in zip(mix, style[layer], strict=True)
         )
         values = {
             "content": config.content_loss.weight * content_loss,
             "style": config.style_loss.weight * style_loss,
-            "tv": config.tv_weight * losses.total_variation(pictures),
+            "tv": config.tv_weight * variation(pictures),
         }
         return values | {"total": sum(values.values())}
 
@@ -98,12 +154,16 @@ def make(config, net: FeatureNet) -> Objective:
 
 def _scales(config, loss: str) -> list[float]:
     """What the features of each layer of a loss are multiplied by: 1 where the network has the
-    lineage that the losses' weights were published for, and one factor for a classifier's trunk.
+    lineage that the losses' weights were published for, and one factor for a classifier's trunk; 1
+    where the config has none, because they were published for torchvision's.
 
     Raises:
       UserError: the config has no scale for a layer.
     """
-    layers, known = config[loss].layers, dict(config[loss].scale.items())
+    layers = config[loss].layers
+    if "scale" not in config[loss]:
+        return [1.0] * len(layers)
+    known = dict(config[loss].scale.items())
     kind, trunk_scale = config.features.name.partition(":")[0], config.features.trunk_scale
     if kind == "cnn":
         return [trunk_scale] * len(layers)

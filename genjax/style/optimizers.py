@@ -23,6 +23,7 @@ class Iterate:
       value, gradient: f32[] and f32[H, W, 3], of the objective at `image`.
       optimizer: the optax state.
       evaluations: i32[], how often objective and gradient were computed.
+      average: f32[H, W, 3], a running mean of the pictures from the first on; None if none is kept.
       failures: i32[], line searches that found no better point; failures_in_a_row: i32[], how many
         of them since the last that did.
     """
@@ -34,6 +35,12 @@ class Iterate:
     evaluations: jax.Array
     failures: jax.Array
     failures_in_a_row: jax.Array
+    average: jax.Array | None = None
+
+    @property
+    def shown(self) -> jax.Array:
+        """The result: the average, or else the picture itself."""
+        return self.image if self.average is None else self.average
 
     @property
     def ended(self) -> jax.Array:
@@ -155,12 +162,29 @@ def lbfgs(config) -> PictureOptimizer:
 
 
 def adam(config) -> PictureOptimizer:
-    """Adam: Kingma and Ba 2015, arXiv:1412.6980. Of `config`, `learning_rate` is read."""
-    optimizer = optax.adam(config.learning_rate)
+    """Adam: Kingma and Ba 2015, arXiv:1412.6980.
+
+    Of `config`, `learning_rate`, `b1`, `b2`, `clamp` and `average` are read
+    (`genjax.style_keys`). The running mean is Adam's, free of the bias to its start.
+    """
+    optimizer = optax.adam(config.learning_rate, config.b1, config.b2)
+    start, decay = _start(optimizer), config.average
+
+    def init(objective, image) -> Iterate:
+        at = start(objective, image)
+        return at.replace(average=image) if decay else at
+
+    def averaged(at: Iterate, image) -> jax.Array | None:
+        if not decay:
+            return None
+        pictures = (at.evaluations + 1).astype(jnp.float32)  # `image` and those before it
+        return at.average + (1 - decay) / (1 - decay**pictures) * (image - at.average)
 
     def step(objective, at: Iterate) -> Iterate:
         updates, state = optimizer.update(at.gradient, at.optimizer)
         image = optax.apply_updates(at.image, updates)
+        if config.clamp:
+            image = jnp.clip(image, 0.0, 1.0)
         value, gradient = jax.value_and_grad(objective)(image)
         return at.replace(
             image=image,
@@ -168,9 +192,10 @@ def adam(config) -> PictureOptimizer:
             gradient=gradient,
             optimizer=state,
             evaluations=at.evaluations + 1,
+            average=averaged(at, image),
         )
 
-    return PictureOptimizer(_start(optimizer), step)
+    return PictureOptimizer(init, step)
 
 
 OPTIMIZERS = {"lbfgs": lbfgs, "adam": adam}

@@ -19,10 +19,13 @@ from genjax.cnn import features
 from genjax.config import choose
 from genjax.devices import jit
 from genjax.nn import backend, compute_type
+from genjax.style import colours
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
 from genjax.task import Inputs, Task
+
+as_float = partial(images.to_float, low=0)  # pictures here are in [0, 1]
 
 
 @flax.struct.dataclass
@@ -33,11 +36,13 @@ class StyleState:
       at: the pictures and the states of their optimisers.
       content_target: {layer: f32[B, h, w, C]}.
       unchanged: {name: f32[B]}, the losses of the unchanged content images, for comparison.
+      coloured: u8[B, H, W, 3], the contents, where their colours come back; else None.
     """
 
     at: Iterate
     content_target: dict[str, jax.Array]
     unchanged: dict[str, jax.Array]
+    coloured: jax.Array | None = None
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -54,22 +59,25 @@ def build(config, inputs: Inputs) -> Task:
         config.features.pool,
         compute_type(config.precision),
         config.features.input,
+        config.features.border,
     )
     objective = style_objective.make(config, net)
     pictures = style_inputs.load(config, inputs.read_picture)
-    as_float = partial(images.to_float, low=0)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
     # Training steps use the replacements, which run faster.
     with backend.native():
         style_target = jit(objective.style_target)(net.weights, styles)
     alone = len(pictures.contents) == 1
+    space = colours.SPACES.get(config.color)  # None where the picture's own colours stay
     constants = {
         "weights": net.weights,
         "style_target": jax.tree.map(np.asarray, style_target),
         "contents": pictures.contents,
         "start": pictures.start,
     }
+    if space:
+        constants["coloured"] = pictures.coloured
 
     def each(step, state: Iterate, content_target, constants):
         """Applies `step(objective, state)` to every picture, one after the other.
@@ -109,7 +117,7 @@ def build(config, inputs: Inputs) -> Task:
             target, unchanged = jax.lax.map(as_given, as_float(constants["contents"]))
         with backend.native() if alone else contextlib.nullcontext():
             at = each(optimizer.init, constants["start"], target, constants)
-        return StyleState(at, target, unchanged)
+        return StyleState(at, target, unchanged, constants.get("coloured"))
 
     def step(state, batch, key, axis_name):
         at = each(optimizer.step, state.at, state.content_target, batch)
@@ -125,19 +133,20 @@ def build(config, inputs: Inputs) -> Task:
     def evaluate(state, batch, key):
         """The losses of the pictures, and as `unchanged_…` those of the unchanged contents."""
         pieces = objective.pieces(
-            batch["weights"], state.at.image, state.content_target, batch["style_target"]
+            batch["weights"], state.at.shown, state.content_target, batch["style_target"]
         )
         return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
 
     def sample(state, key, index):
         """All pictures, u8[B, H, W, 3], whatever `key` and `index`: there are no others to draw."""
-        return images.to_uint8(state.at.image, low=0)
+        picture = state.at.shown
+        if space:
+            coloured = as_float(state.coloured)
+            picture = colours.with_colours_of(space, picture, coloured)
+        return images.to_uint8(picture, low=0)
 
     def outputs(state):
-        """`result.png`, the picture; if there are several, their grid, and `result_1.png`, …"""
-        results = np.asarray(sample(state, None, None))
-        single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
-        return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})
+        return grid_and_each(sample(state, None, None))
 
     def remarks(state):
         """Which pictures were at their minimum, to rounding, before the last step."""
@@ -161,3 +170,10 @@ def build(config, inputs: Inputs) -> Task:
         },
         remarks=remarks,
     )
+
+
+def grid_and_each(pictures) -> dict[str, np.ndarray]:
+    """{`result.png`: the picture}; of several u8[B, H, W, 3], their grid, and `result_1.png`, …"""
+    results = np.asarray(pictures)
+    single = {f"result_{i}.png": result for i, result in enumerate(results, 1)}
+    return {"result.png": images.grid(results)} | (single if len(results) > 1 else {})

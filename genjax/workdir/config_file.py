@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import gan_keys, sample_keys, score_keys, vae_keys
+from genjax import gan_keys, sample_keys, score_keys, style_keys, vae_keys
 from genjax.config import dataset, flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -139,6 +139,8 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
             values = gan_keys.completed(values)
         if values.get("task") == "vae":
             values = vae_keys.completed(values)
+        if values.get("task") == "style":
+            values = style_keys.completed(values)
         values = score_keys.completed(sample_keys.completed(values))
         if isinstance(values.get("data"), dict):
             values["data"] = dataset("", 0).to_dict() | values["data"]

@@ -120,6 +120,15 @@ def test_no_border_is_left_out(pool, height, width):
             assert size[-1] > 0.3 * size[-9:-1].mean(), (tap, size[-9:])
 
 
+def test_a_border_that_is_repeated(weights):
+    """What the first layer sees is a larger picture, of which it leaves the border out."""
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(1, 5, 7, 3)), jnp.float32)
+    larger = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    found = vgg.apply(weights, x, ("relu1_1",), border="replicate")["relu1_1"]
+    expected = vgg.apply(weights, larger, ("relu1_1",))["relu1_1"][:, 1:-1, 1:-1]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_vgg19_has_the_published_count():
     counts, channels = 0, 3
     for name in vgg.layer_names("vgg19"):

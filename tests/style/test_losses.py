@@ -60,6 +60,26 @@ def test_total_variation_gradient_is_neural_styles():
     np.testing.assert_allclose(ours[:-2, :-2], gradient[:-2, :-2], rtol=1e-5, atol=1e-6)
 
 
+def test_nine_point_variation_by_hand():
+    """Rows 0 1 and 2 4, with their border repeated once."""
+    image = jnp.array([[0.0, 1.0], [2.0, 4.0]]).reshape(1, 2, 2, 1)
+    straight = (1 + 4) / 4 + (4 + 9) / 4  # right and down, of the four pixels
+    # 0 0 1 1 | 0 0 1 1 | 2 2 4 4 | 2 2 4 4: the nine squares on each kind of diagonal
+    falling = (0 + 1 + 0) + (4 + 16 + 9) + (0 + 4 + 0)
+    rising = (0 + 1 + 0) + (4 + 1 + 9) + (0 + 4 + 0)
+    expected = 2 * (straight / 3 + (falling + rising) / 9 / 12)
+    np.testing.assert_allclose(losses.nine_point_variation(image), [expected], rtol=1e-6)
+
+
+def test_nine_point_variation_of_a_slope_has_no_direction():
+    y, x = np.mgrid[:200, :200] / 200
+    found = [
+        losses.nine_point_variation(jnp.asarray(s, jnp.float32)[None, :, :, None])[0]
+        for s in (x, (x + y) / 2**0.5, (x - y) / 2**0.5)
+    ]
+    np.testing.assert_allclose(found, 1 / 200**2, rtol=0.02)
+
+
 def test_mean_squared_error_by_hand():
     a, b = jnp.array([[1.0, 2.0], [0.0, 0.0]]), jnp.array([[1.0, 4.0], [3.0, 0.0]])
     np.testing.assert_allclose(losses.mean_squared_error(a, b), [2.0, 4.5])

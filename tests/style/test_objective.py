@@ -79,6 +79,70 @@ def test_neural_style(net):
     np.testing.assert_allclose(pieces["tv"], [1e-3 * 0.5 * squares], rtol=1e-4)
 
 
+def _root(a):
+    """Twelve steps of Newton and Schulz, in float64."""
+    size = np.linalg.norm(a)
+    y, z = a / size, np.eye(len(a))
+    for _ in range(12):
+        t = 0.5 * (3 * np.eye(len(a)) - z @ y)
+        y, z = y @ t, t @ z
+    return y * np.sqrt(size)
+
+
+def test_wasserstein():
+    config = style_config.get_config("preset=wasserstein")
+    net = features.load("vgg16", (), border="replicate")
+    pieces = _pieces(config, net)
+    layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu4_2")
+    run = jax.jit(backend.native()(lambda w, x: vgg.apply(w, x, layers, border="replicate")))
+    cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
+    picture, style, content = (
+        {k: np.float64(v[0]) for k, v in run(net.weights, x).items()}
+        for x in (cat, _photograph("coffee"), _photograph("astronaut"))
+    )
+
+    def moments(f):
+        flat = f.reshape(-1, f.shape[-1])
+        return flat.mean(axis=0), np.cov(flat.T, bias=True) + 1e-4 * np.eye(flat.shape[1])
+
+    expected = 0
+    for layer, weight in zip(layers, (256, 64, 16, 4, 1), strict=False):
+        (mean, cov), (mean_s, cov_s) = moments(picture[layer]), moments(style[layer])
+        half = _root(cov_s)
+        spread = np.diag(cov + cov_s - 2 * _root(half @ cov @ half))
+        expected += weight / 341 * (np.mean((mean - mean_s) ** 2) + np.mean(spread))
+    np.testing.assert_allclose(pieces["style"], [expected], rtol=1e-4)
+    error = 0.015 * np.mean((picture["relu4_2"] - content["relu4_2"]) ** 2)
+    np.testing.assert_allclose(pieces["content"], [error], rtol=1e-4)
+    config.features.input = "caffe"
+    with pytest.raises(UserError, match="'wasserstein' are for features of torchvision's lineage"):
+        style_objective.make(config, net)
+
+
+def test_the_nearest_feature_of_any_style(net):
+    config = style_config.get_config("preset=wasserstein")
+    config.content_loss.layers = ("relu1_1",)
+    config.style_loss.update(kind="nearest", layers=("relu2_1",), weights=(2.0,))
+    found = _pieces(config, net, ["coffee", "china"])["style"]
+    run = jax.jit(backend.native()(lambda w, x: vgg.apply(w, x, ("relu2_1",))["relu2_1"]))
+    cat = jnp.asarray(images.resize(images.load("cat"), 32, 32), jnp.float32)[None] / 255
+    x, *styles = (
+        np.float64(run(net.weights, picture)).reshape(-1, 128)
+        for picture in (cat, _photograph("coffee"), _photograph("china"))
+    )
+    style = np.concatenate(styles)
+
+    def units(f):
+        return f / np.linalg.norm(f, axis=1, keepdims=True)
+
+    nearest = np.argmax(units(x - x.mean(axis=0)) @ units(style - style.mean(axis=0)).T, axis=1)
+    expected = 2 * np.mean(1 - (units(x) * units(style[nearest])).sum(axis=1))
+    np.testing.assert_allclose(found, [expected], rtol=1e-4)
+    config.style_weights = (1.0, 1.0)
+    with pytest.raises(UserError, match="whichever style is nearest: leave style_weights"):
+        _pieces(config, net, ["coffee", "china"])
+
+
 def test_features_of_the_authors_own_network_are_not_scaled(net):
     config = style_config.get_config()
     config.content_loss.layers = ("relu1_1",)

@@ -13,7 +13,9 @@ from genjax.cnn import features
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS
 
-OPTIONS = ConfigDict({"memory": 10, "learning_rate": 0.05})
+OPTIONS = ConfigDict(
+    {"memory": 10, "learning_rate": 0.05, "b1": 0.9, "b2": 0.999, "clamp": False, "average": 0.0}
+)
 IMAGE = jnp.zeros((4, 5, 3))
 
 
@@ -165,3 +167,20 @@ def test_lbfgs_reaches_what_scipy_reaches():
     budget = int(at.evaluations)
     fmin_l_bfgs_b(for_scipy, np.float64(content[0]).ravel(), m=10, maxfun=budget, factr=0, pgtol=0)
     assert float(at.value) <= 1.05 * min(seen[:budget])
+
+
+def test_adam_keeps_pixels_in_range_and_an_average():
+    """Steps of 0.05 towards 0 and beyond, and the mean of all pictures, the first one included."""
+    options = OPTIONS.copy_and_resolve_references()
+    options.update(clamp=True, average=0.9)
+    optimizer, pictures = OPTIMIZERS["adam"](options), []
+    at = optimizer.init(jnp.sum, jnp.full((1, 1, 3), 0.12))
+    step = jax.jit(lambda at: optimizer.step(jnp.sum, at))
+    for _ in range(5):
+        pictures.append(float(at.image[0, 0, 0]))
+        at = step(at)
+    pictures.append(float(at.image[0, 0, 0]))
+    np.testing.assert_allclose(pictures, [0.12, 0.07, 0.02, 0, 0, 0], atol=1e-5)
+    expected = np.average(pictures, weights=0.9 ** np.arange(5, -1, -1))
+    np.testing.assert_allclose(at.shown, np.full((1, 1, 3), expected), rtol=1e-4)
+    assert OPTIMIZERS["adam"](OPTIONS).init(jnp.sum, IMAGE).average is None
