@@ -77,13 +77,14 @@ def get_config(arg: str = ""):
         "beta": 0.25,
         "decay": 0.99,
         "epsilon": 1e-5,
+        "revive": 0.0,
         "spread": "codes",
     }
     config.discriminator = {"width": 64 if arg.preset == "paper" else 16, "layers": 3}
     config.perceptual = {"weight": arg.perceptual}
     config.adversarial = {"weight": arg.adversarial, "start": arg.start}
     config.score = score_keys.defaults()
-    config.score.metrics = ("reconstruction",)
+    config.score.metrics = ("reconstruction", "codes")
     config.optimizer = {"learning_rate": arg.rate, "b1": 0.5, "b2": 0.9}
     config.train.steps = arg.steps
     config.train.batch_size = arg.batch

@@ -27,6 +27,8 @@ def get_config(arg: str = ""):
         or "grid" (configs/fsq.py).
       quantizer.learned_by: "average", running means of what chose each code, or "loss".
       quantizer.beta: of the commitment term; quantizer.decay, quantizer.epsilon: of the means.
+      quantizer.revive: of means, below which part of a fair share a code counts as dead and becomes
+        a vector of the batch; 0 for never.
       optimizer.learning_rate: Adam's.
     """
     arg = config_lib.parse_preset(arg, _PRESETS, data="mnist", size=0)
@@ -41,9 +43,10 @@ def get_config(arg: str = ""):
         "beta": 0.25,
         "decay": 0.99,
         "epsilon": 1e-5,
+        "revive": 0.0,
     }
     config.score = score_keys.defaults()
-    config.score.metrics = ("reconstruction",)
+    config.score.metrics = ("reconstruction", "codes")
     config.optimizer = {"learning_rate": 3e-4 if arg.preset == "paper" else 1e-3}
     config.train.steps = arg.steps
     config.train.batch_size = 32

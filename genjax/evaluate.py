@@ -13,6 +13,7 @@ from genjax.errors import UserError
 from genjax.metrics import rulers
 from genjax.scores import (
     anomalies,
+    codes,
     factors,
     generators,
     likelihoods,
@@ -176,6 +177,13 @@ def _anomalies(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path)
     return found
 
 
+def _codes(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
+    found, chart = codes.of(trained, evaluator.batches())
+    if processes.is_first():
+        images.write(workdir / codes.CHART, chart)
+    return found
+
+
 def _of_pairs(score):
     return lambda trained, evaluator, workdir: score(trained, evaluator.batches())
 
@@ -190,6 +198,7 @@ OF_HELD_OUT = {
     "nll": _nll,
     "reconstruction": _of_pairs(reconstructions.fidelities),
     "lpips": _of_pairs(reconstructions.perceptual),
+    "codes": _codes,
     "active_units": _of_code(factors.active_units),
     "kl_per_dimension": _of_code(factors.kl_per_dimension),
     "anomalies": _anomalies,

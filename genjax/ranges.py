@@ -99,6 +99,7 @@ RANGES = {
     "quantizer.beta": NOT_NEGATIVE,
     "quantizer.decay": DECAY,
     "quantizer.epsilon": POSITIVE,
+    "quantizer.revive": DECAY,
     "model.multipliers": COUNT,
     "model.attention": COUNT,
     "perceptual.weight": NOT_NEGATIVE,

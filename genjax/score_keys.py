@@ -14,7 +14,7 @@ def defaults() -> ConfigDict:
 
     Keys:
       metrics: which scores `--mode=evaluate` takes of samples, names of `genjax.scores.measure` or
-        "path_length"; of a VAE also of held-out data: "nll", "reconstruction", "lpips",
+        "path_length"; of a VAE also of held-out data: "nll", "reconstruction", "lpips", "codes",
         "active_units", "kl_per_dimension", "anomalies", "disentanglement" and "dci" (docs/vae.md);
         () for none.
       net: the feature network: `lite0`, `vgg16`, `cnn:WORKDIR` or `inception:PATH`

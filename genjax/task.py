@@ -41,6 +41,9 @@ class Task(NamedTuple):
         likelihood.
       posterior: `(state, batch, key) -> (f32[B, L], f32[B, L])`, means and log-variances of the
         latents of held-out pictures. None where there are none, or of another kind.
+      code: `(state, batch, key) -> i32[B, n]`, the codes that held-out pictures have at their n
+        positions. None where latents are no codes.
+      codes: how many there are to choose from; 0 where there are none.
       sample: `(state, key, index i32[n]) -> u8[n, H, W, C]`, pictures to show, each a function of
         the state, the key and its own index; None for a task that makes no pictures of its own. If
         the state is the pictures, all of them, whatever `index`.
@@ -77,6 +80,8 @@ class Task(NamedTuple):
     reconstruct: Callable[..., jax.Array] | None = None
     log_weights: Callable[..., jax.Array] | None = None
     posterior: Callable[..., tuple[jax.Array, jax.Array]] | None = None
+    code: Callable[..., jax.Array] | None = None
+    codes: int = 0
     sample: Callable[..., jax.Array] | None = None
     classes: int = 0
     sampled_with: Mapping[str, str] = {}

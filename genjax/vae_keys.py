@@ -82,8 +82,20 @@ _MLP = {
 }
 
 
+# What the books of codes of older runs were.
+_BOOK = {"revive": 0.0}
+
+
 def completed(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a VAE's config, with what an older run did where its config lacks a key."""
+    """The values of a VAE's config, with what an older run did where its config lacks a key.
+
+    Args:
+      values: of which `task` is "vae", or one whose latents are codes, "vq" or "vqgan".
+    """
+    if values["task"] != "vae":
+        quantizer = values["quantizer"]
+        older = _BOOK if quantizer["name"] == "codebook" else {}
+        return values | {"quantizer": older | quantizer}
     model = values["model"]
     if model["name"] == "mlp":
         model = _MLP | latents() | model

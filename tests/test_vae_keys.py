@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from genjax import vae_keys
 from tests.tiny import tiny
 
@@ -15,6 +17,15 @@ def test_a_config_of_an_older_run_gets_what_it_did():
     assert then != now
     assert json.loads(json.dumps(vae_keys.completed(then))) == now
     assert "score" not in vae_keys.completed({k: x for k, x in then.items() if k != "score"})
+
+
+@pytest.mark.parametrize("name", ["vqvae", "vqgan"])
+def test_books_of_older_runs_left_dead_codes(name):
+    now = json.loads(tiny(name, **{"quantizer.revive": 0.0}).to_json())
+    book = {key: value for key, value in now["quantizer"].items() if key != "revive"}
+    assert vae_keys.completed(now | {"quantizer": book}) == now
+    grid = json.loads(tiny("fsq").to_json())
+    assert vae_keys.completed(grid) == grid
 
 
 def test_values_that_are_there_stay():

@@ -119,7 +119,7 @@ VARIANTS = {
         {"model.latent": 3, "discriminator.width": 8, "discriminator.layers": 2},
     ),
     "cvae": ("cvae", "", {"model.hidden": (16,), "model.latent": 4}),
-    "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {}),
+    "vqvae": ("vqvae", "size=8,width=4,inner=2,codes=8,features=3", {"quantizer.revive": 0.3}),
     "fsq": ("fsq", "size=8,width=4,inner=2,levels=4:3", {}),
     # Its discriminator has its say from the fifth step on.
     "vqgan": (

@@ -103,6 +103,7 @@ class Peer(base.Peer):
         base.require(config, "model.name", ("vqvae",))
         base.require(config, "quantizer.name", ("codebook",))
         base.require(config, "quantizer.learned_by", ("average",))
+        base.require(config, "quantizer.revive", (0,))
         channels, features = self.hold(examples, config.train.batch_size)[2], config.quantizer
         some = np.linspace(0, len(examples.image) - 1, min(_MEASURED, len(examples.image)))
         self.variance = float((examples.image[some.astype(int)] / 255).var())

@@ -326,7 +326,7 @@ LABELLED = ("class_accuracy", "classification_accuracy")  # metrics that take cl
 # `copies`, what real pictures have is best.
 LESS_IS_BETTER = (
     *("frechet", "fid", "kid", "path_length", "nll"),
-    *("bits_per_dim", "lpips", "eval/negative_elbo", "eval/nll", "eval/bits_per_dim"),
+    *("bits_per_dim", "dead_codes", "lpips", "eval/negative_elbo", "eval/nll", "eval/bits_per_dim"),
 )
 MORE_IS_BETTER = (
     *("inception_score", "precision", "recall", "density", "coverage"),

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from genjax import images
 from genjax.config import choose
+from genjax.errors import UserError
 from genjax.nn import apply, backend, compute_type
 from genjax.vae import vqgan, vqvae
-from genjax.vae.quantizers import BOOK, SPREADS, CodeBook, Grid
+from genjax.vae.quantizers import BOOK, REVIVE, SPREADS, CodeBook, Grid
 from genjax.vae.rows import above
 
 
@@ -37,6 +38,11 @@ class VqState:
 def _code_book(options, axis_name):
     choose("quantizer.learned_by", options.learned_by, dict.fromkeys(("average", "loss")))
     choose("quantizer.spread", options.get("spread", "fan_in"), SPREADS)
+    if options.revive and options.learned_by == "loss":
+        raise UserError(
+            "quantizer.revive counts by running means: set quantizer.learned_by=average or"
+            " quantizer.revive=0"
+        )
     return CodeBook(**{key: x for key, x in options.items() if key != "name"}, axis_name=axis_name)
 
 
@@ -71,16 +77,22 @@ class Layers(NamedTuple):
         d = self.decoder.init(key_d, z, train=True)
         return e, d, self.quantizer(None).init(key_q, z, train=True)
 
-    def encoded(self, state: VqState, x, train: bool, axis_name=None):
-        """(Quantized, the state) of pixels f32[B, H, W, C] in [0, 1]."""
+    def encoded(self, state: VqState, x, train: bool, axis_name=None, key=None):
+        """(Quantized, the state) of pixels f32[B, H, W, C] in [0, 1].
+
+        Args:
+          key: in training, of what dead codes become.
+        """
         z, e = apply(self.encoder, state.encoder, x - 0.5, train=train)
         layer = self.quantizer(axis_name)
-        found, q = apply(layer, state.quantizer, z, train=train, mutable=(BOOK,))
+        random = {REVIVE: key}
+        found, q = apply(layer, state.quantizer, z, train=train, mutable=(BOOK,), rngs=random)
         return found, state.replace(encoder=e, quantizer=q)
 
-    def coded(self, state: VqState, x, train: bool, axis_name=None):
-        """(pixels f32[B, H, W, C] in [0, 1] if they are pictures, Quantized, the state)."""
-        found, state = self.encoded(state, x, train, axis_name)
+    def coded(self, state: VqState, x, train: bool, axis_name=None, key=None):
+        """(pixels f32[B, H, W, C] in [0, 1] if they are pictures, Quantized, the state); the
+        arguments are those of `encoded`."""
+        found, state = self.encoded(state, x, train, axis_name, key)
         y, d = apply(self.decoder, state.decoder, found.z, train=train)
         return y + 0.5, found, state.replace(decoder=d)
 
@@ -97,6 +109,12 @@ class Layers(NamedTuple):
         """`Task.reconstruct`."""
         x = images.to_float(batch["image"], low=0)
         return jnp.clip(self.coded(state, x, train=False)[0], 0, 1)
+
+    @backend.native()
+    def code(self, state: VqState, batch, key):
+        """`Task.code`: row by row."""
+        found, _ = self.encoded(state, images.to_float(batch["image"], low=0), train=False)
+        return found.index.reshape(len(found.index), -1)
 
     @backend.native()
     def pictures(self, state: VqState, batch, key):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 BOOK = "codebook"  # the collection of what is learned without gradients
+REVIVE = "revive"  # Linen's random stream of the vectors that dead codes come back as
 
 
 class Quantized(NamedTuple):
@@ -50,11 +51,19 @@ class CodeBook(nn.Module):
     to the vectors. Both have the commitment term beta |z - sg code|^2; terms are means over
     positions and features.
 
+    With `revive`, a code of running means that is hardly chosen becomes a vector of the batch,
+    drawn at random (the random restarts of Jukebox: Dhariwal et al. 2020, arXiv:2005.00341, section
+    3.1). Its running count is then that of a fair share, so that it has up to log(revive) /
+    log(decay) steps to be chosen, of which there are fewer where running means are young.
+
     Attributes:
       codes: K; features: D.
       spread: of the first vectors: "fan_in", as those that a dense layer of D inputs has for its
         outputs (Sonnet), or "codes", from U(-1/K, 1/K) (VQ-GAN).
       decay, epsilon: of the running means.
+      revive: below which part of a fair share, the batch's vectors over K, a code's running count
+        is that of a dead one; 0 for leaving them. It needs running means, and Linen's random stream
+        `REVIVE` in training.
       axis_name: the mapped axis, where a batch is one device's share.
     """
 
@@ -65,6 +74,7 @@ class CodeBook(nn.Module):
     decay: float = 0.99
     epsilon: float = 1e-5
     spread: str = "fan_in"
+    revive: float = 0.0
     axis_name: str | None = None
 
     @nn.compact
@@ -87,13 +97,18 @@ class CodeBook(nn.Module):
         if self.learned_by == "loss":
             loss += _mean_square(chosen, jax.lax.stop_gradient(z))
         elif train and not self.is_initializing():
-            counted, summed = self._of_batch(jax.lax.stop_gradient(flat), index)
+            flat = jax.lax.stop_gradient(flat)
+            counted, summed = self._of_batch(flat, index)
             counts.value += (1 - self.decay) * (counted - counts.value)
             sums.value += (1 - self.decay) * (summed - sums.value)
             updates.value += 1
-            vectors.value = means(
-                counts.value, sums.value, 1 - self.decay**updates.value, self.epsilon
-            )
+            weight = 1 - self.decay**updates.value
+            if self.revive:
+                fair = weight * counted.mean()
+                dead = counts.value < self.revive * fair
+                counts.value = jnp.where(dead, fair, counts.value)
+                sums.value = jnp.where(dead[:, None], fair * self._drawn(flat), sums.value)
+            vectors.value = means(counts.value, sums.value, weight, self.epsilon)
         return Quantized(_straight_through(z, chosen), index.reshape(z.shape[:-1]), loss)
 
     def vectors(self, index):
@@ -108,6 +123,19 @@ class CodeBook(nn.Module):
         if self.axis_name is None:
             return counted, summed
         return jax.lax.psum((counted, summed), self.axis_name)
+
+    def _drawn(self, flat):
+        """f32[K, D]: vectors of the whole batch at random, none twice while there are enough."""
+        shards = 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
+        here, whole = len(flat), shards * len(flat)
+        order = jax.random.permutation(self.make_rng(REVIVE), whole)
+        place = order[jnp.arange(self.codes) % whole]
+        if self.axis_name is None:
+            return flat[place]
+        place -= here * jax.lax.axis_index(self.axis_name)
+        mine = (place >= 0) & (place < here)
+        found = jnp.where(mine[:, None], flat[jnp.clip(place, 0, here - 1)], 0)
+        return jax.lax.psum(found, self.axis_name)
 
 
 def nearest(vectors, book):

@@ -35,7 +35,7 @@ def build(config, inputs: Inputs) -> Task:
         x = images.to_float(batch["image"], low=0)
 
         def loss(state):
-            y, found, after = layers.coded(state, x, True, axis_name)
+            y, found, after = layers.coded(state, x, True, axis_name, key)
             error = mean_square(x, y)
             total = (error / batch["variance"] + found.loss).mean()
             metrics = {
@@ -54,6 +54,8 @@ def build(config, inputs: Inputs) -> Task:
         images_per_step=config.train.batch_size,
         evaluate=layers.evaluate,
         reconstruct=layers.reconstruct,
+        code=layers.code,
+        codes=codes,
         pictures=layers.pictures,
         constants={"variance": _variance(inputs.dataset.train)},
         networks=("encoder", "decoder", "quantizer"),

@@ -76,7 +76,7 @@ def build(config, inputs: Inputs) -> Task:
         # One pass of the autoencoder; `backward` gives its gradients below.
         def reconstruct(params):
             held = replaced(state, gather_params(params))
-            found, after = layers.encoded(held, x, True, axis_name)
+            found, after = layers.encoded(held, x, True, axis_name, key)
             hidden = layers.decoder.apply(held.decoder, found.z, method="hidden")
             y = _pixels(layers, held.decoder["params"]["last"], hidden)
             last = held.decoder["params"]["last"]
@@ -139,6 +139,8 @@ def build(config, inputs: Inputs) -> Task:
         constants=_constants(config, shape),
         evaluate=layers.evaluate,
         reconstruct=layers.reconstruct,
+        code=layers.code,
+        codes=codes,
         pictures=layers.pictures,
         networks=("encoder", "decoder", "quantizer", "discriminator"),
     )

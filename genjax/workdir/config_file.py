@@ -137,7 +137,7 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         changed = values.pop(_HISTORY, [])
         if values.get("task") == "gan":
             values = gan_keys.completed(values)
-        if values.get("task") == "vae":
+        if values.get("task") in ("vae", "vq", "vqgan"):
             values = vae_keys.completed(values)
         if values.get("task") == "style":
             values = style_keys.completed(values)

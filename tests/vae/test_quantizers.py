@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.vae.quantizers import BOOK, CodeBook, Grid, nearest, perplexity
+from genjax.errors import UserError
+from genjax.vae import coded
+from genjax.vae.quantizers import BOOK, REVIVE, CodeBook, Grid, nearest, perplexity
+from tests.tiny import tiny
 
 
 def _called(layer, variables, z, train=False):
@@ -71,15 +74,56 @@ def test_running_means_by_hand():
         np.testing.assert_allclose(variables[BOOK]["codes"], expected, rtol=1e-5, atol=1e-7)
 
 
-def test_devices_count_the_whole_batch():
-    layer, variables = _book("average")
-    z = np.concatenate([_Z, _Z + 0.1, _Z - 0.2, 4 * _Z])
-    _, whole = _called(layer, variables, z, train=True)
-    shards = CodeBook(codes=3, features=2, axis_name="d")
-    of_shards = jax.vmap(lambda z: _called(shards, variables, z, train=True)[1], axis_name="d")
+@pytest.mark.parametrize("revive", [0.0, 0.5])
+def test_devices_count_the_whole_batch(revive):
+    layer, variables = _book("average", revive=revive)
+    z = np.concatenate([_Z, _Z + 0.1, _Z - 0.2, 2 * _Z])  # none chooses the last code
+    whole = _revived(layer, variables, z)
+    assert (whole["counts"][2] > 0) == bool(revive)
+    shards = layer.clone(axis_name="d")
+    of_shards = jax.vmap(lambda z: _revived(shards, variables, z), axis_name="d")
     found = jax.tree.map(lambda x: x[0], of_shards(z.reshape(2, 6, 2)))
     for ours, expected in zip(jax.tree.leaves(found), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5)
+
+
+def _revived(layer, variables, z, seed=0):
+    rngs = {REVIVE: jax.random.key(seed)}
+    found = layer.apply(variables, jnp.float32(z), train=True, mutable=[BOOK], rngs=rngs)
+    return found[1][BOOK]
+
+
+def test_a_dead_code_becomes_a_vector_of_the_batch():
+    """Codes 0, 1 and 2 have shares 1, 2 and 0 of a fair 1: the third is below a half of it."""
+    layer, variables = _book("average")
+    before = _called(layer, variables, _Z, train=True)[1][BOOK]
+    after = jax.device_get(_revived(layer.clone(revive=0.5), variables, _Z))
+    np.testing.assert_allclose(after["counts"], [0.01, 0.02, 0.01], rtol=1e-5)
+    np.testing.assert_allclose(after["codes"][:2], before["codes"][:2], rtol=1e-4)
+    assert np.abs(after["codes"][2] - _Z).max(1).min() < 1e-4
+    np.testing.assert_allclose(after["sums"][2], 0.01 * after["codes"][2], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("revive", "lives"), [(0.4, True), (0.6, False)])
+def test_a_code_below_a_part_of_a_fair_share_is_dead(revive, lives):
+    """One of six vectors is half of what each of three codes would have."""
+    layer, variables = _book("average")
+    z = np.concatenate([_Z[:1], 4 + _Z[[0, 1, 2, 1, 2]]])
+    assert _called(layer, variables, z)[0].index.tolist() == [0, *5 * [2]]
+    counts = _revived(layer.clone(revive=revive), variables, z)["counts"]
+    np.testing.assert_allclose(counts, [0.01 if lives else 0.02, 0.02, 0.05], rtol=1e-5)
+
+
+def test_the_dead_become_different_vectors_at_random():
+    """Five of six codes are far away, and come back as five of six vectors."""
+    layer = CodeBook(codes=6, features=1, revive=0.1)
+    variables = layer.init(jax.random.key(0), jnp.zeros((1, 1)), train=True)
+    far = {**variables[BOOK], "codes": jnp.array([[0.0], [90], [91], [92], [93], [94]])}
+    z = np.arange(1.0, 7)[:, None]
+    again = jax.jit(lambda key: _revived(layer, {BOOK: far}, z, key)["codes"][1:, 0])
+    drawn = [tuple(np.round(np.asarray(again(k)), 2).tolist()) for k in range(12)]
+    assert all(len({*each}) == 5 and {*each} <= {1, 2, 3, 4, 5, 6} for each in drawn)
+    assert {*sum(drawn, ())} == {1, 2, 3, 4, 5, 6} and len({*drawn}) > 1
 
 
 @pytest.mark.parametrize("update", ["average", "loss"])
@@ -97,6 +141,12 @@ def test_losses_and_gradients_by_hand(update):
     if update == "loss":
         of_book = jax.grad(lambda v: _called(layer, v, _Z[:1])[0].loss.sum())(variables)
         np.testing.assert_allclose(of_book["params"]["codes"][0], [-0.2, 0], rtol=1e-5)
+
+
+def test_a_book_that_a_loss_teaches_revives_nothing():
+    config = tiny("vqvae", **{"quantizer.learned_by": "loss"})
+    with pytest.raises(UserError, match=r"set quantizer.learned_by=average or quantizer.revive=0"):
+        coded.layers(config, (8, 8, 1)).quantizer(None)
 
 
 def test_perplexity_by_hand():
