@@ -6,7 +6,7 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,15 @@ from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.nn import backend
 from genjax.task import RUN_PREFIX, Inputs, Task
-from genjax.workdir import Checkpoints, at_step, checkpoint, config_file, fingerprint, known_data
+from genjax.workdir import (
+    Checkpoints,
+    at_step,
+    checkpoint,
+    config_file,
+    fingerprint,
+    known_data,
+    known_task,
+)
 
 # The module whose `build(config, inputs)` makes the task, for each value of the config's `task`.
 FAMILIES = {
@@ -68,11 +76,14 @@ class Trained(NamedTuple):
     step: int
 
 
-def build(config: ConfigDict, dataset: data.Dataset | None = None) -> Run:
+def build(
+    config: ConfigDict, dataset: data.Dataset | None = None, workdir: epath.Path | None = None
+) -> Run:
     """Builds the run that a config describes.
 
     Args:
       dataset: that of `config.data`, where it need not be opened.
+      workdir: where the run may go on.
 
     Raises:
       UserError: a value of the config is not possible, a file that it names is missing, there are
@@ -88,7 +99,8 @@ def build(config: ConfigDict, dataset: data.Dataset | None = None) -> Run:
         dataset = data.open_dataset(config.data)
         if processes.count() > 1:
             processes.check_same({"data": dataset.digest})
-    task = importlib.import_module(family).build(config, Inputs(dataset, read_picture))
+    known = known_task.load(workdir) if workdir else {}
+    task = importlib.import_module(family).build(config, Inputs(dataset, read_picture, known))
     devices = parallel.make(config.parallel, task.images_per_step, task.state_is_batch)
     return Run(config, task, dataset, devices)
 
@@ -173,11 +185,24 @@ def open_trained(
     """
     config_file.changes(config, workdir)
     steps = at_step.steps_of(workdir, step)
-    run = build(config, None if with_data else known_data.load(workdir))
+    run = build(config, None if with_data else known_data.load(workdir), workdir)
     found = checkpoint.restore(workdir, steps, abstract_state(run), warn)
     if config.sample.get("prior") == "mixture":
         run = aggregate.with_mixture(run, found.state, workdir)
     return Trained(run, found.state, found.step)
+
+
+def first_state(run: Run) -> Any:
+    """The state of a run before its first step, as of `parallel.Jit.to_global`.
+
+    Raises:
+      UserError: as `start_from`, or what the task has from elsewhere is not there.
+    """
+    key = rng.stream(run.config.seed, rng.Stream.INIT)
+    state = run.devices.init(run.task.init, key, run.task.constants)
+    if run.task.copied:
+        state = _with_fields(run, state, run.task.copied())
+    return start_from(run, state) if run.config.init_from else state
 
 
 def start_from(run: Run, state) -> Any:
@@ -208,9 +233,16 @@ def start_from(run: Run, state) -> Any:
                     f"init_from={name}: the networks there have other shapes: {path} is "
                     f"{there.get(path, 'absent')} there and {here.get(path, 'absent')} here"
                 )
-    return state.replace(
-        **{part: run.devices.placed_like(found[part], getattr(state, part)) for part in parts}
-    )
+    return _with_fields(run, state, found)
+
+
+def _with_fields(run: Run, state, fields: Mapping[str, Any]):
+    """A global state with other arrays in its fields, of the same shapes."""
+    placed = {
+        name: run.devices.placed_like(arrays, getattr(state, name))
+        for name, arrays in fields.items()
+    }
+    return state.replace(**placed)
 
 
 def draw(trained: Trained, n: int, seed: int) -> np.ndarray:

@@ -65,6 +65,10 @@ class Task(NamedTuple):
         sharded by parameter (`fsdp`).
       constants: {name: arrays} that no step changes, such as a feature network's weights. They are
         replicated on every device, and every batch holds them besides its images.
+      copied: `() -> {field: arrays}`, fields of the state that a new run has from elsewhere and not
+        from `init`, which gives their shapes alone. Called where a run begins, and never again.
+      known: JSON values, besides the config and the data, that the task was built of, such as the
+        form of another run's networks. They are kept in the workdir, and `Inputs` has them again.
       networks: the names of the state's fields that are networks' variables, with which another run
         can start (`init_from`).
       remarks: `(state) -> [line, ...]`, what people should know of the final state, a host's copy.
@@ -91,6 +95,8 @@ class Task(NamedTuple):
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False
     constants: Mapping[str, Any] = {}
+    copied: Callable[[], Mapping[str, Any]] | None = None
+    known: Mapping[str, Any] = {}
     networks: tuple[str, ...] = ()
     remarks: Callable[..., list[str]] | None = None
     saturated: Callable[[Metrics], bool] | None = None
@@ -104,7 +110,9 @@ class Inputs(NamedTuple):
       dataset: the images to train on; None for a task that optimises pictures.
       read_picture: `(name) -> [u8[H, W, 3], ...]`, the pictures that a path, a built-in name or
         `run:WORKDIR` (the samples of a trained run) stands for.
+      known: `Task.known` of the run that goes on; {} for a new one.
     """
 
     dataset: Dataset | None
     read_picture: Callable[[str], list]
+    known: Mapping[str, Any] = {}

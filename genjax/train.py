@@ -38,9 +38,9 @@ def train(config: ConfigDict, workdir: epath.Path):
       NonFiniteError: a metric is NaN or infinite (or, if such steps are skipped, in too many steps
         in a row), or the state is; the last good checkpoint stays.
     """
-    run = runs.build(config)
+    run = runs.build(config, workdir=workdir)
     with (
-        enter_workdir(config, run.dataset, workdir, runs.warn) as lock,
+        enter_workdir(config, run.dataset, run.task.known, workdir, runs.warn) as lock,
         runs.checkpoints(run, workdir) as checkpoints,
     ):
         restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
@@ -114,10 +114,7 @@ class _Loop:
             # state in it would keep its memory on the devices.
             state, restored.state = restored.state, None
         else:
-            key = rng.stream(config.seed, rng.Stream.INIT)
-            state = devices.init(task.init, key, task.constants)
-            if config.init_from:
-                state = runs.start_from(run, state)
+            state = runs.first_state(run)
         self.saved_step = self.step  # of the newest checkpoint, or 0
 
         # Metrics, speed and profile.

@@ -5,6 +5,7 @@ transformer for the PixelCNN, as in VQ-GAN (Esser et al. 2021, arXiv:2012.09841)
 picture are one sequence, row by row, after a token for its class.
 """
 
+import json
 import math
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from genjax import images, rng
 from genjax.devices import gather_params
@@ -42,10 +44,20 @@ class PriorState:
 
 
 class Autoencoder(NamedTuple):
-    """A trained run of `genjax.vae.coded`: its layers, and the arrays for `PriorState`."""
+    """The layers of a trained run of `genjax.vae.coded`, to be used with `PriorState.autoencoder`.
 
+    Attributes:
+      config: of that run.
+    """
+
+    config: ConfigDict
     layers: coded.Layers
-    variables: dict
+
+    def empty(self, shape):
+        """Variables for pictures of `shape` (H, W, C), all noughts."""
+        e, d, q = jax.eval_shape(lambda: self.layers.init(jax.random.key(0), shape))
+        parts = {"encoder": e, "decoder": d, "quantizer": q}
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), parts)
 
     def codes(self, variables, image):
         """i32[B, N] of u8[B, H, W, C], row by row."""
@@ -62,19 +74,25 @@ class Autoencoder(NamedTuple):
         return images.to_uint8(y + 0.5, low=0)
 
 
-def read(name: str, shape: tuple[int, ...], precision: str) -> Autoencoder:
-    """The autoencoder of `codes.run`, `WORKDIR` or `WORKDIR@STEP`.
+def autoencoder_of(config: ConfigDict, shape: tuple[int, ...], precision: str) -> Autoencoder:
+    """The autoencoder of a run's config, for pictures of `shape` (H, W, C)."""
+    with config.unlocked():
+        config.precision = precision
+    return Autoencoder(config, coded.layers(config, shape))
+
+
+def read_config(name: str, shape: tuple[int, ...]) -> ConfigDict:
+    """The config of `codes.run`, `WORKDIR` or `WORKDIR@STEP`.
 
     Raises:
-      UserError: there is no such run or checkpoint, it has no codes, or its pictures are not of
-        this shape.
+      UserError: there is no such run, it has no codes, or its pictures are not of this shape.
     """
     if not name:
         raise UserError(
             "codes.run is empty: name a run of configs/vqvae.py or configs/fsq.py, such as"
             " --config.codes.run=runs/vqvae"
         )
-    folder, step = at_step.split(name)
+    folder, _ = at_step.split(name)
     if not (folder / "config.json").exists():
         raise UserError(
             f"codes.run={name}: there is no run: train one with --config=configs/vqvae.py"
@@ -92,29 +110,38 @@ def read(name: str, shape: tuple[int, ...], precision: str) -> Autoencoder:
             f"codes.run={name} is of pictures {_form(known.shape)}, and the data here of"
             f" {_form(shape)}: set data.name, data.size and data.channels as they are there"
         )
+    return config
+
+
+def read_arrays(name: str) -> dict[str, Any]:
+    """The variables of `codes.run`, as of `PriorState.autoencoder`.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    folder, step = at_step.split(name)
     steps = at_step.steps_of(folder, step)
     # A grid has no variables.
-    variables = restore_arrays(folder, steps, ("encoder", "decoder"), ("quantizer",))
-    with config.unlocked():
-        config.precision = precision
-    return Autoencoder(coded.layers(config, shape), variables)
+    return restore_arrays(folder, steps, ("encoder", "decoder"), ("quantizer",))
 
 
 def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "codes".
 
     Raises:
-      UserError: as `read`, or the heads do not divide the width.
+      UserError: as `read_config`, or the heads do not divide the width.
     """
     model, shape = config.model, inputs.dataset.shape
-    autoencoder = read(config.codes.run, shape, config.precision)
+    known = inputs.known
+    there = config_file.of_values(known) if known else read_config(config.codes.run, shape)
+    autoencoder = autoencoder_of(there, shape, config.precision)
     if model.width % model.heads:
         raise UserError(
             f"model.heads={model.heads} does not divide model.width={model.width}: set another"
         )
     places = jax.eval_shape(
         autoencoder.layers.encoder.apply,
-        autoencoder.variables["encoder"],
+        autoencoder.empty(shape)["encoder"],
         jnp.zeros((1, *shape)),
         train=False,
     ).shape[1:3]
@@ -133,7 +160,7 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def init(key, constants):
         prior = network.init(key, jnp.zeros((1, 1), jnp.int32), network.empty(1), 0)
-        frozen = jax.tree.map(jnp.asarray, constants["autoencoder"])
+        frozen = autoencoder.empty(shape)
         return PriorState(jnp.int32(0), prior, frozen, optimizer.init(prior["params"]))
 
     def nats_of(state, batch):
@@ -171,7 +198,8 @@ def build(config, inputs: Inputs) -> Task:
         sample=sample,
         classes=classes,
         sampled_with={"parameters": "raw"},
-        constants={"autoencoder": autoencoder.variables},
+        copied=lambda: {"autoencoder": read_arrays(config.codes.run)},
+        known=json.loads(autoencoder.config.to_json()),
         networks=("prior",),
         notes={"codes": f"{network.codes} codes, {network.length} a picture, {config.codes.run}"},
     )

@@ -135,20 +135,25 @@ def _read(workdir: epath.Path) -> tuple[ConfigDict, list[dict]]:
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         changed = values.pop(_HISTORY, [])
-        if values.get("task") == "gan":
-            values = gan_keys.completed(values)
-        if values.get("task") in ("vae", "vq", "vqgan"):
-            values = vae_keys.completed(values)
-        if values.get("task") == "style":
-            values = style_keys.completed(values)
-        values = score_keys.completed(sample_keys.completed(values))
-        if isinstance(values.get("data"), dict):
-            values["data"] = dataset("", 0).to_dict() | values["data"]
-        return ConfigDict(_with_tuples(values)).lock(), changed
+        return of_values(values), changed
     except (ValueError, RecursionError, AttributeError) as error:
         # RecursionError: nested too deeply. AttributeError: a key that ConfigDict reserves.
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is not a config ({reason}): restore it or start afresh") from None
+
+
+def of_values(values: dict[str, Any]) -> ConfigDict:
+    """The locked config of JSON's values, with what an older run did where they lack a key."""
+    if values.get("task") == "gan":
+        values = gan_keys.completed(values)
+    if values.get("task") in ("vae", "vq", "vqgan"):
+        values = vae_keys.completed(values)
+    if values.get("task") == "style":
+        values = style_keys.completed(values)
+    values = score_keys.completed(sample_keys.completed(values))
+    if isinstance(values.get("data"), dict):
+        values["data"] = dataset("", 0).to_dict() | values["data"]
+    return ConfigDict(_with_tuples(values)).lock()
 
 
 def _with_tuples(value):

@@ -3,7 +3,8 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -11,7 +12,7 @@ from ml_collections import ConfigDict
 from genjax.data import Dataset
 from genjax.devices import processes
 from genjax.errors import UserError
-from genjax.workdir import config_file, known_data, lock
+from genjax.workdir import config_file, known_data, known_task, lock
 from genjax.workdir.checkpoint import saved_steps
 
 SHARING_SECONDS = 20  # network file systems take a while to show a new file
@@ -19,12 +20,16 @@ SHARING_SECONDS = 20  # network file systems take a while to show a new file
 
 @contextlib.contextmanager
 def enter_workdir(
-    config: ConfigDict, dataset: Dataset | None, workdir: epath.Path, say: Callable[[str], None]
+    config: ConfigDict,
+    dataset: Dataset | None,
+    known: Mapping[str, Any],
+    workdir: epath.Path,
+    say: Callable[[str], None],
 ) -> Iterator[lock.Hold]:
     """Keeps other runs out of `workdir` until the block ends; saves there what the run is of.
 
-    That is `config.json` and `data.json`. Where a run goes on with other values, `say` is called
-    with a line, and they are added to the history in `config.json`.
+    That is `config.json`, `data.json` and, of `Task.known`, `task.json`. Where a run goes on with
+    other values, `say` is called with a line, and they are added to the history in `config.json`.
 
     Raises:
       UserError: another run is at work there; it has checkpoints of a run with another config or
@@ -38,6 +43,8 @@ def enter_workdir(
             config_file.save(config, workdir, history)
             if dataset:
                 known_data.save(dataset, workdir)
+            if known:
+                known_task.save(known, workdir)
         if processes.count() > 1:
             _check_shared(workdir)
         yield held

@@ -53,8 +53,10 @@ def test_a_run_writes_them(finished, tmp_path):
     assert (workdir / "codes.png").exists()
     run = runs.build(tiny("vqvae"))
     test = data.examples(run.dataset.test, len(run.dataset.test))["image"]
-    autoencoder = code_prior.read(str(workdir), (8, 8, 1), "float32")
-    counts = np.bincount(autoencoder.codes(autoencoder.variables, test).ravel(), minlength=8)
+    config = code_prior.read_config(str(workdir), (8, 8, 1))
+    autoencoder = code_prior.autoencoder_of(config, (8, 8, 1), "float32")
+    index = autoencoder.codes(code_prior.read_arrays(str(workdir)), test)
+    counts = np.bincount(index.ravel(), minlength=8)
     share = counts[counts > 0] / (4 * 500)  # four positions
     bits = -(share * np.log2(share)).sum()
     assert found["bits_per_picture"] == pytest.approx(4 * bits, rel=1e-6)

@@ -48,10 +48,12 @@ def prior(request, finished, tmp_path_factory):
     return _config(run), workdir, run
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(prior, tmp_path):
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits_without_the_other(prior, tmp_path):
     _, workdir, run = prior
-    train(_config(run, steps=2), tmp_path / "stopped")
-    train(_config(run), tmp_path / "stopped")
+    copy = shutil.copytree(run, tmp_path / "run")
+    train(_config(copy, steps=2), tmp_path / "stopped")
+    shutil.rmtree(copy)
+    train(_config(copy), tmp_path / "stopped")
     state = [state_of(folder) for folder in (workdir, tmp_path / "stopped")]
     assert all((state[0][key] == state[1][key]).all() for key in state[0])
     assert metrics_of(workdir)[-1] == metrics_of(tmp_path / "stopped")[-1]
@@ -68,17 +70,21 @@ def test_the_autoencoder_stays_and_the_prior_learns(prior):
     assert line["eval/nll"] == pytest.approx(line["eval/bits_per_code"] * np.log(2) * positions)
 
 
-def test_pictures_are_drawn_without_a_new_look_at_the_run(prior, tmp_path):
-    """Of each class in turn; the networks are in the state, and the run only says their form."""
-    config, workdir, run = prior
+def test_pictures_are_drawn_and_scored_without_the_run(prior, tmp_path):
+    """Of each class in turn; the networks are in the state, and their form in the workdir. A run of
+    before it was kept there reads it again."""
+    config, workdir, _ = prior
     copy = epath.Path(shutil.copytree(workdir, tmp_path / "prior"))
     sample(config, copy)
     found = np.load(copy / "samples.npz")
     assert found["images"].shape == (20, 8, 8, 1) and found["labels"].tolist() == [*range(10)] * 2
-    moved = epath.Path(shutil.copytree(run, tmp_path / "moved"))
-    sample(_config(moved), copy)
+    gone = _config(tmp_path / "gone")
+    evaluate(gone, copy)
+    (copy / "task.json").unlink()
+    with pytest.raises(UserError, match="gone: there is no run"):
+        sample(gone, copy)
+    sample(config, copy)
     assert (np.load(copy / "samples.npz")["images"] == found["images"]).all()
-    evaluate(config, copy)
     records = [json.loads(line) for line in (copy / "scores.jsonl").read_text().splitlines()]
     assert {record["metric"] for record in records} == {"eval/nll", "eval/bits_per_code"}
 
@@ -87,11 +93,13 @@ def test_codes_and_pictures_of_an_autoencoder(prior):
     """Codes decoded are the run's reconstructions."""
     config, _, run = prior
     trained = runs.open_trained(config_file.load(run), run)
-    autoencoder = code_prior.read(config.codes.run, (8, 8, 1), "float32")
+    there = code_prior.read_config(config.codes.run, (8, 8, 1))
+    autoencoder = code_prior.autoencoder_of(there, (8, 8, 1), "float32")
+    variables = code_prior.read_arrays(config.codes.run)
     batch = {"image": np.stack([trained.run.dataset.test[i]["image"] for i in range(8)])}
-    codes = autoencoder.codes(autoencoder.variables, batch["image"])
+    codes = autoencoder.codes(variables, batch["image"])
     assert codes.shape == (8, 4)
-    drawn = autoencoder.decoded(autoencoder.variables, codes.reshape(8, 2, 2))
+    drawn = autoencoder.decoded(variables, codes.reshape(8, 2, 2))
     sheet = trained.run.task.pictures(trained.state, batch, None)["reconstructions"]
     difference = np.int32(drawn) - np.int32(sheet[1])
     assert np.abs(difference).max() <= 1  # rounding of what was added and taken away again
@@ -113,7 +121,7 @@ def test_runs_that_have_no_codes_are_refused(finished, tmp_path):
         (f"{finished('vqvae')}", (16, 16, 1), "is of pictures 8x8x1, and the data here of 16x16x1"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
-            code_prior.read(name, shape, "float32")
+            code_prior.read_config(name, shape)
 
 
 def test_heads_divide_the_width(finished):
