@@ -188,8 +188,8 @@ def test_what_was_trained_is_saved_before_data_that_cannot_be_read(split, tmp_pa
     config = tiny("vae", **{"data.placement": "stream", "checkpoint.every": 0})
     build = runs.build
 
-    def failing(*arguments):
-        run = build(*arguments)
+    def failing(*arguments, **options):
+        run = build(*arguments, **options)
         broken = getattr(run.dataset, split)
         report, calls = broken.report, [0]
 

@@ -53,7 +53,7 @@ def poison(monkeypatch):
         yield lambda *steps, value=math.nan: monkeypatch.setattr(
             runs,
             "build",
-            lambda *arguments: (run := build(*arguments))._replace(
+            lambda *arguments, **options: (run := build(*arguments, **options))._replace(
                 task=_poisoned(run.task, run.config.seed, steps, value)
             ),
         )

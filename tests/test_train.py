@@ -174,9 +174,12 @@ def test_batches_are_a_function_of_seed_and_step(tmp_path, monkeypatch):
         return task._replace(step=step)
 
     build = runs.build
-    monkeypatch.setattr(
-        runs, "build", lambda config: (run := build(config))._replace(task=recording(run.task))
-    )
+
+    def build_recording(*arguments, **options):
+        run = build(*arguments, **options)
+        return run._replace(task=recording(run.task))
+
+    monkeypatch.setattr(runs, "build", build_recording)
     for workdir, pieces in (("a", [(9, 4)]), ("b", [(4, 3), (9, 1)])):
         seen.clear()
         for steps, per_call in pieces:
@@ -221,8 +224,8 @@ def broken_from(monkeypatch):
 
             return task._replace(step=step)
 
-        def build_broken(config):
-            run = build(config)
+        def build_broken(*arguments, **options):
+            run = build(*arguments, **options)
             return run._replace(task=break_from_there(run.task))
 
         monkeypatch.setattr(runs, "build", build_broken)
