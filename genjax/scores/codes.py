@@ -44,7 +44,7 @@ def of(
     bits = codes.entropy(counts)
     found = {
         "code_perplexity": (Value(2**bits), {}),
-        "dead_codes": (Value(float(codes.dead(counts))), {}),
+        "dead_codes": (Value(float(codes.dead(counts)), about={"codes": len(counts)}), {}),
         "bits_per_picture": (Value(bits * counts.sum() / pictures), {}),
     }
     return found, chart(counts)
