@@ -7,8 +7,8 @@ numbers), `real` and `real_digest`, `n_real`, `fake` and `fake_digest` ("" for f
 `step`, `seed` and `config_hash`, and `psi`, `threshold`, `temperature`, `prior` or `label` where
 they are truncated, of another temperature or prior, or of one class (`genjax.sample_keys`). Those
 of held-out data have `split`, `n` and `data_digest` instead; `kl_per_dimension` has `nats`, of each
-latent, largest first, and `latents`, which these are, counted from 0. All have `genjax`, `jax`,
-`backend`, `devices` and `time`.
+latent, largest first, and `latents`, which these are, counted from 0; `dead_codes` has `codes`, of
+how many. All have `genjax`, `jax`, `backend`, `devices` and `time`.
 """
 
 import datetime
