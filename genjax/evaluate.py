@@ -162,7 +162,7 @@ def _nll(trained: runs.Trained, evaluator: Evaluator, workdir: epath.Path):
     # Of pixels that are 0 or 1, or (where nothing is binarised) one of 256 levels, p(x) is a
     # probability.
     dimensions = math.prod(trained.run.dataset.shape)
-    bits = Value(*(x / (dimensions * math.log(2)) for x in found))
+    bits = Value(*(x / (dimensions * math.log(2)) for x in (found.value, found.error)))
     return {"nll": (found, asked), "bits_per_dim": (bits, asked | {"dimensions": dimensions})}
 
 

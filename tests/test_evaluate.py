@@ -102,7 +102,8 @@ def test_bits_a_dimension_by_hand(binarize, monkeypatch):
         assert found.keys() == {"nll"}
         return
     value, setting = found["bits_per_dim"]
-    assert value == pytest.approx((3, 0.5)) and setting["dimensions"] == 784
+    assert (value.value, value.error) == pytest.approx((3, 0.5))
+    assert setting["dimensions"] == 784
 
 
 def test_a_task_without_scores_says_so(finished, tmp_path, monkeypatch):

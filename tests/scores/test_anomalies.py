@@ -11,6 +11,7 @@ from genjax import images, runs
 from genjax.errors import UserError
 from genjax.evaluate import Evaluator, evaluate
 from genjax.scores import anomalies
+from genjax.scores.measure import Value
 from genjax.train import train
 from tests.tiny import tiny
 
@@ -66,7 +67,7 @@ def test_scores_and_maps_that_are_known(root):
     found, sheet = anomalies.of(trained, values, lambda: evaluator.batches(split))
     anomalous = split.anomalous
     assert found["auroc/few"] == (
-        ((first > place[~anomalous]).mean(), None),
+        Value((first > place[~anomalous]).mean()),
         {"anomalous": 1, "usual": 4},
     )
     pairs = place[anomalous][:, None] > place[~anomalous]

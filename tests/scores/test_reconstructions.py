@@ -33,9 +33,9 @@ def test_psnr_and_its_error_by_hand(brighter):
     found = reconstructions.fidelities(brighter, Evaluator(brighter.run).batches())
     each = np.array([10 * np.log10(12 * 255**2), *(-20 * np.log10(np.arange(1, 10) / 100))])
     each = np.repeat(each, 50)
-    value, error = found["psnr"][0]
-    assert value == pytest.approx(each.mean(), rel=1e-4)
-    assert error == pytest.approx(each.std(ddof=1) / np.sqrt(500), rel=1e-3)
+    value = found["psnr"][0]
+    assert value.value == pytest.approx(each.mean(), rel=1e-4)
+    assert value.error == pytest.approx(each.std(ddof=1) / np.sqrt(500), rel=1e-3)
     assert 0.5 < found["ssim"][0].value < 1 and found["ssim"][0].error > 0
 
 
