@@ -27,7 +27,7 @@ def test_a_record_says_all_that_it_depends_on(stub, tmp_path, capsys):  # noqa: 
     assert [x["metric"] for x in records] == ["frechet_lite0", "precision_lite0", "recall_lite0"]
     for each in records:
         of_runs = {"parameters", "batch_norm", "split", "n", "data_digest"}
-        of_runs |= {"psi", "threshold", "label", "temperature"}
+        of_runs |= {"psi", "threshold", "label", "temperature", "prior"}
         assert set(MEASURED) - of_runs <= each.keys()
         assert (each["n_real"], each["n_fake"], each["size"]) == (50, 50, [12, 12])
         assert (each["net"], each["resizer"], len(each["weights"])) == ("lite0", "clean", 16)
