@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from genjax import rng, runs
+from genjax import runs
 from genjax.errors import UserError
 from genjax.metrics import codes
+from genjax.scores import held_out
 from genjax.scores.measure import Value
 
 CHART = "codes.png"
@@ -30,15 +31,8 @@ def of(
     run = trained.run
     if run.task.code is None:
         raise UserError(f"task={run.config.task!r} has no codes: leave codes out of score.metrics")
-    compiled = run.devices.on_batch(
-        lambda state, batch, key: (run.task.code(state, batch, key), batch["weight"]),
-        run.task.constants,
-    )
-    key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
     counts, pictures = np.zeros(run.task.codes, np.int64), 0
-    for batch in batches:
-        index, weight = map(np.asarray, compiled(trained.state, batch, key))
-        chosen = index[weight > 0]
+    for chosen in held_out.each(trained, batches, run.task.code):
         counts += np.bincount(chosen.ravel(), minlength=len(counts))
         pictures += len(chosen)
     bits = codes.entropy(counts)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from genjax import rng, runs
+from genjax import runs
 from genjax.devices import processes
 from genjax.errors import UserError
+from genjax.scores import held_out
 from genjax.scores.measure import Value
 
 _VALUES = 2**21  # pixels that are decoded together: 8 MB, which processors keep near
@@ -33,18 +34,11 @@ def nll(trained: runs.Trained, batches: Iterable[Mapping[str, np.ndarray]]) -> V
     if run.task.log_weights is None:
         raise UserError(f"task={run.config.task!r} has no likelihood: leave nll")
     log_likelihood = of_batch(run.task, run.config.score.k, run.dataset.shape)
-    compiled = run.devices.on_batch(
-        lambda state, batch, key: (log_likelihood(state, batch, key), batch["weight"]),
-        run.task.constants,
-        often=True,
-    )
-    key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
     found = []
     about = {"desc": "nll", "total": len(run.dataset.test), "leave": False, "delay": _PATIENCE}
     with tqdm(**about, disable=not processes.is_first()) as bar:
-        for batch in batches:
-            values, weights = compiled(trained.state, batch, key)
-            found.append(np.float64(values)[np.asarray(weights) > 0])
+        for values in held_out.each(trained, batches, log_likelihood, often=True):
+            found.append(np.float64(values))
             bar.update(len(found[-1]))
     found = np.concatenate(found)
     return Value(-found.mean(), found.std(ddof=1) / math.sqrt(len(found)))

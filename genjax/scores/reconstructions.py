@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import images, rng, runs
+from genjax import images, runs
 from genjax.errors import UserError
 from genjax.metrics import fidelity, lpips
 from genjax.metrics.rulers import fingerprint
+from genjax.scores import held_out
 from genjax.scores.measure import Value
 
 _NET = "alexnet"  # of LPIPS: the authors' choice where pictures are compared, not optimised
@@ -60,14 +61,9 @@ def each(
     def measure(state, batch, key):
         x, y = images.to_float(batch["image"], low=0), run.task.reconstruct(state, batch, key)
         found = {name: _MEASURES[name](x, y, batch.get("lpips")) for name in names}
-        return found | {name: batch[name] for name in ("image", "index", "weight")}
+        return found | {name: batch[name] for name in ("image", "index")}
 
-    compiled = run.devices.on_batch(measure, constants)
-    key = rng.stream(run.config.seed, rng.Stream.EVALUATE)
-    for batch in batches:
-        found = {name: np.asarray(x) for name, x in compiled(trained.state, batch, key).items()}
-        counts = found.pop("weight") > 0
-        yield {name: x[counts] for name, x in found.items()}
+    yield from held_out.each(trained, batches, measure, constants)
 
 
 def fidelities(trained: runs.Trained, batches) -> dict[str, tuple[Value, dict]]:

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from genjax import images, runs
 from genjax.latents import of_normals
@@ -41,6 +42,12 @@ def linear(points=None, **values) -> runs.Trained:
         latents=latents, sample=latents.sample, posterior=None if points else posterior
     )
     return runs.Trained(run._replace(task=task), (), 12)
+
+
+def page(tool, trained: runs.Trained, folder) -> tuple[np.ndarray, str]:
+    """(`cells` of what a module of `genjax.explore` writes to a folder, the line that it says)."""
+    line = tool.write(trained, folder)
+    return cells(np.asarray(Image.open(folder / tool.FILE))), line
 
 
 def cells(sheet: np.ndarray, side: int = 28) -> np.ndarray:

@@ -1,7 +1,6 @@
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 from genjax import images, runs
 from genjax.errors import UserError
@@ -21,8 +20,8 @@ def test_each_picture_has_an_equal_share_of_the_prior(tmp_path):
 
     latents = of_normals(run.config, generate, lambda x: images.to_uint8(x, low=0), 0)
     trained = runs.Trained(run._replace(task=run.task._replace(latents=latents)), (), 12)
-    assert "from -1.96 on the left to 1.96" in latent_map.write(trained, tmp_path)
-    page = stub.cells(np.asarray(Image.open(tmp_path / "map.png")))
+    page, line = stub.page(latent_map, trained, tmp_path)
+    assert "from -1.96 on the left to 1.96" in line
     assert page.shape == (20, 20, 28, 28)
     share = 255 * (np.arange(20) + 0.5) / 20
     np.testing.assert_allclose(page[:, :, 0, 0], np.tile(share, (20, 1)), atol=0.6)

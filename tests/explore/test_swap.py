@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
-from PIL import Image
 
 from genjax import runs
 from genjax.errors import UserError
@@ -17,8 +16,8 @@ def test_a_row_is_a_picture_and_its_latents_as_each_class(finished, tmp_path):
     """As its own class it is its reconstruction; the data are opened where the run was not."""
     workdir = epath.Path(shutil.copytree(finished("cvae"), tmp_path / "run"))
     config = tiny("cvae", **{"sample.shown": 3, "sample.seed": 2})
-    line = swap.write(runs.open_trained(config, workdir, with_data=False), workdir)
-    page = stub.cells(np.asarray(Image.open(workdir / "swap.png"))).astype(int)
+    page, line = stub.page(swap, runs.open_trained(config, workdir, with_data=False), workdir)
+    page = page.astype(int)
     assert page.shape == (3, 11, 28, 28)
     trained = runs.open_trained(config, workdir)
     place = np.random.default_rng(2).permutation(500)[:3]
@@ -35,8 +34,7 @@ def test_a_row_is_a_picture_and_its_latents_as_each_class(finished, tmp_path):
 def test_without_labels_latents_move_by_the_means_of_classes(tmp_path):
     """All that this encoder says is a picture's brightness, times four numbers."""
     trained = stub.linear(lambda *_: None, shown=5)
-    swap.write(trained, tmp_path)
-    page = stub.cells(np.asarray(Image.open(tmp_path / "swap.png")))
+    page, _ = stub.page(swap, trained, tmp_path)
     assert page.shape == (5, 11, 28, 28)
     test = trained.run.dataset.test
     brightness = np.array([test[i]["image"].mean() / 255 for i in range(500)])

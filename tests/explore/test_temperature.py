@@ -1,5 +1,4 @@
 import numpy as np
-from PIL import Image
 
 from genjax import runs
 from genjax.explore import temperature
@@ -7,14 +6,9 @@ from genjax.latents import truncated_normal
 from tests.explore import stub
 
 
-def _rows(trained, tmp_path):
-    line = temperature.write(trained, tmp_path)
-    return stub.cells(np.asarray(Image.open(tmp_path / "temperature.png"))), line
-
-
 def test_rows_are_the_same_samples_more_and_more_spread(tmp_path):
     trained = stub.linear(shown=3)
-    page, line = _rows(trained, tmp_path)
+    page, line = stub.page(temperature, trained, tmp_path)
     assert line.startswith("3 latents of step 12")
     assert line.endswith("rows: temperatures 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4")
     samples = runs.draw(trained, 3, seed=0)[..., 0]
@@ -28,6 +22,6 @@ def test_other_priors_are_spread_about_their_mean(tmp_path):
         return -3 + 2 * truncated_normal(key, index, (4,), level)
 
     trained = stub.linear(points, shown=3)
-    page, _ = _rows(trained, tmp_path)
+    page, _ = stub.page(temperature, trained, tmp_path)
     away = stub.said(page) + 3
     np.testing.assert_allclose(away[0], 0.2 * away[4], atol=0.15)

@@ -17,15 +17,10 @@ from tests.tiny import command_line, tiny
 ROUNDING = 20 / 255  # of a latent that a pixel of 8 bits says
 
 
-def _page(trained, tmp_path):
-    line = traversal.write(trained, tmp_path)
-    return stub.cells(np.asarray(Image.open(tmp_path / "traversal.png"))), line
-
-
 def test_each_row_moves_one_latent_and_leaves_the_others(tmp_path):
     """KL divergences are half of the squared means: 0, 2, 0.5 and 4.5 nats."""
     trained = stub.linear(seed=5)
-    page, line = _page(trained, tmp_path)
+    page, line = stub.page(traversal, trained, tmp_path)
     assert line.endswith("rows: latents 3 (4.5), 1 (2), 2 (0.5), 0 (0): KL divergence in nats")
     assert page.shape == (4, 12, 28, 28)
     place = np.random.default_rng(5).permutation(500)[0]
@@ -45,7 +40,7 @@ def test_another_prior_has_another_range_and_no_divergence(tmp_path):
         return 2 + 0.5 * truncated_normal(key, index, (4,), level)
 
     trained = stub.linear(points)
-    page, line = _page(trained, tmp_path)
+    page, line = stub.page(traversal, trained, tmp_path)
     brightness = [
         x["image"].mean() / 255 for x in map(trained.run.dataset.test.__getitem__, range(500))
     ]
@@ -62,7 +57,7 @@ def test_the_first_sixteen_of_many(tmp_path):
     said = traversal._says
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traversal, "_ROWS", 2)
-        page, line = _page(trained, tmp_path)
+        page, line = stub.page(traversal, trained, tmp_path)
     assert page.shape[0] == 2 and "rows: latents 3 (4.5), 1 (2):" in line
     np.testing.assert_allclose(said(trained)[0], np.square(stub.MEANS) / 2, rtol=1e-6)
 
