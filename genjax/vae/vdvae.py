@@ -133,25 +133,36 @@ def _runs(blocks: Sequence[Part]) -> Iterator[tuple[Part, list[str]]]:
         yield part, [f"block{number}_{part.name}" for number, _ in run]
 
 
-def _in_turn(module: nn.Module, names: Sequence[str], init: Callable, apply: Callable, x, each):
+def _in_turn(module: nn.Module, names: Sequence[str], make: Callable, call: Callable, x, each=None):
     """(x, said) of equal blocks of a module, one after the other, each with its own parameters.
 
-    They are one program in a loop: that of the 76 blocks of CIFAR-10's networks would otherwise
+    Several are one program in a loop: that of the 76 blocks of CIFAR-10's networks would otherwise
     take more memory to compile than most machines have.
 
     Args:
       names: of the blocks, as the module's parameters are called.
-      init: `(key) -> parameters` of a block.
-      apply: `(parameters, x, each) -> (x, said)`.
+      make: makes a block; its `name` or `parent` is given.
+      call: `(block, x, one of each) -> (x, said)`.
       each: arrays with an axis of blocks first; so are those of `said`.
     """
+    first = jax.tree.map(lambda array: array[0], each)
+    if len(names) == 1:
+        x, said = call(make(name=names[0]), x, first)
+        return x, jax.tree.map(lambda array: array[None], said)
+    block = make(parent=None)
     if module.is_initializing():
-        drawn = jax.vmap(init)(jax.random.split(module.make_rng("params"), len(names)))
+        init = nn.init(lambda block: call(block, x, first), block)
+        drawn = jax.vmap(init)(jax.random.split(module.make_rng("params"), len(names)))["params"]
         for i, name in enumerate(names):
             module.param(name, lambda _, i=i: jax.tree.map(lambda p: p[i], drawn))
     own = [module.get_variable("params", name) for name in names]
     stacked = jax.tree.map(lambda *p: jnp.stack(p), *own)
-    return jax.lax.scan(lambda x, both: apply(both[0], x, both[1]), x, (stacked, each))
+
+    def step(x, both):
+        params, one = both
+        return nn.apply(lambda block: call(block, x, one), block)({"params": params})
+
+    return jax.lax.scan(step, x, (stacked, each))
 
 
 class Encoder(nn.Module):
@@ -173,18 +184,7 @@ class Encoder(nn.Module):
         for part, names in _runs(self.blocks):
             inner = self.width // _BOTTLENECK
             make = partial(Block, inner, self.width, True, share, self.dtype)
-            if len(names) == 1:
-                x = make(name=names[0])(x)
-            else:
-                block, like = make(parent=None), x
-                x, _ = _in_turn(
-                    self,
-                    names,
-                    lambda key, block=block, like=like: block.init(key, like)["params"],
-                    lambda p, x, each, block=block: (block.apply({"params": p}, x), None),
-                    x,
-                    None,
-                )
+            x, _ = _in_turn(self, names, make, lambda block, x, _: (block(x), None), x)
             for _ in range(round(math.log2(part.down))):
                 x = average_pool(x)
             found[x.shape[1]] = x
@@ -282,23 +282,12 @@ class Decoder(nn.Module):
             share = 1 / len(self.blocks)
             make = partial(LatentBlock, self.width, self.latent, share, self.dtype)
             at = None if seen is None else seen[part.side]
-            if len(names) == 1:
-                x, found = make(name=names[0])(x, at, own[0], log_temperature)
-            else:
-                rest, block = (at, own[0], log_temperature), make(parent=None)
-                x, found = _in_turn(
-                    self,
-                    names,
-                    lambda key, block=block, x=x, rest=rest: block.init(key, x, *rest)["params"],
-                    lambda p, x, noise, block=block, at=at: block.apply(
-                        {"params": p}, x, at, noise, log_temperature
-                    ),
-                    x,
-                    own,
-                )
-                found = jax.tree.map(lambda said: said.sum(0), found)
-            features[part.side] = x
-            said.append(found)
+
+            def call(block, x, noise, at=at):
+                return block(x, at, noise, log_temperature)
+
+            features[part.side], found = _in_turn(self, names, make, call, x, own)
+            said.append(jax.tree.map(lambda array: array.sum(0), found))
             start = end
         x = features[self.blocks[-1].side]
         gain = self.param("gain", nn.initializers.ones, (self.width,))
