@@ -21,8 +21,9 @@ from genjax import config as config_lib
 from genjax import runs
 from genjax.errors import OptionParser, run_program
 
-# A gradient that is 0 but for rounding, such as that of a bias before a BatchNorm, has no relative
-# error of its own: what is less than this share of its network's largest is compared with that.
+# What is 0 but for rounding has no relative error of its own, such as the gradient of a bias before
+# a BatchNorm, or a KL divergence as a training begins: a gradient that is less than this share of
+# its network's largest, and a loss of the largest loss, is compared with that.
 _NOTHING = 1e-3
 
 
@@ -77,7 +78,10 @@ def compare(ours: Account, theirs: Account) -> dict[str, float]:
         unlike = found.keys() - mine.keys() if kind == "losses" else found.keys() ^ mine.keys()
         if unlike or not found:
             raise ValueError(f"{kind} of {sorted(mine)} and of {sorted(found)}")
-        errors |= {f"{kind}/{name}": relative_error(mine[name], x) for name, x in found.items()}
+        least = _NOTHING * max(map(_largest, found.values())) if kind == "losses" else 0.0
+        errors |= {
+            f"{kind}/{name}": relative_error(mine[name], x, least) for name, x in found.items()
+        }
     return errors
 
 
@@ -90,13 +94,17 @@ def relative_error(ours, theirs, least: float = 0.0) -> float:
     if isinstance(ours, Mapping):
         if ours.keys() != theirs.keys():
             raise ValueError(f"parameters {sorted(ours)} and {sorted(theirs)}")
-        least = _NOTHING * max(np.abs(x).max() for x in theirs.values())
+        least = _NOTHING * max(map(_largest, theirs.values()))
         return max(relative_error(ours[name], theirs[name], least) for name in ours)
     ours, theirs = (np.asarray(x, np.float64) for x in (ours, theirs))
     if ours.shape != theirs.shape:
         raise ValueError(f"shapes {ours.shape} and {theirs.shape}")
     difference, size = np.abs(ours - theirs).max(), max(np.abs(theirs).max(), least)
     return float(difference / size) if size else float(difference)
+
+
+def _largest(x) -> float:
+    return float(np.abs(x).max())
 
 
 def report(argv: list[str]) -> None:

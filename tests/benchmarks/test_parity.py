@@ -69,6 +69,9 @@ def test_relative_error():
 def test_nothing_is_left_out():
     ours = Account({"g": np.ones(2)}, {"g": {"w": np.ones(2)}}, {"loss": np.ones(10)})
     assert parity.compare(ours, ours) == {"outputs/g": 0, "gradients/g": 0, "losses/loss": 0}
+    # A loss beside larger ones as a gradient beside larger ones.
+    both = [ours._replace(losses={"kl": np.full(10, x), "loss": np.ones(10)}) for x in (2e-6, 1e-6)]
+    assert parity.compare(*both)["losses/kl"] == pytest.approx(1e-3)
     with pytest.raises(ValueError, match="outputs"):
         parity.compare(ours, ours._replace(outputs={}))
     with pytest.raises(ValueError, match="parameters"):
