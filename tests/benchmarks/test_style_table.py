@@ -1,4 +1,4 @@
-"""The table of ways to stylise: commands, what is not made again, means by hand; no network runs."""
+"""The table of ways to stylise: commands, what is not made again, means; no network runs."""
 
 import json
 import shutil
