@@ -7,6 +7,7 @@ import jax
 
 from genjax.data import Dataset
 from genjax.latents import Latents
+from genjax.stylization import Stylization
 
 RUN_PREFIX = "run:"  # before a workdir, where a picture is asked for: the samples of that run
 
@@ -56,6 +57,7 @@ class Task(NamedTuple):
       decode: `(state, z f32[n, L], index i32[n]) -> f32[n, H, W, C]` in [0, 1], the pictures of
         latents, of which `model.latent` says the length; `index` chooses what else `sample` does.
         None where those of samples are not standard normal.
+      stylization: how the network brings pictures into styles; None for one that does not.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
@@ -91,6 +93,7 @@ class Task(NamedTuple):
     sampled_with: Mapping[str, str] = {}
     latents: Latents | None = None
     decode: Callable[..., jax.Array] | None = None
+    stylization: Stylization | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array]] | None = None
     state_is_batch: bool = False

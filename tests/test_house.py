@@ -30,7 +30,7 @@ FLOORS = [
         "windows",
     },
     {"data", "devices", "report"},
-    {"latents", "mixtures", "nn", "task", "workdir"},
+    {"latents", "mixtures", "nn", "stylization", "task", "workdir"},
     {"cnn"},
     {"metrics"},
     {"gan", "vae", "style"},
