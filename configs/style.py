@@ -13,35 +13,7 @@ Two presets are closed forms for stained tissue, and take one step: `reinhard` a
 """
 
 from genjax import config as config_lib
-
-# The presets' weights were published for the authors' network, trained in Caffe on pixels from 0 to
-# 255. That of torchvision's lineage was trained anew, and its features are smaller, by another
-# factor in each layer: {layer: (ratio of the features' root mean squares, of the square roots of
-# their Gram matrices' norms)}. Measured with the VGG16 of both lineages; medians over four
-# photographs and three paintings at 320 px (docs/results.md). The content loss grows with the
-# square of the first, the style loss with the fourth power of the second.
-_CAFFE_OVER_TORCHVISION = {
-    "relu1_1": (68.0, 70.0),
-    "relu1_2": (149.0, 202.0),
-    "relu2_1": (158.0, 196.0),
-    "relu2_2": (176.0, 196.0),
-    "relu3_1": (142.0, 164.0),
-    "relu3_2": (139.0, 168.0),
-    "relu3_3": (135.0, 161.0),
-    "relu3_4": (135.0, 161.0),  # VGG19 alone has fourth layers: not measured, as the third
-    "relu4_1": (94.0, 114.0),
-    "relu4_2": (69.0, 80.0),
-    "relu4_3": (47.0, 49.0),
-    "relu4_4": (47.0, 49.0),
-    "relu5_1": (27.0, 28.0),
-    "relu5_2": (16.0, 17.0),
-    "relu5_3": (9.0, 10.0),
-    "relu5_4": (9.0, 10.0),
-}
-
-# A small classifier's features have no published weights to agree with. They are about as large as
-# torchvision's, so one factor, of pixels from 0 to 255 for pixels over their deviation, serves all.
-_TRUNK_SCALE = 255 * 0.226
+from genjax import style_keys
 
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -62,7 +34,7 @@ def _gatys(config):
     config.tv_weight = 0.0
     config.init = "content"
     config.train.steps = 200
-    _for_caffe(config)
+    style_keys.scale_features(config)
 
 
 def _neural_style(config):
@@ -82,7 +54,7 @@ def _neural_style(config):
     config.tv_weight = 1e-3 * 255**2
     config.init = "noise"
     config.train.steps = 1000
-    _for_caffe(config)
+    style_keys.scale_features(config)
 
 
 def _wasserstein(config):
@@ -106,13 +78,6 @@ def _wasserstein(config):
     config.features.border = "replicate"
     config.optimizer.update(name="adam", learning_rate=0.02, b2=0.99, clamp=True, average=0.99)
     config.train.steps = 500
-
-
-def _for_caffe(config):
-    """Scales the features of losses whose weights were published for the authors' network."""
-    config.features.trunk_scale = _TRUNK_SCALE
-    config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
-    config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
 
 
 _PRESETS = {"gatys": _gatys, "neural-style": _neural_style, "wasserstein": _wasserstein}

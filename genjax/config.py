@@ -15,7 +15,7 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from genjax import gan_keys, ranges, sample_keys, style_keys, vae_keys
+from genjax import gan_keys, ranges, sample_keys, style_keys, stylize_keys, vae_keys
 from genjax.errors import UserError
 from genjax.files import expanded
 
@@ -42,8 +42,8 @@ def base(task: str) -> ConfigDict:
 
     Keys:
       task: the family of networks: "gan", "vae", "vq" and "vqgan" (VAEs whose latents are codes),
-        "codes" (priors over those), "vdvae" (very deep VAEs), "cnn", "style", or
-        "stain" (colours of tissue by closed forms).
+        "codes" (priors over those), "vdvae" (very deep VAEs), "cnn", "style",
+        "stain" (colours of tissue by closed forms), or "style_fast" (networks that stylise).
       seed: of initial parameters, data order, augmentation and noise; samples have their own.
       init_from: `WORKDIR` or `WORKDIR@STEP`, a run of the same networks whose parameters this one
         starts with (the newest checkpoint's or that step's); "" for new ones. Optimisers and the
@@ -68,10 +68,13 @@ def base(task: str) -> ConfigDict:
       profile.steps: (first, last) of the steps to trace, from 1 on and both included
         (`genjax.speed.profile`); () for none.
       Those of a GAN have the options of `genjax.gan_keys`, all off, too, those of a VAE have
-      `genjax.vae_keys`, and those of style transfer `genjax.style_keys`.
+      `genjax.vae_keys`, and those of style transfer `genjax.style_keys`; those of networks that
+      stylise have `stylize` (`genjax.stylize_keys`).
     """
     families = {"gan": gan_keys, "vae": vae_keys, "style": style_keys}
     options = families[task].defaults() if task in families else {}
+    if task in stylize_keys.TASKS:
+        options["stylize"] = stylize_keys.defaults()
     return ConfigDict(
         options
         | {

@@ -174,6 +174,10 @@ RANGES = {
     "style_loss.scale": POSITIVE,
     "optimizer.memory": COUNT,
     "optimizer.average": DECAY,
+    "stylize.weights": NOT_NEGATIVE,
+    "stylize.alpha": SHARE,
+    "stylize.size": Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE),
+    "stylize.batch": COUNT,
 }
 
 

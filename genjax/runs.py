@@ -44,6 +44,7 @@ FAMILIES = {
     "cnn": "genjax.cnn",
     "style": "genjax.style",
     "stain": "genjax.style.stain_task",
+    "style_fast": "genjax.style.fast_task",
 }
 
 # The libraries besides JAX that compute, or that decode pictures.

@@ -1,6 +1,37 @@
-"""The keys of style transfer by optimisation that older runs lack."""
+"""The keys of style transfer: those that older runs lack, and how large features have to be."""
 
 from typing import Any
+
+from ml_collections import ConfigDict
+
+# Most weights of losses were published for the authors' network, trained in Caffe on pixels from 0
+# to 255. That of torchvision's lineage was trained anew, and its features are smaller, by another
+# factor in each layer: {layer: (ratio of the features' root mean squares, of the square roots of
+# their Gram matrices' norms)}. Measured with the VGG16 of both lineages; medians over four
+# photographs and three paintings at 320 px (docs/results.md). The content loss grows with the
+# square of the first, the style loss with the fourth power of the second.
+_CAFFE_OVER_TORCHVISION = {
+    "relu1_1": (68.0, 70.0),
+    "relu1_2": (149.0, 202.0),
+    "relu2_1": (158.0, 196.0),
+    "relu2_2": (176.0, 196.0),
+    "relu3_1": (142.0, 164.0),
+    "relu3_2": (139.0, 168.0),
+    "relu3_3": (135.0, 161.0),
+    "relu3_4": (135.0, 161.0),  # VGG19 alone has fourth layers: not measured, as the third
+    "relu4_1": (94.0, 114.0),
+    "relu4_2": (69.0, 80.0),
+    "relu4_3": (47.0, 49.0),
+    "relu4_4": (47.0, 49.0),
+    "relu5_1": (27.0, 28.0),
+    "relu5_2": (16.0, 17.0),
+    "relu5_3": (9.0, 10.0),
+    "relu5_4": (9.0, 10.0),
+}
+
+# A small classifier's features have no published weights to agree with. They are about as large as
+# torchvision's, so one factor, of pixels from 0 to 255 for pixels over their deviation, serves all.
+_TRUNK_SCALE = 255 * 0.226
 
 
 def defaults() -> dict[str, Any]:
@@ -38,3 +69,10 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
         key: before | values[key] if isinstance(before, dict) else values.get(key, before)
         for key, before in defaults().items()
     }
+
+
+def scale_features(config: ConfigDict) -> None:
+    """Scales the features of losses whose weights were published for the authors' network."""
+    config.features.trunk_scale = _TRUNK_SCALE
+    config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
+    config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}

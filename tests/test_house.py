@@ -27,6 +27,7 @@ FLOORS = [
         "sample_keys",
         "score_keys",
         "style_keys",
+        "stylize_keys",
         "windows",
     },
     {"data", "devices", "report"},

@@ -174,6 +174,16 @@ VARIANTS = {
             "tv_weight": 1e-6,
         },
     ),
+    "fast-style": (
+        "style_fast",
+        "data=mnist,size=16,width=2,blocks=1",
+        {
+            "style": "coffee,astronaut",
+            "content_loss.layers": ("relu2_1",),
+            "style_loss.layers": ("relu1_1", "relu2_1"),
+            "style_loss.weights": (1.0, 1.0),
+        },
+    ),
     "style-macenko": (
         "style",
         "preset=macenko,size=16",
@@ -213,7 +223,7 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     file, arg, values = VARIANTS[name]
     batch = {} if file == "style" else {"train.batch_size": 8}
     # Feature networks take seconds to compile: `tests/scores` has its own.
-    scores = {} if file in ("style", "cnn") else {"score.metrics": ()}
+    scores = {} if file in ("style", "style_fast", "cnn") else {"score.metrics": ()}
     events = _EVENTS | batch | scores
     return f"configs/{file}.py" + (f":{arg}" if arg else ""), events | values | overrides
 

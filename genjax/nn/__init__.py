@@ -2,6 +2,7 @@
 
 from genjax.nn.attention import SelfAttention
 from genjax.nn.group_norm import GroupNorm
+from genjax.nn.instance_norm import ConditionalInstanceNorm
 from genjax.nn.layers import (
     BatchNorm,
     ConditionalBatchNorm,
@@ -16,11 +17,12 @@ from genjax.nn.layers import (
 from genjax.nn.parts import InParts
 from genjax.nn.precision import compute_type
 from genjax.nn.spectral_norm import SpectralNorm
-from genjax.nn.training import apply, check_lasts, descend, with_params
+from genjax.nn.training import apply, check_lasts, descend, updated, with_params
 
 __all__ = [
     "BatchNorm",
     "ConditionalBatchNorm",
+    "ConditionalInstanceNorm",
     "Conv",
     "ConvTranspose",
     "Dense",
@@ -36,5 +38,6 @@ __all__ = [
     "descend",
     "max_pool",
     "to_even",
+    "updated",
     "with_params",
 ]

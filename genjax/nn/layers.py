@@ -146,7 +146,7 @@ class _Normalisation(nn.Module):
         # layer assemble both from many arrays; XLA would fuse that into every sum and repeat it.
         x = materialise(x).astype(jnp.float32)
         if train:
-            mean, variance = _moments(x, self.axis_name)
+            mean, variance = moments(x, self.axis_name)
             found = {"mean": mean, "var": variance}
             if not self.is_initializing():
                 for name, variable in running.items():
@@ -158,7 +158,7 @@ class _Normalisation(nn.Module):
         if bias.ndim == 2:
             mean, inverse = mean[None], inverse[None]
         scale = scale * inverse
-        y = x * _to_pixels(scale, x.shape) + _to_pixels(bias - mean * scale, x.shape)
+        y = x * to_pixels(scale, x.shape) + to_pixels(bias - mean * scale, x.shape)
         return materialise_gradient(y.astype(self.dtype))
 
 
@@ -211,7 +211,7 @@ class ConditionalBatchNorm(_Normalisation):
         return self.normalise(x, scale, bias, train)
 
 
-def _to_pixels(v, shape: tuple[int, ...]):
+def to_pixels(v, shape: tuple[int, ...]):
     """f32[C], or f32[B, C] with a row for each example, at each pixel: f32[*shape]."""
     if v.ndim == 1:
         return spread(v, shape)
@@ -219,7 +219,7 @@ def _to_pixels(v, shape: tuple[int, ...]):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _moments(x, axis_name: str | None):
+def moments(x, axis_name: str | None):
     """Mean and variance f32[C] (divisor n) over all axes of x f32[..., C] but the last.
 
     The variance is the mean square of the distance from the mean. The mean of squares less the
@@ -234,7 +234,7 @@ def _moments(x, axis_name: str | None):
 
 
 def _moments_forward(x, axis_name):
-    mean, variance = _moments.fun(x, axis_name)  # differentiable once more, for second derivatives
+    mean, variance = moments.fun(x, axis_name)  # differentiable once more, for second derivatives
     return (mean, variance), (x, mean)
 
 
@@ -245,7 +245,7 @@ def _moments_backward(axis_name, saved, g):
     return (of_mean + 2 * of_variance * (x - spread(mean, x.shape)),)
 
 
-_moments.defvjp(_moments_forward, _moments_backward)
+moments.defvjp(_moments_forward, _moments_backward)
 
 
 @jax.custom_vjp

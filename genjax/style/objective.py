@@ -87,10 +87,13 @@ def _nearest(config) -> Style:
 STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
 
 
-def make(config, net: FeatureNet) -> Objective:
+def make(config, net: FeatureNet, kind: Style | None = None) -> Objective:
     """The objective of a style config.
 
     Several styles count by their `style_weights`.
+
+    Args:
+      kind: how styles are compared; None for what `style_loss.kind` says.
 
     Raises:
       UserError: a value of the config is not possible.
@@ -112,7 +115,7 @@ def make(config, net: FeatureNet) -> Objective:
             f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
             f" neither content nor style: use {pictures}"
         )
-    kind = choose("style_loss.kind", config.style_loss.kind, STYLES)(config)
+    kind = kind or choose("style_loss.kind", config.style_loss.kind, STYLES)(config)
     variation = choose("tv_kind", config.tv_kind, losses.VARIATIONS)
     # Features times s make the content loss times s^2, and the style loss times s^4.
     content_weights = [scale**2 for scale in _scales(config, "content_loss")]

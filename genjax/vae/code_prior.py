@@ -18,10 +18,9 @@ from ml_collections import ConfigDict
 from genjax import images, rng
 from genjax.devices import gather_params
 from genjax.errors import UserError
-from genjax.nn import backend, compute_type
+from genjax.nn import backend, compute_type, updated
 from genjax.task import Inputs, Task
 from genjax.vae import coded, transformer
-from genjax.vae.update import updated
 from genjax.workdir import at_step, config_file, known_data, restore_arrays
 
 

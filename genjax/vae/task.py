@@ -12,7 +12,7 @@ from genjax import images, rng
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.latents import of_normals
-from genjax.nn import apply, backend, compute_type, with_params
+from genjax.nn import apply, backend, compute_type, updated, with_params
 from genjax.task import Inputs, Task
 from genjax.vae import bounds, conv, discriminator, mlp, posteriors, priors, sprites
 from genjax.vae import optimizer as optimizers
@@ -21,7 +21,6 @@ from genjax.vae.bounds import Terms
 from genjax.vae.likelihoods import LIKELIHOODS
 from genjax.vae.losses import elbo_terms, kl_to_standard_normal
 from genjax.vae.rows import COLUMNS, above
-from genjax.vae.update import updated
 
 # {model.name: (config's `model`, image shape, classes of the data, mean_picture, axis_name, dtype)
 # -> (encoder, decoder)}. Those with an attribute `classes` that is not 0 see labels.

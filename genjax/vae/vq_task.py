@@ -5,12 +5,11 @@ import numpy as np
 import optax
 
 from genjax import data, images
-from genjax.nn import backend
+from genjax.nn import backend, updated
 from genjax.task import Inputs, Task
 from genjax.vae import coded
 from genjax.vae.coded import VqState, mean_square, params_of, replaced
 from genjax.vae.quantizers import perplexity
-from genjax.vae.update import updated
 
 _MEASURED = 1024  # training images whose variance the loss is divided by
 

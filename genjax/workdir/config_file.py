@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import gan_keys, sample_keys, score_keys, style_keys, vae_keys
+from genjax import gan_keys, sample_keys, score_keys, style_keys, stylize_keys, vae_keys
 from genjax.config import dataset, flatten
 from genjax.errors import UserError
 from genjax.files import write_atomically
@@ -26,6 +26,7 @@ FREE_KEYS = (
     "train.max_skipped",
     "log.every",
     *(f"sample.{key}" for task in ("gan", "vae", "codes") for key in sample_keys.defaults(task)),
+    *(f"stylize.{key}" for key in stylize_keys.defaults()),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",

@@ -1,0 +1,20 @@
+"""The `stylize` keys: which pictures a trained network paints, and how, with `--mode=stylize`."""
+
+from typing import Any
+
+# The tasks whose networks bring pictures into styles.
+TASKS = ("style_fast",)
+
+
+def defaults() -> dict[str, Any]:
+    """The keys with their defaults; a run's own say nothing about how it trains.
+
+    Keys:
+      style: which styles, with commas between them: numbers of learned ones, from 1 on, or "" for
+        all of these; for a network that takes any style, pictures.
+      weights: the shares of these styles in a mixture; () for a picture in each.
+      alpha: how much of the style there is, from 0, the picture itself, to 1.
+      size: px on the pictures' longer side; 0 for their own.
+      batch: how many pictures of one shape are painted at once.
+    """
+    return {"style": "", "weights": (), "alpha": 1.0, "size": 0, "batch": 4}
