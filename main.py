@@ -1,8 +1,9 @@
-"""Trains, evaluates and samples: one experiment config, one workdir, any number of devices.
+"""Trains, evaluates, samples, stylises: one experiment config, one workdir, any number of devices.
 
     python main.py --config=configs/NAME.py[:ARG] [--workdir=DIR] [--mode=MODE] [--config.KEY=X ...]
                    [--step=N|latest|best]
                    [--coordinator=HOST:PORT --processes=N --process_id=I | --coordinator=auto]
+    python main.py --mode=stylize --workdir=DIR --input=FILE|DIR|FRAMES|run:DIR --output=FILE|DIR
     python main.py --mode=score --real=PICTURES --fake=PICTURES [--net=NET] [--metrics=A,B,...]
                    [--n=N] [--size=PX] [--workdir=DIR]
     python main.py --mode=compare SCORES.jsonl SCORES.jsonl ...
@@ -12,6 +13,8 @@ Modes:
   evaluate  scores a checkpoint on held-out data and its samples beside the data: scores.jsonl
   sample    draws pictures from a checkpoint, without the data: samples.npz and samples.png; with
             --config.sample.kind, a truncation, an interpolation or a projection (docs/gan.md)
+  stylize   paints pictures, frames in quotes ("frames/*.png") or another run's samples with a
+            trained network; --config.stylize.KEY=X says how (docs/style.md)
   score     compares two sets of pictures and appends to scores.jsonl in --workdir (runs/score)
   compare   prints scores side by side, where they measured the same
 

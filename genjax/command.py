@@ -10,10 +10,15 @@ from genjax import config as config_lib
 from genjax.errors import OptionParser, UserError
 from genjax.files import place
 
-MODES = ("train", "evaluate", "sample", "score", "compare")
+MODES = ("train", "evaluate", "sample", "stylize", "score", "compare")
 
 _START = dict(coordinator=str, processes=int, process_id=int)
 _RUN = dict(config=str, workdir=str, mode=str, step=str) | _START
+_PICTURES = {
+    "input": "a file, a folder, a glob in quotes, or run:WORKDIR",
+    "output": "a file, for one picture, or a folder",
+}
+_STYLIZE = _RUN | dict.fromkeys(_PICTURES, str)
 _SCORE = dict(real=str, fake=str, net=str, metrics=str, n=int, size=int, workdir=str, mode=str)
 _SCORE_DEFAULTS = dict(
     net="lite0",
@@ -46,17 +51,24 @@ def parse(argv: list[str]) -> Command:
         return Command(mode, _of_score(argv))
     if mode == "compare":
         return Command(mode, (_of_compare(argv),))
-    config, workdir, options = of_run(argv)
+    config, workdir, options = of_run(argv, _STYLIZE if mode == "stylize" else _RUN)
+    more = []
+    for name, what in _PICTURES.items() if mode == "stylize" else ():
+        if not getattr(options, name):
+            raise UserError(f"--{name} is missing: {what}")
+        more.append(getattr(options, name))
     step = [options.step] if options.step else []
     start = (options.coordinator, options.processes, options.process_id)
-    return Command(mode, (config, workdir, *step), start)
+    return Command(mode, (config, workdir, *more, *step), start)
 
 
-def of_run(argv: list[str]) -> tuple[Any, epath.Path, argparse.Namespace]:
+def of_run(argv: list[str], kinds: dict = _RUN) -> tuple[Any, epath.Path, argparse.Namespace]:
     """(config, workdir, the other options) of a command line about a run."""
-    options, others = _options(argv, _RUN, {"mode": "train"})
+    options, others = _options(argv, kinds, {"mode": "train"})
     if options.step is not None and options.mode == "train":
-        raise UserError("--step is for evaluate and sample; to train, set init_from=WORKDIR@STEP")
+        raise UserError(
+            "--step is for evaluate, sample and stylize; to train, set init_from=WORKDIR@STEP"
+        )
     if not options.config and not options.workdir:
         raise UserError("--config is missing: try --config=configs/dcgan.py, or --help")
     workdir = place(options.workdir or config_lib.default_workdir(options.config))

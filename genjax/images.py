@@ -288,7 +288,8 @@ def write(path: str | os.PathLike, image: np.ndarray) -> bytes:
     kind = Image.registered_extensions().get(path.suffix.lower()) if path.suffix else "PNG"
     if kind not in Image.SAVE:
         raise UserError(f"cannot write {path}: {path.suffix} is no image format; use .png")
-    _to_pillow(image).save(encoded := io.BytesIO(), format=kind)
+    options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
+    _to_pillow(image).save(encoded := io.BytesIO(), format=kind, **options)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, encoded.getvalue())

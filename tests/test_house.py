@@ -37,7 +37,7 @@ FLOORS = [
     {"gan", "vae", "style"},
     {"aggregate", "runs"},
     {"explore", "speed", "steps", "scores"},
-    {"train", "evaluate", "sample", "score", "compare"},
+    {"train", "evaluate", "sample", "stylize", "score", "compare"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}
 # VQ-GAN has a GAN's discriminator and its loss.
