@@ -21,7 +21,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from genjax import rng, runs
+from genjax import runs
 from genjax.evaluate import Evaluator
 from genjax.steps import Steps, open_feed
 from tests.tiny import metrics_of, state_of
@@ -113,8 +113,7 @@ def follower(run: runs.Run) -> Callable:
     Nothing is written; the lines are those of metrics.jsonl, without step and images.
     """
     config, devices = run.config, run.devices
-    key = rng.stream(config.seed, rng.Stream.INIT)
-    first = devices.init(run.task.init, key, run.task.constants)
+    first = runs.first_state(run)
     steps = Steps(run, open_feed(run, lambda line: None), devices.from_global(first))
     evaluator = Evaluator(run)
 

@@ -274,7 +274,8 @@ def test_every_key_is_read_by_something(file, finished):
         if of == file or name in _READ_BY.get(file, ()):  # such a run evaluates and samples too
             unread = json.loads((finished(name).parent / "unread.json").read_text())
             known = config_lib.flatten(tiny(name)).keys()
-            known = {key for key in known if not key.startswith("score.")}  # tests/scores
+            others = ("score.", "stylize.")  # tests/scores, tests/test_stylize.py
+            known = {key for key in known if not key.startswith(others)}
             known -= {f"sample.{key}" for key in sample_keys.OF_TOOLS}  # tests/explore
             keys |= known if of == file else set()
             read |= known - set(unread)
