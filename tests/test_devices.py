@@ -35,6 +35,7 @@ ONE_MODE = {
     "vqgan": "pmap",
     "vdvae": "pmap",
     "cnn-airbench": "pmap",
+    "fast-style": "fsdp",
 }
 RUNS = kinds_first(
     [f"{name}-{mode}" for name in STATES for mode in MODES if ONE_MODE.get(name, mode) == mode],

@@ -51,9 +51,9 @@ def test_a_folder_in_both_styles(photographs, stylize, tmp_path):
     assert found["odd_1.png"].shape == (5, 13, 3) and found["grey_2.png"].shape == (9, 7, 3)
     assert (found["a_1.png"] != found["a_2.png"]).any()
     # The same again, to the bit; and a picture does not depend on those beside it.
-    stylize(photographs, tmp_path / "again")
-    again = _written(tmp_path / "again")
-    assert all(np.array_equal(found[name], again[name]) for name in found)
+    stylize(photographs / "odd.png", tmp_path / "again")
+    for name, picture in _written(tmp_path / "again").items():
+        np.testing.assert_array_equal(picture, found[name])
     stylize(photographs / "a.png", tmp_path / "alone.png", "--config.stylize.style=2")
     alone = np.asarray(Image.open(tmp_path / "alone.png"))
     assert np.abs(np.int32(alone) - found["a_2.png"]).max() <= 1
@@ -85,14 +85,10 @@ def test_alpha_and_mixtures(photographs, stylize, tmp_path):
 
 def test_sizes(photographs, stylize, tmp_path):
     one = "--config.stylize.style=1"
-    assert stylize(photographs, tmp_path / "out", one, "--config.stylize.size=20")[0] == 0
+    source = f"{photographs}/a.png,{photographs}/grey.png"
+    assert stylize(source, tmp_path / "out", one, "--config.stylize.size=20")[0] == 0
     shapes = {name: x.shape[:2] for name, x in _written(tmp_path / "out").items()}
-    assert shapes == {
-        "a.png": (15, 20),
-        "b.jpg": (15, 20),
-        "grey.png": (20, 16),
-        "odd.png": (8, 20),
-    }
+    assert shapes == {"a.png": (15, 20), "grey.png": (20, 16)}
 
 
 def test_samples_of_another_run(stylize, finished, tmp_path):

@@ -46,6 +46,7 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "vqgan": (),
     "vdvae": (),
     "cnn-airbench": ("jit",),
+    "fast-style": ("pmap",),
 }
 EVERY = [(f"{name}-{mode}", 2, 2) for name in STATES for mode in MODES[name]]
 EVERY += [
