@@ -7,6 +7,7 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ _FORMATS = [
     )
     if name in Image.OPEN  # Pillow may have been built without some of them
 ]
+_ANIMATED = ("GIF", "PNG", "WEBP")  # those whose pictures are moments, where TIFF's are pages
 SUFFIXES = frozenset(s for s, name in Image.EXTENSION.items() if name in _FORMATS)
 
 # What Pillow's decoders raise on bytes that are not the picture they claim to be.
@@ -106,6 +108,28 @@ def decode(
     except _DECODE_ERRORS as error:
         raise _damaged(path, error) from None
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
+
+
+def moments(path: Path) -> Iterator[tuple[np.ndarray, float, int]]:
+    """Yields (u8[H, W, 3], seconds that it is shown, how many there are) of an animation's frames.
+
+    They are as `images.read` has pictures. A file that does not move has one, of 0 seconds.
+
+    Raises:
+      ImageError: as `decode`.
+    """
+    try:
+        with _opened(path) as image:
+            _check_size(path, *image.size)
+            count = image.n_frames if image.format in _ANIMATED else 1
+            for i in range(count):
+                image.seek(i)
+                picture = np.asarray(colour.plain(image).convert("RGB"))
+                yield picture, image.info.get("duration", 0) / 1000, count
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{shown(path)} is too large: {error}") from None
+    except _DECODE_ERRORS as error:
+        raise _damaged(path, error) from None
 
 
 def _of_dicom(contents: bytes, path: Path, window: Window | None) -> Image.Image:

@@ -30,7 +30,7 @@ FLOORS = [
         "stylize_keys",
         "windows",
     },
-    {"data", "devices", "report"},
+    {"data", "devices", "report", "video"},
     {"latents", "mixtures", "nn", "stylization", "task", "workdir"},
     {"cnn"},
     {"metrics"},

@@ -8,9 +8,10 @@ from etils import epath
 from genjax import images, rng, runs
 from genjax.devices import processes
 from genjax.devices.program import check_memory
-from genjax.explore import animation, drawn
+from genjax.explore import drawn
 from genjax.files import write_atomically
 from genjax.report.pictures import spread
+from genjax.video import clips
 
 NAME = "interpolation"
 _COLUMNS = 9  # of the picture, at most
@@ -33,7 +34,7 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
     """
     run, options = trained.run, trained.run.config.sample
     latents = drawn.latents_of(run)
-    animation.check(options.animation)
+    clips.check(options.animation, "sample.animation")
     key = rng.stream(options.seed, rng.Stream.SAMPLE)
 
     def draw(state, index, after, t):
@@ -58,7 +59,7 @@ def write(trained: runs.Trained, workdir: epath.Path) -> str:
         images.write(workdir / f"{NAME}.png", images.grid(first_way[:, columns]))
         if options.animation != "none":
             frames = [images.grid(each) for each in np.moveaxis(loops, 1, 0)]
-            write_atomically(workdir / moving, animation.encoded(frames, options.animation))
+            write_atomically(workdir / moving, clips.encoded(frames, options.animation))
     return line
 
 
