@@ -115,7 +115,7 @@ def test_a_telephone_held_upright(tmp_path):
 
 
 def _cut(data: bytes) -> bytes:
-    return data[: len(data) * 2 // 3]
+    return data[: len(data) * 7 // 10]
 
 
 def _index_first(data: bytes) -> bytes:
