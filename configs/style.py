@@ -100,6 +100,9 @@ def get_config(arg: str = ""):
     Keys:
       content, style: the pictures. style_weights: one number a style, or () for equal shares.
       size: px on the contents' longer side; 0 for their own, which has to be one shape for all.
+      pairs: "each" for every content in every style, "blend" for a mixture of the styles
+        (`genjax.style_keys`).
+      tile: for sizes that memory does not hold: "auto", or px of a tile's sides; "0" for none.
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.

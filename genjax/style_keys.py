@@ -41,6 +41,11 @@ def defaults() -> dict[str, Any]:
       color: whose colours the picture has (`genjax.style.colours`): "style"; those of the contents
         by "match" (the style pictures get the contents' mean and covariance of colours),
         "luminance" or "oklab" (lightness alone is stylised, in YIQ or in OKLab).
+      pairs: what several styles are for: "blend" mixes them into one, by `style_weights`; "each"
+        paints every content in every style, all in one run (`genjax.style.pairs`).
+      tile: px of the sides of tiles that pictures are computed in, for pictures that memory does
+        not hold whole (`genjax.style.tiles`): a number, "auto" for the largest that keeps to a few
+        GB, or "0" for none. The result is the same to rounding.
       tv_kind: what total variation is: "sum", of squared differences to the pixels below and to the
         right, halved; or "nine-point", a mean of those to all neighbours (`genjax.style.losses`).
       features.border: what the first layer of a VGG sees around a picture: "zero", as it was
@@ -56,6 +61,8 @@ def defaults() -> dict[str, Any]:
     """
     return {
         "color": "style",
+        "pairs": "blend",
+        "tile": "0",
         "tv_kind": "sum",
         "features": {"border": "zero"},
         "style_loss": {"kind": "gram"},

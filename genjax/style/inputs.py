@@ -11,7 +11,7 @@ from genjax import images, rng
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.errors import UserError
 from genjax.ranges import LARGEST_SIDE
-from genjax.style import colours
+from genjax.style import colours, pairs
 from genjax.style.sources import names
 
 FITS = ("same", "crop")
@@ -26,23 +26,32 @@ class Pictures(NamedTuple):
       styles: u8[1, h, w, 3] each, likewise.
       coloured: u8[B, H, W, 3], the contents as they were read.
       start: f32[B, H, W, 3] in [0, 1], where the optimisation starts.
+      painted: u8[1, h, w, 3] each, the styles as they were read.
+      style: i32[B], which style each picture has (`pairs.numbers`); its content is there as often
+        as there are styles. None where all have all of them.
     """
 
     contents: np.ndarray
     styles: list[np.ndarray]
     coloured: np.ndarray
     start: np.ndarray
+    painted: list[np.ndarray]
+    style: np.ndarray | None
 
 
 def load(config, read_picture: Callable[[str], list]) -> Pictures:
     """The pictures of a style config: as `read`, with the colours that it asks for, and a start.
 
     Raises:
-      UserError: as `read`, or there is no such `color`.
+      UserError: as `read` and `pairs.numbers`, or there is no such `color`.
     """
-    coloured, styles = read(config, read_picture)
-    contents, styles = colours.prepared(config.color, coloured, styles)
-    return Pictures(contents, styles, coloured, _start(config, contents, read_picture))
+    coloured, painted = read(config, read_picture)
+    contents, styles = colours.prepared(config.color, coloured, painted)
+    style = pairs.numbers(config, len(contents), len(styles))
+    if style is not None:
+        contents, coloured = (np.repeat(x, len(styles), axis=0) for x in (contents, coloured))
+    start = _start(config, contents, read_picture)
+    return Pictures(contents, styles, coloured, start, painted, style)
 
 
 def read(config, read_picture: Callable[[str], list]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -4,6 +4,8 @@ Kolkin et al. 2022 (arXiv:2203.13215), "Neural neighbor style transfer". A featu
 the one at the least angle, each set about its own mean; the loss is of the angle to it about 0.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -18,22 +20,35 @@ def places(features: jax.Array) -> jax.Array:
     return found.reshape(found.shape[0], -1, found.shape[-1])
 
 
-def nearest(x: jax.Array, style: jax.Array) -> jax.Array:
-    """i32[B, N]: which of the features of a style f32[M, C] is nearest to each of x f32[B, N, C].
+class Target(NamedTuple):
+    """The features of styles f32[M, C] and their mean f32[C]."""
 
-    The one with the largest cosine, after each set's own mean is taken off.
+    features: jax.Array
+    mean: jax.Array
+
+
+def target(styles: list[jax.Array]) -> Target:
+    """All features of styles, f32[1, N, C] each."""
+    features = jnp.concatenate([style[0] for style in styles])
+    return Target(features, features.mean(axis=0))
+
+
+def nearest(x: jax.Array, style: Target) -> jax.Array:
+    """i32[B, N]: which of a style's features is nearest to each of x f32[B, N, C].
+
+    The one with the largest cosine, after each set's own mean is taken off; the first of several.
     """
     centred = _units(x - x.mean(axis=1, keepdims=True))
-    of_style = _units(style - style.mean(axis=0, keepdims=True))
+    of_style = _units(style.features - style.mean[None])
     return jnp.argmax(jnp.einsum("bnc,mc->bnm", centred, of_style), axis=-1)
 
 
-def distance(x: jax.Array, style: jax.Array) -> jax.Array:
-    """f32[B]: the mean of 1 - cosine between features f32[B, N, C] and their neighbours' f32[M, C].
+def distance(x: jax.Array, style: Target) -> jax.Array:
+    """f32[B]: the mean of 1 - cosine between features f32[B, N, C] and their neighbours'.
 
     Which ones these are has no gradient.
     """
-    neighbour = style[nearest(jax.lax.stop_gradient(x), style)]
+    neighbour = style.features[nearest(jax.lax.stop_gradient(x), style)]
     return 1 - (_units(x) * _units(neighbour)).sum(axis=-1).mean(axis=1)
 
 

@@ -9,7 +9,7 @@ from genjax.cnn.features import FeatureNet
 from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
-from genjax.style import losses, neighbours, wasserstein
+from genjax.style import losses, neighbours, tiles, wasserstein
 from genjax.style.inputs import shares
 
 
@@ -33,7 +33,9 @@ class Style(NamedTuple):
     """A kind of style loss, of one layer.
 
     Attributes:
-      statistics: `(features f32[B, h, w, C]) -> arrays`, with B as leading axis.
+      statistics: `(features f32[B, h, w, C]) -> arrays`, with B as leading axis. Those of "gram"
+        and "wasserstein" are means over the pixels of what is 0 where features are, which tiles
+        have to have (`genjax.style.tiles`).
       target: `([statistics of one style, ...]) -> arrays`.
       loss: `(statistics, target) -> f32[B]`.
     """
@@ -78,21 +80,20 @@ def _nearest(config) -> Style:
             " style_weights"
         )
 
-    def target(styles):
-        return jnp.concatenate([found[0] for found in styles])
-
-    return Style(neighbours.places, target, neighbours.distance)
+    return Style(neighbours.places, neighbours.target, neighbours.distance)
 
 
 STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
 
 
-def make(config, net: FeatureNet, kind: Style | None = None) -> Objective:
+def make(config, net: FeatureNet, tile: int = 0, kind: Style | None = None) -> Objective:
     """The objective of a style config.
 
     Several styles count by their `style_weights`.
 
     Args:
+      tile: px of the sides of tiles that all pictures are computed in (`genjax.style.tiles`); 0 for
+        pictures as a whole. The values are the same to rounding.
       kind: how styles are compared; None for what `style_loss.kind` says.
 
     Raises:
@@ -124,25 +125,45 @@ def make(config, net: FeatureNet, kind: Style | None = None) -> Objective:
         for weight, scale in zip(layer_weights, _scales(config, "style_loss"), strict=True)
     ]
 
-    def statistics(found):
-        return {layer: kind.statistics(found[layer]) for layer in style_layers}
+    def means(found, content):
+        """What the losses need of pictures: {name: {layer: means over its places}}."""
+        return {
+            "content": {
+                layer: losses.mean_squared_error(found[layer], x) for layer, x in content.items()
+            },
+            "style": {layer: kind.statistics(found[layer]) for layer in style_layers},
+        }
+
+    def means_of(weights, pictures, layers, content):
+        def apply(x):
+            return net.apply(weights, x, layers)
+
+        if not tile:
+            return means(apply(pictures), content)
+        fields = {layer: net.fields[layer] for layer in layers}
+        return tiles.means(apply, means, pictures, content, fields, tile)
 
     def content_target(weights, contents):
-        return net.apply(weights, contents, content_layers)
+        def apply(x):
+            return net.apply(weights, x, content_layers)
+
+        if not tile:
+            return apply(contents)
+        fields = {layer: net.fields[layer] for layer in content_layers}
+        return tiles.features(apply, contents, fields, tile)
 
     def style_target(weights, styles):
-        each = [statistics(net.apply(weights, style, style_layers)) for style in styles]
+        each = [means_of(weights, style, style_layers, {})["style"] for style in styles]
         return {layer: kind.target([one[layer] for one in each]) for layer in style_layers}
 
     def pieces(weights, pictures, content, style):
-        found = net.apply(weights, pictures, taps)
+        found = means_of(weights, pictures, taps, content)
         content_loss = sum(
-            weight * losses.mean_squared_error(found[layer], content[layer])
+            weight * found["content"][layer]
             for layer, weight in zip(content_layers, content_weights, strict=True)
         )
-        of_pictures = statistics(found)
         style_loss = sum(
-            weight * kind.loss(of_pictures[layer], style[layer])
+            weight * kind.loss(found["style"][layer], style[layer])
             for layer, weight in zip(style_layers, style_weights, strict=True)
         )
         values = {

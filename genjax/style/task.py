@@ -19,7 +19,7 @@ from genjax.cnn import features
 from genjax.config import choose
 from genjax.devices import jit
 from genjax.nn import backend, compute_type
-from genjax.style import colours
+from genjax.style import colours, memory, pairs
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
@@ -37,12 +37,14 @@ class StyleState:
       content_target: {layer: f32[B, h, w, C]}.
       unchanged: {name: f32[B]}, the losses of the unchanged content images, for comparison.
       coloured: u8[B, H, W, 3], the contents, where their colours come back; else None.
+      style: i32[B], which style each picture has; None where all have all of them.
     """
 
     at: Iterate
     content_target: dict[str, jax.Array]
     unchanged: dict[str, jax.Array]
     coloured: jax.Array | None = None
+    style: jax.Array | None = None
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -61,13 +63,19 @@ def build(config, inputs: Inputs) -> Task:
         config.features.input,
         config.features.border,
     )
-    objective = style_objective.make(config, net)
+    style_objective.make(config, net)  # before pictures are read
     pictures = style_inputs.load(config, inputs.read_picture)
+    tile = _tile(config, net, layers, pictures)
+    objective = style_objective.make(config, net, tile)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
     # Training steps use the replacements, which run faster.
     with backend.native():
-        style_target = jit(objective.style_target)(net.weights, styles)
+        target_of = jit(objective.style_target)
+        if pictures.style is None:
+            style_target = target_of(net.weights, styles)
+        else:
+            style_target = pairs.stacked([target_of(net.weights, [style]) for style in styles])
     alone = len(pictures.contents) == 1
     space = colours.SPACES.get(config.color)  # None where the picture's own colours stay
     constants = {
@@ -78,8 +86,20 @@ def build(config, inputs: Inputs) -> Task:
     }
     if space:
         constants["coloured"] = pictures.coloured
+    if pictures.style is not None:
+        constants["style"] = pictures.style
 
-    def each(step, state: Iterate, content_target, constants):
+    def pieces_of(picture, content_target, style, constants):
+        """The losses f32[] of one picture f32[H, W, 3]."""
+        pieces = objective.pieces(
+            constants["weights"],
+            picture[None],
+            jax.tree.map(lambda x: x[None], content_target),
+            pairs.chosen(constants["style_target"], style),
+        )
+        return {name: value[0] for name, value in pieces.items()}
+
+    def each(step, state: Iterate, content_target, style, constants):
         """Applies `step(objective, state)` to every picture, one after the other.
 
         Not with `vmap`: it would compute both branches of each condition in the line search, at
@@ -87,40 +107,33 @@ def build(config, inputs: Inputs) -> Task:
         """
 
         def one(arguments):
-            state, target = arguments
-            target = jax.tree.map(lambda x: x[None], target)
+            state, *target = arguments
+            return step(lambda image: pieces_of(image, *target, constants)["total"], state)
 
-            def total(image):
-                pieces = objective.pieces(
-                    constants["weights"], image[None], target, constants["style_target"]
-                )
-                return pieces["total"][0]
-
-            return step(total, state)
-
-        given = state, content_target
+        given = state, content_target, style
         if alone:  # no loop, inside which XLA's CPU backend is slow with native convolutions
             return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], given)))
         return jax.lax.map(one, given)
 
     def init(key, constants):
-        def as_given(content):
-            content = content[None]
-            target = objective.content_target(constants["weights"], content)
-            pieces = objective.pieces(
-                constants["weights"], content, target, constants["style_target"]
-            )
-            return jax.tree.map(lambda x: x[0], (target, pieces))
+        style = constants.get("style")
+
+        def as_given(given):
+            content, style = given
+            target = objective.content_target(constants["weights"], content[None])
+            target = jax.tree.map(lambda x: x[0], target)
+            return target, pieces_of(content, target, style, constants)
 
         with backend.native():
             # One by one, so that rounding does not depend on how many pictures share a device.
-            target, unchanged = jax.lax.map(as_given, as_float(constants["contents"]))
-        with backend.native() if alone else contextlib.nullcontext():
-            at = each(optimizer.init, constants["start"], target, constants)
-        return StyleState(at, target, unchanged, constants.get("coloured"))
+            contents = as_float(constants["contents"])
+            target, unchanged = jax.lax.map(as_given, (contents, style))
+        with backend.native() if alone and not tile else contextlib.nullcontext():
+            at = each(optimizer.init, constants["start"], target, style, constants)
+        return StyleState(at, target, unchanged, constants.get("coloured"), style)
 
     def step(state, batch, key, axis_name):
-        at = each(optimizer.step, state.at, state.content_target, batch)
+        at = each(optimizer.step, state.at, state.content_target, state.style, batch)
         metrics = {
             "loss": at.value,
             "grad_norm": jax.vmap(optax.tree.norm)(at.gradient),
@@ -132,9 +145,11 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def evaluate(state, batch, key):
         """The losses of the pictures, and as `unchanged_…` those of the unchanged contents."""
-        pieces = objective.pieces(
-            batch["weights"], state.at.shown, state.content_target, batch["style_target"]
-        )
+        given = state.at.shown, state.content_target, state.style
+        if tile:  # one by one, for their memory
+            pieces = jax.lax.map(lambda given: pieces_of(*given, batch), given)
+        else:
+            pieces = jax.vmap(lambda *given: pieces_of(*given, batch))(*given)
         return pieces | {f"unchanged_{name}": value for name, value in state.unchanged.items()}
 
     def sample(state, key, index):
@@ -146,7 +161,11 @@ def build(config, inputs: Inputs) -> Task:
         return images.to_uint8(picture, low=0)
 
     def outputs(state):
-        return grid_and_each(sample(state, None, None))
+        results = sample(state, None, None)
+        if pictures.style is None:
+            return grid_and_each(results)
+        contents = pictures.coloured[:: len(styles)]
+        return pairs.outputs(np.asarray(results), contents, [x[0] for x in pictures.painted])
 
     def remarks(state):
         """Which pictures were at their minimum, to rounding, before the last step."""
@@ -164,12 +183,31 @@ def build(config, inputs: Inputs) -> Task:
         outputs=outputs,
         state_is_batch=True,
         constants=constants,
-        notes={
-            "features": net.name,
-            "pictures": f"content: {len(pictures.contents)}, style: {len(pictures.styles)}",
-        },
+        notes={"features": net.name, "pictures": _counted(pictures)}
+        | ({"tile": f"{tile} px"} if tile else {}),
         remarks=remarks,
     )
+
+
+def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:
+    """The tile that a config asks for, as `memory.tile_of`."""
+    kept = 2 * config.optimizer.memory if config.optimizer.name == "lbfgs" else 2
+    needs = memory.Needs(
+        net,
+        tuple(layers),
+        tuple(x.shape[1:3] for x in (pictures.contents, *pictures.styles)),
+        len(pictures.contents),
+        kept,
+        jnp.dtype(compute_type(config.precision)).itemsize,
+    )
+    return memory.tile_of(config.tile, config.style_loss.kind, needs)
+
+
+def _counted(pictures: style_inputs.Pictures) -> str:
+    styles = len(pictures.styles)
+    if pictures.style is None:
+        return f"content: {len(pictures.contents)}, style: {styles}"
+    return f"content: {len(pictures.contents) // styles}, style: {styles}, each in each"
 
 
 def grid_and_each(pictures) -> dict[str, np.ndarray]:

@@ -11,6 +11,10 @@ def _cosine(a, b):
     return a @ b / max(np.linalg.norm(a), 1e-8) / max(np.linalg.norm(b), 1e-8)
 
 
+def _style(features):
+    return neighbours.target([jnp.asarray(features, jnp.float32)[None]])
+
+
 def test_matching_and_loss_are_those_of_a_loop():
     random = np.random.default_rng(0)
     x, style = random.uniform(size=(2, 9, 5)), random.uniform(size=(11, 5))
@@ -21,7 +25,7 @@ def test_matching_and_loss_are_those_of_a_loop():
             about = [_cosine(x[b, n] - x[b].mean(0), y - style.mean(0)) for y in style]
             nearest[b, n] = np.argmax(about)
         losses.append(np.mean([1 - _cosine(x[b, n], style[nearest[b, n]]) for n in range(9)]))
-    given = jnp.asarray(x, jnp.float32), jnp.asarray(style, jnp.float32)
+    given = jnp.asarray(x, jnp.float32), _style(style)
     np.testing.assert_array_equal(neighbours.nearest(*given), nearest)
     np.testing.assert_allclose(neighbours.distance(*given), losses, rtol=1e-4)
 
@@ -30,12 +34,12 @@ def test_the_mean_of_each_set_is_taken_off():
     """All of x is nearest to (9, 1) by its angle; about the means it is on either side."""
     x = jnp.array([[[10.0, 1.0], [8.0, 1.0]]])
     style = jnp.array([[9.0, 1.0], [1.0, 1.0]])
-    np.testing.assert_array_equal(neighbours.nearest(x, style), [[0, 1]])
+    np.testing.assert_array_equal(neighbours.nearest(x, _style(style)), [[0, 1]])
 
 
 def test_the_gradient_turns_features_towards_their_neighbours():
     x, style = jnp.array([[[1.0, 0.1], [0.1, 1.0]]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
-    gradient = jax.grad(lambda x: neighbours.distance(x, style)[0])(x)
+    gradient = jax.grad(lambda x: neighbours.distance(x, _style(style))[0])(x)
     # d(1 - cos)/dx of (1, t) beside (1, 0), halved by the mean of two
     t, size = 0.1, 1.01**0.5
     np.testing.assert_allclose(gradient[0, 0], [-(t**2) / size**3 / 2, t / size**3 / 2], rtol=1e-4)
