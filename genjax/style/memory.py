@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from genjax.cnn.features import FeatureNet
 from genjax.devices import host
@@ -148,7 +149,8 @@ def _gb(number: float) -> str:
 
 def _free() -> float:
     """Bytes that are free where pictures are computed."""
-    found = jax.local_devices()[0].memory_stats() or {}
+    (device,) = jnp.zeros(()).devices()  # the one that arrays are put on
+    found = device.memory_stats() or {}
     if "bytes_limit" in found:
         return found["bytes_limit"] - found.get("bytes_in_use", 0)
     return host.free_memory()

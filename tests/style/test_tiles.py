@@ -1,5 +1,7 @@
 """Tiles: arithmetic by hand, and means, features and gradients that are the whole picture's."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,23 +65,30 @@ def test_every_feature_is_of_one_tile_whose_window_has_all_that_it_sees(length):
     assert (counted == 1).all()
 
 
-def _config(preset):
-    config = style_config.get_config(f"preset={preset}")
-    config.content_loss.layers = ("relu2_2",)
-    config.style_loss.update(layers=("relu1_1", "relu2_1"), weights=(0.7, 0.3))
-    config.tv_weight = 0.1
-    return config
+def _net(border):
+    """VGG16 of 4 channels a layer, to relu3_1, with random weights."""
+    random, channels, weights = np.random.default_rng(0), 3, {}
+    for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"):
+        kernel = random.normal(size=(3, 3, channels, 4)) * (2 / (9 * channels)) ** 0.5
+        weights[name] = {"kernel": np.float32(kernel), "bias": np.full(4, 0.1, np.float32)}
+        channels = 4
+    layers = tuple(name.replace("conv", "relu") for name in weights)
+    apply = functools.partial(vgg.apply, border=border)
+    return features.FeatureNet("narrow", layers, weights, apply, vgg.fields("vgg16"))
 
 
-# Sides that are odd, and no multiples of the tile; two windows at least each way.
+# Sides that are odd, and no multiples of the tile; several windows each way.
 @pytest.mark.parametrize("preset, border", [("gatys", "zero"), ("wasserstein", "replicate")])
 def test_tiles_are_the_whole(preset, border):
-    config = _config(preset)
-    net = features.load("vgg16", (), border=border)
-    keys = jax.random.split(jax.random.key(0), 3)
+    """Targets, losses and gradient are, at borders as well, where a layer sees padding."""
+    config = style_config.get_config(f"preset={preset}")
+    config.content_loss.layers = ("relu2_2",)
+    config.style_loss.update(layers=("relu1_1", "relu3_1"), weights=(0.7, 0.3))
+    config.update({"features": {"name": "cnn:narrow"}, "tv_weight": 0.1})
+    net, keys = _net(border), jax.random.split(jax.random.key(0), 3)
     picture, content, style = (
         jax.random.uniform(key, shape)
-        for key, shape in zip(keys, [(1, 51, 43, 3), (1, 51, 43, 3), (1, 47, 39, 3)], strict=True)
+        for key, shape in zip(keys, [(1, 75, 61, 3), (1, 75, 61, 3), (1, 57, 86, 3)], strict=True)
     )
 
     def computed(tile):
