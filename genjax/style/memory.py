@@ -16,9 +16,9 @@ from genjax.errors import UserError
 from genjax.style import tiles
 
 # Bytes for each byte of features from the first layer to the last one that is compared. XLA says
-# what a compiled step takes (`memory_analysis`): with VGG16 to relu5_1 and preset=wasserstein 374 MB
-# at 256 px and 1001 MB at 512 px on a CPU, where features are 70 and 279 MB: three times as much,
-# and 165 MB besides. Of preset=gatys it is 1023 MB at 512 px; of 512 px in tiles of 128 px (and
+# what a compiled step takes (`memory_analysis`): with VGG16 to relu5_1 and preset=wasserstein 374
+# MB at 256 px and 1001 MB at 512 px on a CPU, where features are 70 and 279 MB: three times as
+# much, and 165 MB besides. Of preset=gatys it is 1023 MB at 512 px; of 512 px in tiles of 128 px (and
 # windows of 256 px) 413 MB.
 _STEP = 3.1
 # Bytes for each byte of a picture (f32, 12 bytes a px), and for each array of it that an optimiser
@@ -28,8 +28,9 @@ _PICTURE, _KEPT = 12.0, 2.0
 _PROCESS = 1e9
 
 # What `tile=auto` keeps to: bytes on a CPU, whatever there is, so that a run has the same tiles
-# tomorrow; of a GPU's memory a share, since nobody else has it.
-_CPU, _SHARE = 2.6e9, 0.7
+# tomorrow; and where the pictures take that already, bytes for features, as smaller tiles are all
+# halo. It never takes more than a share of what is free.
+_CPU, _CPU_FEATURES, _SHARE = 2.6e9, 0.7e9, 0.7
 
 _NEEDS_NO_MORE = 0.9  # of what is free: above that, a run does not begin
 
@@ -58,9 +59,14 @@ class Needs(NamedTuple):
 
     def bytes(self, tile: int) -> float:
         """Bytes at the run's peak, all of the process, with tiles of `tile` px; 0 for none."""
+        return self.fixed + _STEP * self.itemsize * self._features(tile)
+
+    @property
+    def fixed(self) -> float:
+        """Bytes that no tile makes fewer: of the process, the pictures and their optimisers."""
         height, width = self.shapes[0]
-        of_picture = 12 * height * width * (_PICTURE + _KEPT * self.kept) * self.count
-        return _PROCESS + of_picture + _STEP * self.itemsize * self._features(tile)
+        kept = _PICTURE + _KEPT * self.kept
+        return _PROCESS + 12 * height * width * kept * self.count
 
     def _features(self, tile: int) -> float:
         """Numbers in the features of the largest window, of all layers up to the last compared."""
@@ -121,10 +127,14 @@ def _checked(tile: int, needs: Needs) -> int:
 
 def _largest(needs: Needs, free: float) -> int:
     """The largest tile that keeps to what `auto` may take; 0 if the whole picture does."""
-    most = min(_SHARE * free, _CPU if jax.default_backend() == "cpu" else math.inf)
+    most = _SHARE * free
+    if jax.default_backend() == "cpu":
+        most = min(most, max(_CPU, needs.fixed + _CPU_FEATURES))
     step, longest = tiles.grain(needs.fields), max(map(max, needs.shapes))
-    sizes = [0, *range(longest // step * step, 0, -step)]
-    return next((tile for tile in sizes if needs.bytes(tile) <= most), _smallest(needs))
+    smallest = _smallest(needs)
+    counts = range(2, max(2, longest // smallest) + 1)
+    sizes = [0, *(-(-longest // (n * step)) * step for n in counts)]
+    return next((tile for tile in sizes if needs.bytes(tile) <= most), smallest)
 
 
 def _smallest(needs: Needs) -> int:
