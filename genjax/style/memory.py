@@ -18,8 +18,8 @@ from genjax.style import tiles
 # Bytes for each byte of features from the first layer to the last one that is compared. XLA says
 # what a compiled step takes (`memory_analysis`): with VGG16 to relu5_1 and preset=wasserstein 374
 # MB at 256 px and 1001 MB at 512 px on a CPU, where features are 70 and 279 MB: three times as
-# much, and 165 MB besides. Of preset=gatys it is 1023 MB at 512 px; of 512 px in tiles of 128 px (and
-# windows of 256 px) 413 MB.
+# much, and 165 MB besides. Of preset=gatys it is 1023 MB at 512 px; of 512 px in tiles of 128 px
+# (windows of 256 px) 413 MB.
 _STEP = 3.1
 # Bytes for each byte of a picture (f32, 12 bytes a px), and for each array of it that an optimiser
 # keeps: what is read, what is written, and the pictures that go in and out.
