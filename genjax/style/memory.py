@@ -24,8 +24,9 @@ _STEP = 3.1
 # Bytes for each byte of a picture (f32, 12 bytes a px), and for each array of it that an optimiser
 # keeps: what is read, what is written, and the pictures that go in and out.
 _PICTURE, _KEPT = 12.0, 2.0
-# A process with its libraries, compiled programs and the network's weights; those 165 MB.
-_PROCESS = 1e9
+# A process with its libraries, compiled programs and the network's weights (1.1 GB was measured
+# where pictures are small).
+_PROCESS = 1.2e9
 
 # What `tile=auto` keeps to: bytes on a CPU, whatever there is, so that a run has the same tiles
 # tomorrow; and where the pictures take that already, bytes for features, as smaller tiles are all

@@ -83,5 +83,5 @@ def test_a_tile_that_cannot_be(tile, changes, message):
 def test_before_anything_computes(monkeypatch):
     monkeypatch.setattr(memory, "_free", lambda: 1e6)
     monkeypatch.setattr("genjax.style.task.jit", lambda *_: pytest.fail("it computed"))
-    with pytest.raises(UserError, match=r"about 1\.0 GB, and 0\.0 GB are free"):
+    with pytest.raises(UserError, match=r"about 1\.2 GB, and 0\.0 GB are free"):
         runs.build(tiny("style-adam"))
