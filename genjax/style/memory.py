@@ -31,7 +31,7 @@ _PROCESS = 1.2e9
 # What `tile=auto` keeps to: bytes on a CPU, whatever there is, so that a run has the same tiles
 # tomorrow; and where the pictures take that already, bytes for features, as smaller tiles are all
 # halo. It never takes more than a share of what is free.
-_CPU, _CPU_FEATURES, _SHARE = 2.6e9, 0.7e9, 0.7
+_CPU, _CPU_FEATURES, _SHARE = 2.7e9, 0.6e9, 0.7
 
 _NEEDS_NO_MORE = 0.9  # of what is free: above that, a run does not begin
 

@@ -48,7 +48,7 @@ def test_auto_is_whole_where_that_fits_and_else_keeps_to_its_memory(net, monkeyp
     assert tile % 16 == 0 and tile >= 64
     fewer = -(-2048 // tile) - 1  # tiles along a side
     assert large.bytes(tile) <= memory._CPU < large.bytes(-(-2048 // (16 * fewer)) * 16)
-    monkeypatch.setattr(memory, "_free", lambda: 2.5e9)
+    monkeypatch.setattr(memory, "_free", lambda: 3.4e9)
     assert 0 < memory.tile_of("auto", "gram", large) < tile
 
 
