@@ -86,15 +86,15 @@ def _nearest(config) -> Style:
 STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
 
 
-def make(config, net: FeatureNet, tile: int = 0, kind: Style | None = None) -> Objective:
+def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> Objective:
     """The objective of a style config.
 
     Several styles count by their `style_weights`.
 
     Args:
+      kind: how styles are compared; None for what `style_loss.kind` says.
       tile: px of the sides of tiles that all pictures are computed in (`genjax.style.tiles`); 0 for
         pictures as a whole. The values are the same to rounding.
-      kind: how styles are compared; None for what `style_loss.kind` says.
 
     Raises:
       UserError: a value of the config is not possible.

@@ -66,7 +66,7 @@ def build(config, inputs: Inputs) -> Task:
     style_objective.make(config, net)  # before pictures are read
     pictures = style_inputs.load(config, inputs.read_picture)
     tile = _tile(config, net, layers, pictures)
-    objective = style_objective.make(config, net, tile)
+    objective = style_objective.make(config, net, tile=tile)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
     # Training steps use the replacements, which run faster.

@@ -92,7 +92,7 @@ def test_tiles_are_the_whole(preset, border):
     )
 
     def computed(tile):
-        objective = style_objective.make(config, net, tile)
+        objective = style_objective.make(config, net, tile=tile)
 
         @jax.jit
         def run(weights, picture, content, style):
