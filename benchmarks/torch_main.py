@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks import peers
 from benchmarks.peers import files
 
-_LEAST_SHOWN = 16  # held-out examples for `shown`: `genjax.train.LEAST_SHOWN`
+_LEAST_SHOWN = 16  # held-out examples for `shown`: `genjax.stage.LEAST_SHOWN`
 _PAD = 2  # px of white around each picture of a grid
 
 

@@ -58,11 +58,10 @@ def _neural_style(config):
 
 
 def _wasserstein(config):
-    """Crowson's style-transfer-pytorch, at one scale.
+    """Crowson's style-transfer-pytorch: from 128 px up to `size` by the square root of 2 each time.
 
-    There it goes from 128 px up by factors of the square root of 2, 1,000 steps at the first and
-    500 at each further one; here a run is one size, and may start with another's picture (`init`).
-    Its weights are for torchvision's features, VGG19's there.
+    It has 1,000 steps at the first scale and 500 at each further one. Its weights are for
+    torchvision's features, VGG19's there.
     """
     weights = (256, 64, 16, 4, 1)
     config.content_loss = {"layers": ("relu4_2",), "weight": 0.015}
@@ -77,7 +76,8 @@ def _wasserstein(config):
     config.init = "content"
     config.features.border = "replicate"
     config.optimizer.update(name="adam", learning_rate=0.02, b2=0.99, clamp=True, average=0.99)
-    config.train.steps = 500
+    config.style_enlarge = False
+    config.train.steps = 1000
 
 
 _PRESETS = {"gatys": _gatys, "neural-style": _neural_style, "wasserstein": _wasserstein}
@@ -85,25 +85,33 @@ _PRESETS = {"gatys": _gatys, "neural-style": _neural_style, "wasserstein": _wass
 _STAINS = ("reinhard", "macenko")  # `genjax.style.stains`
 
 _ARGUMENTS = {
-    **{name: {"size": 256, "features": "vgg16"} for name in _PRESETS},
+    **{name: {"size": 256, "features": "vgg16", "smallest": 0} for name in _PRESETS},
+    "wasserstein": {"size": 256, "features": "vgg16", "smallest": 128},
     **{name: {"size": 0} for name in _STAINS},
 }
 
 
 def get_config(arg: str = ""):
     """ARG: `preset` (gatys, neural-style, wasserstein, reinhard or macenko), `size` (px of the
-    longer side), `features`.
+    longer side), `features`, `smallest` (px of the first of several scales; 0 for `size` alone).
 
     The presets reinhard and macenko have `content`, `style`, `size`, `style_scale`, `content_fit`
     and `method`, of the closed form (`genjax.style.stains`); several styles count as one.
 
     Keys:
       content, style: the pictures. style_weights: one number a style, or () for equal shares.
-      size: px on the contents' longer side; 0 for their own, which has to be one shape for all.
+      size: px on the contents' longer side; 0 for their own, which has to be one shape for all. Of
+        several scales it is the last one's.
+      scales.smallest, scales.steps: of a run from scale to scale (`genjax.style_keys`). ARG's
+        `smallest` gives the first scale as many steps as the preset has, each further one half of
+        that, and `train.steps` their sum. With another `size` or other `scales` by --config,
+        `train.steps` has to come with them: a run that would end before its last scale is refused,
+        with the number to give; one that has more goes on at the last scale.
       pairs: "each" for every content in every style, "blend" for a mixture of the styles
         (`genjax.style_keys`).
       tile: for sizes that memory does not hold: "auto", or px of a tile's sides; "0" for none.
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
+      style_enlarge: whether smaller styles are enlarged to that.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
         "crop" cuts the later ones to the first one's.
       color: whose colours the picture has (`genjax.style_keys`).
@@ -139,6 +147,13 @@ def get_config(arg: str = ""):
     config.features.update(name=arg.features, pool="max", input="torchvision")
     config.optimizer.update(name="lbfgs", memory=10, learning_rate=10 / 255)
     _PRESETS[arg.preset](config)
+    if arg.smallest:
+        config.scales = {
+            "smallest": arg.smallest,
+            "steps": (config.train.steps, max(1, config.train.steps // 2)),
+        }
+        scales = style_keys.schedule(config.size, **config.scales)
+        config.train.steps = scales[-1].until
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")

@@ -60,7 +60,8 @@ def base(task: str) -> ConfigDict:
         second copy of the state).
       train.max_skipped: how many updates in a row may be skipped; one more stops the run.
       log.every, sample.every, evaluate.every, checkpoint.every: in steps; 0 for never. The last
-        step always does all four.
+        step always does all four, and the last one of a stage (`genjax.task.Stage`) the first
+        three.
       sample: the keys of `genjax.sample_keys`.
       checkpoint.keep: how many of the newest checkpoints are kept.
       checkpoint.best, checkpoint.best_mode: the metric of evaluations whose best checkpoint is kept

@@ -166,6 +166,8 @@ RANGES = {
     "init_noise": NOT_NEGATIVE,
     "tv_weight": NOT_NEGATIVE,
     "style_scale": POSITIVE,
+    "scales.smallest": NOT_NEGATIVE,
+    "scales.steps": COUNT,
     "features.trunk_scale": POSITIVE,
     "content_loss.weight": NOT_NEGATIVE,
     "content_loss.scale": POSITIVE,

@@ -1,10 +1,6 @@
 """Builds a run from a config, and opens a trained run from its workdir."""
 
-import hashlib
-import importlib.metadata
-import os
-import pathlib
-import platform
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,10 +11,9 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-import genjax
-from genjax import aggregate, data, images, rng, score_keys
+from genjax import aggregate, data, images, rng, score_keys, versions
 from genjax import config as config_lib
-from genjax.devices import host, parallel, processes
+from genjax.devices import parallel, processes
 from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.nn import backend
@@ -46,9 +41,6 @@ FAMILIES = {
     "stain": "genjax.style.stain_task",
     "style_fast": "genjax.style.fast_task",
 }
-
-# The libraries besides JAX that compute, or that decode pictures.
-_LIBRARIES = ("jaxlib", "flax", "optax", "numpy", "pillow")
 
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for
 
@@ -94,7 +86,7 @@ def build(
     score_keys.check(config)
     parallel.require_devices()
     if processes.count() > 1:
-        processes.check_same(config_lib.flatten(config) | _code())
+        processes.check_same(config_lib.flatten(config) | versions.of_code())
     family = config_lib.choose("task", config.task, FAMILIES)
     if "data" in config and dataset is None:
         dataset = data.open_dataset(config.data)
@@ -104,18 +96,6 @@ def build(
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture, known))
     devices = parallel.make(config.parallel, task.images_per_step, task.state_is_batch)
     return Run(config, task, dataset, devices)
-
-
-def _code() -> dict[str, str]:
-    """The versions of genjax, JAX and Python, for processes to compare."""
-    digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(genjax.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return {
-        "genjax": f"{genjax.__version__} {digest.hexdigest()[:12]}",
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def checkpoints(run: Run, workdir: epath.Path) -> Checkpoints:
@@ -129,20 +109,32 @@ def checkpoints(run: Run, workdir: epath.Path) -> Checkpoints:
         run.config.checkpoint.keep,
         best=best,
         best_mode=mode,
-        made_by=_made_by(run.devices),
+        made_by=versions.of_run(run.devices),
     )
 
 
-def _made_by(devices: parallel.Jit) -> dict[str, str]:
-    """What decides the bits of a run besides its config and data, for people to compare."""
-    return {
-        **_code(),
-        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        "devices": str(devices),
-        "runtime": devices.runtime,
-        "cpu": "; ".join(sorted(set(processes.exchange(host.description())))),
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-    }
+def stage_after(run: Run, step: int) -> Run:
+    """The run with the task whose state is that after `step` steps.
+
+    At the end of a stage (`task.Stage`), that is the task of the stage which ends.
+    """
+    stage = run.task.stage
+    return run._replace(task=stage.task(max(step, 1))) if stage else run
+
+
+def next_stage(run: Run, state) -> tuple[Run, Any]:
+    """The run with the task of the next stage, and the global state that it begins with.
+
+    Args:
+      state: global, after the last step of the stage of `run`.
+    """
+    task = run.task.stage.task(run.task.stage.until + 1)
+    return run._replace(task=task), run.devices.init(task.stage.carry, state, task.constants)
+
+
+def abstract_states(run: Run) -> Callable[[int], Any]:
+    """`(step) -> ` the `abstract_state` after so many steps, whichever stage that is in."""
+    return lambda step: abstract_state(stage_after(run, step))
 
 
 def abstract_state(run: Run) -> Any:
@@ -187,7 +179,8 @@ def open_trained(
     config_file.changes(config, workdir)
     steps = at_step.steps_of(workdir, step)
     run = build(config, None if with_data else known_data.load(workdir), workdir)
-    found = checkpoint.restore(workdir, steps, abstract_state(run), warn)
+    found = checkpoint.restore(workdir, steps, abstract_states(run), warn)
+    run = stage_after(run, found.step)
     if config.sample.get("prior") == "mixture":
         run = aggregate.with_mixture(run, found.state, workdir)
     return Trained(run, found.state, found.step)

@@ -1,6 +1,7 @@
-"""The keys of style transfer: those that older runs lack, and how large features have to be."""
+"""The keys of style transfer that older runs lack, how large features are, and scales."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -58,6 +59,11 @@ def defaults() -> dict[str, Any]:
       optimizer.clamp: whether "adam" brings each pixel back to [0, 1] after each step.
       optimizer.average: the decay of a running mean of "adam"'s pictures, which then is the result;
         0 for the last picture itself.
+      style_enlarge: whether styles smaller than `size` asks for are enlarged, or stay as they are.
+      scales.smallest: px on the contents' longer side where a run begins that goes from scale to
+        scale up to `size` (`schedule`); 0 for one scale.
+      scales.steps: how many steps the first scale has, the second, and so on; the last number is
+        that of all further ones. The last scale goes on as long as `train.steps`.
     """
     return {
         "color": "style",
@@ -67,13 +73,15 @@ def defaults() -> dict[str, Any]:
         "features": {"border": "zero"},
         "style_loss": {"kind": "gram"},
         "optimizer": {"b1": 0.9, "b2": 0.999, "clamp": False, "average": 0.0},
+        "style_enlarge": True,
+        "scales": {"smallest": 0, "steps": (1000, 500)},
     }
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
     """The values of a style config, with what an older run did where its config lacks a key."""
     return values | {
-        key: before | values[key] if isinstance(before, dict) else values.get(key, before)
+        key: before | values.get(key, {}) if isinstance(before, dict) else values.get(key, before)
         for key, before in defaults().items()
     }
 
@@ -83,3 +91,30 @@ def scale_features(config: ConfigDict) -> None:
     config.features.trunk_scale = _TRUNK_SCALE
     config.content_loss.scale = {layer: rms for layer, (rms, _) in _CAFFE_OVER_TORCHVISION.items()}
     config.style_loss.scale = {layer: gram for layer, (_, gram) in _CAFFE_OVER_TORCHVISION.items()}
+
+
+class Scale(NamedTuple):
+    """A scale of a run: px on the contents' longer side, and the step after which it ends."""
+
+    side: int
+    until: int
+
+
+def schedule(size: int, smallest: int, steps: Sequence[int]) -> list[Scale]:
+    """The scales of a run, from `smallest` px or a little more up to `size`.
+
+    Their sides are round(size / 2^(i / 2)), as in Crowson's style-transfer-pytorch; `size` alone
+    where `smallest` is 0, or `size` is less.
+
+    Args:
+      steps: of the first scale, the second, …, at least one number; the last goes on for the rest.
+    """
+    sides, halvings = {size}, 0.5
+    while smallest and (side := round(size / 2**halvings)) >= smallest:
+        sides.add(side)
+        halvings += 0.5
+    found, until = [], 0
+    for i, side in enumerate(sorted(sides)):
+        until += steps[min(i, len(steps) - 1)]
+        found.append(Scale(side, until))
+    return found

@@ -16,6 +16,30 @@ Batch = Mapping[str, jax.Array]  # "image" u8[B, H, W, C], "label" i32[B], "inde
 Metrics = Mapping[str, jax.Array]
 
 
+class Stage(NamedTuple):
+    """The stage of a run that a task is of, where a run has several.
+
+    Stages follow one another within one run and its workdir. Each has a task of its own, whose
+    state may have other shapes, and which other compiled programs serve: scales of a picture,
+    frames of a film. The stage of a step follows from the config and the step alone, so that a run
+    resumes in it. All tasks of a run have the same number of images a step, and its data.
+
+    The state after the last step of a stage is that stage's, in checkpoints too. The next one
+    begins with what `carry` makes of it, and keeps in its own state what later ones want of it.
+
+    Attributes:
+      until: the step after which the next stage begins; None for the last stage, which has no end.
+      task: `(step) -> Task` of the stage in which that step is, counted from 1. Of one stage it has
+        to be one and the same task, or compute the same.
+      carry: `(last state of the stage before, constants) -> state`, a pure function, of the shapes
+        that the task's `init` has; None for the first stage, which begins with `init`.
+    """
+
+    until: int | None
+    task: Callable[[int], "Task"]
+    carry: Callable[..., State] | None = None
+
+
 class Task(NamedTuple):
     """Pure functions over pytrees: no I/O and no globals.
 
@@ -60,8 +84,8 @@ class Task(NamedTuple):
       stylization: how the network brings pictures into styles; None for one that does not.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals.
-      outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run, written into the
-        workdir when it ends.
+      outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run or of a stage of it,
+        written into the workdir when that ends.
       state_is_batch: whether the image is the parameter: the state's leaves then have the batch as
         leading axis and are sharded like one. Otherwise the state is replicated (`jit`, `pmap`) or
         sharded by parameter (`fsdp`).
@@ -74,6 +98,7 @@ class Task(NamedTuple):
       networks: the names of the state's fields that are networks' variables, with which another run
         can start (`init_from`).
       remarks: `(state) -> [line, ...]`, what people should know of the final state, a host's copy.
+      stage: which of a run's stages the task is of; None where the run has one.
       saturated: `({"train/…": mean}) -> bool`, whether by its metrics a discriminator tells nearly
         all pictures apart; None where no metric says so.
       notes: {name: fact} for the run's report, such as whose weights were used.
@@ -102,6 +127,7 @@ class Task(NamedTuple):
     known: Mapping[str, Any] = {}
     networks: tuple[str, ...] = ()
     remarks: Callable[..., list[str]] | None = None
+    stage: Stage | None = None
     saturated: Callable[[Metrics], bool] | None = None
     notes: Mapping[str, str] = {}
 

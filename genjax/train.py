@@ -1,6 +1,5 @@
 """The training loop, for every task and any number of devices; it resumes from checkpoints."""
 
-import dataclasses
 import shlex
 import sys
 import time
@@ -9,23 +8,20 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from clu import parameter_overview
 from etils import epath
 from ml_collections import ConfigDict
 
 import genjax
 from genjax import config as config_lib
-from genjax import data, images, rng, runs, score_keys
+from genjax import data, images, runs, score_keys
 from genjax.devices import StopRequest, host, processes
 from genjax.errors import Interrupted, NonFiniteError, UserError
-from genjax.evaluate import Evaluator
 from genjax.report import Meter, Report, Silent, as_computed, write_page
 from genjax.scores.watch import Saturation, Watch
 from genjax.speed import Profile, Speed, collectives
-from genjax.steps import Steps, open_feed
+from genjax.stage import Stage
+from genjax.steps import open_feed
 from genjax.workdir import Checkpoints, Hold, Restored, enter_workdir, fingerprint
-
-LEAST_SHOWN = 16  # held-out examples for `Task.pictures`; as many as `sample.n` if that is more
 
 
 def train(config: ConfigDict, workdir: epath.Path):
@@ -43,8 +39,9 @@ def train(config: ConfigDict, workdir: epath.Path):
         enter_workdir(config, run.dataset, run.task.known, workdir, runs.warn) as lock,
         runs.checkpoints(run, workdir) as checkpoints,
     ):
-        restored = checkpoints.restore(runs.abstract_state(run), runs.warn)
+        restored = checkpoints.restore(runs.abstract_states(run), runs.warn)
         step = restored.step if restored else 0
+        run = runs.stage_after(run, step)
         if step >= config.train.steps:
             # The run may have been killed after its last checkpoint and before its outputs.
             _write_outputs(run, restored.state, workdir)
@@ -73,6 +70,7 @@ class _Loop:
 
     Args:
       lock: of the workdir; checked before each checkpoint.
+      run: with the task of the stage that the checkpoint is of, or the first one.
       restored: the checkpoint to go on from, or None for a new run. Its `state` is set to None.
     """
 
@@ -86,8 +84,8 @@ class _Loop:
         stop: StopRequest,
         restored: Restored | None,
     ):
-        config, devices, task = run.config, run.devices, run.task
-        self.run, self.config, self.devices, self.workdir = run, config, devices, workdir
+        config, task = run.config, run.task
+        self.run, self.config, self.devices, self.workdir = run, config, run.devices, workdir
         self.lock, self.checkpoints, self.report, self.stop = lock, checkpoints, report, stop
         self.total = config.train.steps
         self.every = {
@@ -120,28 +118,47 @@ class _Loop:
         # Metrics, speed and profile.
         limits = {"stop": None, "skip": config.train.max_skipped}
         self.meter = Meter(progress, limits[config.train.on_nonfinite])
-        self.speed: Speed | None = None  # until the first line of metrics
         traced = config.profile.steps if processes.is_first() else ()  # only it writes files
         self.profile = Profile(traced, self.step, self.total, workdir, report.message)
 
-        # Scores and pictures of the state, as far as the task has them; of held-out examples, if
-        # there is a data set.
-        held_out = not run.dataset or len(run.dataset.watched)
-        self.evaluator = Evaluator(run) if task.evaluate and held_out else None
-        self.sampler = self.pictures = None
-        if task.sample:
-            self.sampler = runs.sampler_of_grids(run)
-        if task.pictures and held_out:
-            count = max(LEAST_SHOWN, config.sample.n)
-            self.test_batch = data.examples(run.dataset.watched, count)
-            self.pictures = devices.on_state(task.pictures)
+        # Facts about the run, {name: text}: said here, and shown in report.html.
+        self.facts: dict[str, str] = {}
+        self._tell(
+            {
+                "command": shlex.join(["python", *sys.argv]),
+                "workdir": str(workdir),
+                "devices": str(self.devices),
+                "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
+            }
+        )
+        self._begin(run, state)
+        if run.dataset:  # said already, before anything was read
+            self.facts["data"] = "; ".join(run.dataset.lines())
+        if self.step:
+            report.message(f"going on from step {self.step:,} of {self.total:,}")
+        elif config.init_from:
+            report.message(f"starting with the networks of {config.init_from}")
+        report.message("compiling the first steps …")
 
-        self.watch = Watch(run, workdir, report.message) if self.every["score"] else None
-        self.saturation = Saturation(task.saturated, report.message) if task.saturated else None
+    def _begin(self, run: runs.Run, state):
+        """Begins with the global state of a stage of the run: makes its programs, tells of it."""
+        task, say = run.task, self.report.message
+        self.run, self.stage = run, Stage(run, self.feed, state)
+        self.speed: Speed | None = None  # until the first line of metrics
+        self.watch = Watch(run, self.workdir, say) if self.every["score"] else None
+        self.saturation = Saturation(task.saturated, say) if task.saturated else None
+        self._tell(self.stage.facts(state))
 
-        self.facts = self._describe(state)
-        self.state = devices.from_global(state)
-        self.steps, self._compiled = Steps(run, self.feed, self.state), False
+    def _go_on(self):
+        """Begins the next stage with what the last step of this one left."""
+        state = self.devices.to_global(self.stage.state)
+        self._end(state)
+        self._begin(*runs.next_stage(self.run, state))
+
+    def _end(self, state):
+        """Writes what a stage of the run comes to in its last global state."""
+        for line in _write_outputs(self.run, state, self.workdir):
+            self.report.message(line)
 
     def run_to_end(self):
         """Trains to the last step, or until asked to stop; writes outputs and the report's page."""
@@ -159,8 +176,7 @@ class _Loop:
             if self.feed:
                 self.feed.close()
         self.checkpoints.wait()
-        for line in _write_outputs(self.run, self.devices.to_global(self.state), self.workdir):
-            self.report.message(line)
+        self._end(self.devices.to_global(self.stage.state))
         if self.step < self.total:
             status = (
                 f"interrupted at step {self.step:,} of {self.total:,}: "
@@ -180,12 +196,15 @@ class _Loop:
         running = None  # the chunk before this one, if its metrics have not been read yet
         stopping = False
         while self.step < self.total and not stopping:
+            if self.step == self.stage.end:
+                self._go_on()
+            stage = self.stage
             # Start a chunk. It ends at the latest where something is due.
             n = min(self.config.train.steps_per_call, self._next_due() - self.step)
             self.profile.begin(self.step)
             began = time.monotonic()
             try:
-                inputs = self.steps.inputs(self.step, n)
+                inputs = stage.steps.inputs(self.step, n)
             except UserError:  # the data cannot be read
                 self._save_early(running)
                 raise
@@ -194,7 +213,7 @@ class _Loop:
             asked_to_stop = self.devices.any(bool(self.stop.requested))
             if not running:
                 self._start_clock(inputs)
-            self.state, metrics = self.steps(self.state, inputs, self.step, n)
+            stage.state, metrics = stage.steps(stage.state, inputs, self.step, n)
 
             # While it runs, write the metrics of the chunk before it.
             if running:
@@ -207,8 +226,9 @@ class _Loop:
             if stopping or self._is_anything_due():
                 values = self._fetch(running)
                 running = None
-                compiled = partial(self.steps.text, self.state, inputs, self.step, n)
-                self.profile.end(self.step, compiled)
+                self.profile.end(
+                    self.step, partial(stage.steps.text, stage.state, inputs, self.step, n)
+                )
                 self.run_due(values, stopping)
 
     def _start_clock(self, inputs):
@@ -217,16 +237,18 @@ class _Loop:
         The clock has to start before the chunk does: some calls return only when their steps are
         done, such as those of `pmap` on several CPU devices. A first call of no steps compiles.
         """
-        if not self._compiled:
-            self.state, _ = self.steps(self.state, inputs, self.step, 0)
-            self._compiled = True
-        jax.block_until_ready((self.state, inputs))
+        self.stage.compile(inputs, self.step)
+        jax.block_until_ready((self.stage.state, inputs))
         self.meter.resume_clock()
 
     def is_due(self, what: str, step: int) -> bool:
-        """Whether "log", "sample", "evaluate" or "checkpoint" is due; at the last step, all are."""
+        """Whether "log", "sample", "evaluate" or "checkpoint" is due; at the last step, all are.
+
+        At the last step of a stage, all but "checkpoint" are: its results are of no other one.
+        """
         every = self.every[what]
-        return step == self.total or (every > 0 and step % every == 0)
+        last = self.total if what == "checkpoint" else self.stage.end
+        return step == last or (every > 0 and step % every == 0)
 
     def _is_anything_due(self) -> bool:
         """Whether the loop has to wait for this step. "log" alone can wait for the next chunk, but
@@ -239,7 +261,7 @@ class _Loop:
         """The next step at which anything is due, "log" included."""
         following = (self.step // every * every + every for every in self.every.values() if every)
         bounds = (bound for bound in self.profile.bounds if bound > self.step)
-        return min([self.total, *following, *bounds])
+        return min([self.stage.end, *following, *bounds])
 
     def run_due(self, values: dict[str, float], stopping: bool):
         """Evaluates, draws and saves, as far as each is due at this step.
@@ -250,11 +272,11 @@ class _Loop:
           values: the metrics for this step's line of metrics.jsonl; {} if no line is due.
           stopping: whether to save in any case.
         """
-        state, step = self.devices.to_global(self.state), self.step
+        state, step = self.devices.to_global(self.stage.state), self.step
         scores = {}
-        if self.evaluator and self.is_due("evaluate", step):
+        if self.stage.evaluator and self.is_due("evaluate", step):
             try:
-                scores = self.evaluator(state)
+                scores = self.stage.evaluator(state)
             except UserError:  # held-out data cannot be read
                 self._write_line(step, values)
                 self._save_early(None)
@@ -266,7 +288,8 @@ class _Loop:
             scores |= self.watch(state, step)
         self._write_line(step, values | scores)
         if self.is_due("sample", step):
-            self._draw(state)
+            for name, sheet in self.stage.sheets(state):
+                self.report.picture(step, name, sheet)
         if stopping or self.is_due("checkpoint", step):
             self._save(state, scores)
         host.release_memory()  # or a run grows with its evaluations and checkpoints
@@ -289,7 +312,7 @@ class _Loop:
             return
         if running:
             self._write_line(running.last_step, self._fetch(running))
-        self._save(self.devices.to_global(self.state), {})
+        self._save(self.devices.to_global(self.stage.state), {})
 
     def _fetch(self, chunk: _Chunk) -> dict[str, float]:
         """Waits for a chunk and gives its metrics to the meter.
@@ -315,50 +338,18 @@ class _Loop:
             seen = step * self.run.task.images_per_step
             self.report.scalars(step, seen, self.meter.seconds, values)
 
-    def _draw(self, state):
-        if self.sampler:
-            sheet = runs.grid(self.sampler(state), self.sampler.classes)
-            self.report.picture(self.step, "", sheet)
-        if self.pictures:
-            key = rng.stream(self.config.sample.seed, rng.Stream.SAMPLE)
-            for name, rows in self.pictures(state, self.test_batch, key).items():
-                self.report.picture(self.step, name, images.grid(np.asarray(rows)))
-
-    def _describe(self, state) -> dict[str, str]:
-        """Facts about the run, {name: text}; printed at the start, and shown in report.html."""
-        facts = {
-            "command": shlex.join(["python", *sys.argv]),
-            "workdir": str(self.workdir),
-            "devices": str(self.devices),
-            "versions": f"genjax {genjax.__version__}, jax {jax.__version__}",
-            "state": f"{self.devices.bytes_per_device(state) / 1e6:.1f} MB on each device",
-            **self.run.task.notes,
-        }
-        for field in dataclasses.fields(state):
-            part = getattr(state, field.name)
-            if isinstance(part, dict) and "params" in part:
-                count = int(parameter_overview.count_parameters(part["params"]))
-                facts[field.name] = f"{count:,} parameters"
-        self._tell(facts)
-        if self.run.dataset:  # printed already, before anything was read
-            facts["data"] = "; ".join(self.run.dataset.lines())
-        if self.step:
-            self.report.message(f"going on from step {self.step:,} of {self.total:,}")
-        elif self.config.init_from:
-            self.report.message(f"starting with the networks of {self.config.init_from}")
-        self.report.message("compiling the first steps …")
-        return facts
-
     def _describe_step(self):
         """Finds what a step costs; this takes up to a second of idle devices, off the clock."""
         self.speed = Speed(self.run)
         facts = {"collectives": collectives.describe(self.run), "arithmetic": str(self.speed)}
         self._tell(facts)
-        self.facts |= facts
 
     def _tell(self, facts: dict[str, str]):
+        """Says what is new of these facts, and keeps it for the report's page."""
         for name, fact in facts.items():
-            self.report.message(f"{name}: {fact}")
+            if self.facts.get(name) != fact:
+                self.report.message(f"{name}: {fact}")
+        self.facts |= facts
 
     def _write_page(self, status: str):
         if processes.is_first():
@@ -366,7 +357,7 @@ class _Loop:
 
 
 def _write_outputs(run: runs.Run, state, workdir: epath.Path) -> list[str]:
-    """Writes the pictures that are the run's results; returns what is to be said of them."""
+    """Writes the pictures that are a stage's results; returns what is to be said of them."""
     if not run.task.outputs:
         return []
     state = run.devices.to_host(state)

@@ -22,8 +22,8 @@ import jax
 import numpy as np
 
 from genjax import runs
-from genjax.evaluate import Evaluator
-from genjax.steps import Steps, open_feed
+from genjax.stage import Stage
+from genjax.steps import open_feed
 from tests.tiny import metrics_of, state_of
 
 MOVED = 3  # runs from moved states
@@ -114,21 +114,27 @@ def follower(run: runs.Run) -> Callable:
     """
     config, devices = run.config, run.devices
     first = runs.first_state(run)
-    steps = Steps(run, open_feed(run, lambda line: None), devices.from_global(first))
-    evaluator = Evaluator(run)
+    feed = open_feed(run, lambda line: None)
+    stages = [Stage(run, feed, first)]  # so far; each follows the same ones
 
     def follow(move: Callable) -> tuple[list[dict], dict]:
-        state, lines, since = first, [], []
+        state, lines, since, number = first, [], [], 0
         for t in range(config.train.steps):
+            if t == stages[number].end:
+                following, state = runs.next_stage(stages[number].run, state)
+                number += 1
+                if number == len(stages):
+                    stages.append(Stage(following, feed, state))
+            steps = stages[number].steps
             at = devices.from_global(move(state))
             at, metrics = steps(at, steps.inputs(t, 1), t, 1)
             state = devices.to_global(at)
             since.append({name: float(x[0]) for name, x in metrics.items()})
-            if (t + 1) % config.log.every == 0 or t + 1 == config.train.steps:
+            last = t + 1 == stages[number].end
+            if (t + 1) % config.log.every == 0 or last:
                 means = {f"train/{k}": np.mean([x[k] for x in since]) for k in since[0]}
                 due = config.evaluate.every and (t + 1) % config.evaluate.every == 0
-                last = t + 1 == config.train.steps
-                lines.append(means | (evaluator(state) if due or last else {}))
+                lines.append(means | (stages[number].evaluator(state) if due or last else {}))
                 since = []
         found = jax.tree_util.tree_leaves_with_path(state)
         arrays = {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in found}

@@ -31,13 +31,13 @@ FLOORS = [
         "windows",
     },
     {"data", "devices", "report", "video"},
-    {"latents", "mixtures", "nn", "stylization", "task", "workdir"},
+    {"latents", "mixtures", "nn", "stylization", "task", "versions", "workdir"},
     {"cnn"},
     {"metrics"},
     {"gan", "vae", "style"},
     {"aggregate", "runs"},
     {"explore", "speed", "steps", "scores"},
-    {"train", "evaluate", "sample", "stylize", "score", "compare"},
+    {"train", "evaluate", "sample", "stylize", "score", "compare", "stage"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}
 # VQ-GAN has a GAN's discriminator and its loss.

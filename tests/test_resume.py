@@ -66,8 +66,11 @@ def signal_at_chunk(monkeypatch):
 # The state of `dcgan-memory` has all that dcgan's has.
 RESUMED = ("dcgan-memory", *(name for name in KINDS if name != "dcgan"))
 
+# A run at several scales may not end before its last one: `tests/style/test_scales.py` resumes it.
+AT_ONE_SCALE = [name for name in STATES if name != "style-wasserstein"]
 
-@pytest.mark.parametrize("name", kinds_first(STATES, RESUMED))
+
+@pytest.mark.parametrize("name", kinds_first(AT_ONE_SCALE, RESUMED))
 def test_interrupted_and_resumed_in_other_chunks(name, finished, tmp_path, signal_at_chunk):
     """train(2N) = train(N) + resume(N), with N steps interrupted besides, between log lines.
 

@@ -159,11 +159,12 @@ VARIANTS = {
     ),
     "style-lbfgs": ("style", "size=16", _STYLE),
     "style-adam": ("style", "size=16", _STYLE | _SMOOTH),
-    # One layer, of more pixels than channels: where they are fewer, a covariance has no inverse but
-    # for what is added to its diagonal, and its root makes more of rounding than the bound expects.
+    # At two scales. One layer, of more pixels than channels: where they are fewer, a covariance has
+    # no inverse but for what is added to its diagonal, and its root makes more of rounding than the
+    # bound expects.
     "style-wasserstein": (
         "style",
-        "preset=wasserstein,size=16",
+        "preset=wasserstein,size=16,smallest=11",
         _STYLE
         | _SMOOTH
         | {
@@ -172,6 +173,7 @@ VARIANTS = {
             "content_loss.weight": 1e-8,
             "style_loss.weight": 1e-7,
             "tv_weight": 1e-6,
+            "scales.steps": (6, 6),
         },
     ),
     "fast-style": (

@@ -147,10 +147,11 @@ class Jit:
         """The version of what runs programs on the devices, as it names itself."""
         return " ".join(self.mesh.local_devices[0].client.platform_version.split())
 
-    def init(self, init: Callable, key, constants):
-        """The initial global state `init(key, constants)`, computed in its final sharding."""
-        shardings = self._shardings(jax.eval_shape(init, key, constants))
-        return jit(init, out_shardings=shardings)(key, constants)
+    def init(self, init: Callable, given, constants):
+        """A global state `init(given, constants)`, computed in its final sharding, of a key or of
+        the global state of the stage before (`genjax.task.Stage`)."""
+        shardings = self._shardings(jax.eval_shape(init, given, constants))
+        return jit(init, out_shardings=shardings)(given, constants)
 
     def abstract(self, init: Callable, key, constants):
         """The shapes, types and shardings of the global state, for a restore."""

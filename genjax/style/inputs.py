@@ -39,13 +39,16 @@ class Pictures(NamedTuple):
     style: np.ndarray | None
 
 
-def load(config, read_picture: Callable[[str], list]) -> Pictures:
+def load(config, read_picture: Callable[[str], list], size: int | None = None) -> Pictures:
     """The pictures of a style config: as `read`, with the colours that it asks for, and a start.
+
+    Args:
+      size: px on the contents' longer side, 0 for their own; None for the config's.
 
     Raises:
       UserError: as `read` and `pairs.numbers`, or there is no such `color`.
     """
-    coloured, painted = read(config, read_picture)
+    coloured, painted = read(config, read_picture, size, config.style_enlarge)
     contents, styles = colours.prepared(config.color, coloured, painted)
     style = pairs.numbers(config, len(contents), len(styles))
     if style is not None:
@@ -54,11 +57,17 @@ def load(config, read_picture: Callable[[str], list]) -> Pictures:
     return Pictures(contents, styles, coloured, start, painted, style)
 
 
-def read(config, read_picture: Callable[[str], list]) -> tuple[np.ndarray, list[np.ndarray]]:
+def read(
+    config, read_picture: Callable[[str], list], size: int | None = None, enlarge: bool = True
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Reads, resizes and checks contents u8[B, H, W, 3] and styles u8[1, h, w, 3] each.
 
     Contents have `size` px on their longer side, or their own size with 0. Styles have
     `style_scale` times that of the first content.
+
+    Args:
+      size: as of `load`.
+      enlarge: whether styles that are smaller are enlarged, too, or stay as they are.
 
     Raises:
       UserError: a picture is missing or unreadable, a size is impossible, or contents differ in
@@ -69,25 +78,44 @@ def read(config, read_picture: Callable[[str], list]) -> tuple[np.ndarray, list[
             f"size={config.size} has to be from 1 to {LARGEST_SIDE} px, or 0 for the content's own"
             " size"
         )
-    if config.size:  # before anything is read
-        style_side = _style_side(config, config.size)
+    if config.size:  # before anything is read; no scale has larger styles
+        _style_side(config, config.size)
+    if size is None:
+        size = config.size
 
-    def read_all(key: str, size: int) -> list[np.ndarray]:
-        found = names(config[key])
-        if not found:
-            raise UserError(f"{key} is not set: give a path or a built-in name, --config.{key}=…")
-        read = (picture for name in found for picture in read_picture(name))
-        return [images.fit(picture, size) if size else picture for picture in read]
+    def read_all(key: str, side: int, enlarge: bool) -> list[np.ndarray]:
+        read = (picture for name in _named(config, key) for picture in read_picture(name))
+        if not side:
+            return list(read)
+        return [images.fit(x, side if enlarge else min(side, max(x.shape[:2]))) for x in read]
 
-    contents = _same_shape(read_all("content", config.size), config.content_fit)
-    if not config.size:
-        height, width = contents.shape[1:3]
-        if max(height, width) > LARGEST_SIDE:
-            raise UserError(
-                f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}"
-            )
-        style_side = _style_side(config, max(height, width))
-    return contents, [style[None] for style in read_all("style", style_side)]
+    contents = _same_shape(read_all("content", size, True), config.content_fit)
+    style_side = _style_side(config, size or _side(contents[0]))
+    return contents, [style[None] for style in read_all("style", style_side, enlarge)]
+
+
+def own_side(config, read_picture: Callable[[str], list]) -> int:
+    """The longer side of the first content as it is, px.
+
+    Raises:
+      UserError: there is none, or it is too large.
+    """
+    (picture, *_) = read_picture(_named(config, "content")[0])
+    return _side(picture)
+
+
+def _side(content: np.ndarray) -> int:
+    height, width = content.shape[:2]
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"size=0 keeps {width} x {height} px: set a size, at most {LARGEST_SIDE}")
+    return max(height, width)
+
+
+def _named(config, key: str) -> list[str]:
+    """The pictures that a key of the config names, one at least."""
+    if not (found := names(config[key])):
+        raise UserError(f"{key} is not set: give a path or a built-in name, --config.{key}=…")
+    return found
 
 
 def _style_side(config, content_side: int) -> int:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genjax.style import line_search
+from genjax.style import line_search, scales
 
 _FAILURES = 2  # line searches in a row, after which a picture is at its minimum, to rounding
 
@@ -22,7 +22,7 @@ class Iterate:
       image: f32[H, W, 3].
       value, gradient: f32[] and f32[H, W, 3], of the objective at `image`.
       optimizer: the optax state.
-      evaluations: i32[], how often objective and gradient were computed.
+      evaluations: i32[], how often objective and gradient were computed, of this size of picture.
       average: f32[H, W, 3], a running mean of the pictures from the first on; None if none is kept.
       failures: i32[], line searches that found no better point; failures_in_a_row: i32[], how many
         of them since the last that did.
@@ -55,11 +55,13 @@ class Iterate:
 class PictureOptimizer(NamedTuple):
     """`init(objective, image) -> Iterate` and `step(objective, Iterate) -> Iterate`.
 
-    `objective` maps f32[H, W, 3] to f32[].
+    `carry(objective, Iterate, height, width) -> Iterate` begins at another size with the result at
+    the size before. `objective` maps f32[H, W, 3] to f32[].
     """
 
     init: Callable[..., Iterate]
     step: Callable[..., Iterate]
+    carry: Callable[..., Iterate]
 
 
 def _start(optimizer):
@@ -97,9 +99,14 @@ def lbfgs(config) -> PictureOptimizer:
     search, points where the objective is not finite count as too far away. Where it is not finite
     at the picture itself, neither are the value and gradient that are returned.
 
-    Of `config`, `memory` is read: how many steps of history the Hessian is approximated from.
+    Of `config`, `memory` is read: how many steps of history the Hessian is approximated from. At
+    another size it begins without history, whose steps are of the other objective.
     """
     optimizer = optax.chain(optax.scale_by_lbfgs(config.memory), optax.scale(-1.0))
+    init = _start(optimizer)
+
+    def carry(objective, before: Iterate, height: int, width: int) -> Iterate:
+        return init(objective, scales.bicubic(before.shown, height, width))
 
     def searched(objective, at: Iterate, direction) -> _Line:
         """The ended search along `direction` f32[H, W, 3]."""
@@ -158,7 +165,7 @@ def lbfgs(config) -> PictureOptimizer:
     def step_if_not_ended(objective, at: Iterate) -> Iterate:
         return jax.lax.cond(at.ended, lambda: at, lambda: step(objective, at))
 
-    return PictureOptimizer(_start(optimizer), step_if_not_ended)
+    return PictureOptimizer(init, step_if_not_ended, carry)
 
 
 def adam(config) -> PictureOptimizer:
@@ -166,6 +173,9 @@ def adam(config) -> PictureOptimizer:
 
     Of `config`, `learning_rate`, `b1`, `b2`, `clamp` and `average` are read
     (`genjax.style_keys`). The running mean is Adam's, free of the bias to its start.
+
+    At another size, as in Crowson's style-transfer-pytorch, it begins with the result and with
+    Adam's moments, resized, and with its count of steps; the running mean begins anew.
     """
     optimizer = optax.adam(config.learning_rate, config.b1, config.b2)
     start, decay = _start(optimizer), config.average
@@ -173,6 +183,14 @@ def adam(config) -> PictureOptimizer:
     def init(objective, image) -> Iterate:
         at = start(objective, image)
         return at.replace(average=image) if decay else at
+
+    def carry(objective, before: Iterate, height: int, width: int) -> Iterate:
+        image = scales.bicubic(before.shown, height, width)
+        at = init(objective, jnp.clip(image, 0.0, 1.0) if config.clamp else image)
+        moments, *rest = before.optimizer
+        first = scales.bicubic(moments.mu, height, width)
+        second = jax.nn.relu(scales.bilinear(moments.nu, height, width))
+        return at.replace(optimizer=(moments._replace(mu=first, nu=second), *rest))
 
     def averaged(at: Iterate, image) -> jax.Array | None:
         if not decay:
@@ -195,7 +213,7 @@ def adam(config) -> PictureOptimizer:
             average=averaged(at, image),
         )
 
-    return PictureOptimizer(init, step)
+    return PictureOptimizer(init, step, carry)
 
 
 OPTIMIZERS = {"lbfgs": lbfgs, "adam": adam}

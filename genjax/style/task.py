@@ -6,6 +6,7 @@ one iteration of each optimiser.
 """
 
 import contextlib
+import functools
 from functools import partial
 
 import flax.struct
@@ -22,8 +23,9 @@ from genjax.nn import backend, compute_type
 from genjax.style import colours, memory, pairs
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
+from genjax.style import scales as style_scales
 from genjax.style.optimizers import OPTIMIZERS, Iterate
-from genjax.task import Inputs, Task
+from genjax.task import Inputs, Stage, Task
 
 as_float = partial(images.to_float, low=0)  # pictures here are in [0, 1]
 
@@ -54,6 +56,7 @@ def build(config, inputs: Inputs) -> Task:
       UserError: a picture, a network or a layer is not available (`inputs.load`, `features.load`).
     """
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
+    scales = style_scales.of(config, inputs.read_picture)
     layers = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
     net = features.load(
         config.features.name,
@@ -64,8 +67,41 @@ def build(config, inputs: Inputs) -> Task:
         config.features.border,
     )
     style_objective.make(config, net)  # before pictures are read
-    pictures = style_inputs.load(config, inputs.read_picture)
-    tile = _tile(config, net, layers, pictures)
+    if len(scales) > 1:  # memory for the last scale has to be there before the first one begins
+        largest = style_inputs.load(config, inputs.read_picture, scales[-1].side)
+        _tile(config, net, layers, largest)
+
+    @functools.lru_cache(maxsize=1)  # while a stage lasts, for whoever asks for its task
+    def at_scale(number: int) -> Task:
+        pictures = style_inputs.load(config, inputs.read_picture, scales[number].side)
+        tile = _tile(config, net, layers, pictures)
+        task, carry = _of_pictures(config, pictures, net, tile, optimizer)
+        return task if len(scales) == 1 else staged(task, carry, number, pictures)
+
+    def of_step(step: int) -> Task:
+        return at_scale(sum(step > scale.until for scale in scales[:-1]))
+
+    def staged(task: Task, carry, number: int, pictures) -> Task:
+        """The task as one of the run's stages, which says at which scale it is."""
+        first, last = number == 0, number == len(scales) - 1
+        side = max(pictures.contents.shape[1:3])
+
+        def step(*arguments):
+            state, metrics = task.step(*arguments)
+            return state, metrics | {"scale": jnp.float32(side)}
+
+        until = None if last else scales[number].until
+        return task._replace(
+            step=step,
+            stage=Stage(until, of_step, None if first else carry),
+            notes=task.notes | {"scale": f"{number + 1} of {len(scales)}: {side} px"},
+        )
+
+    return of_step(1)
+
+
+def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimizer):
+    """(the task of pictures of one size, its `carry` from another size: `genjax.task.Stage`)."""
     objective = style_objective.make(config, net, tile=tile)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
@@ -115,7 +151,8 @@ def build(config, inputs: Inputs) -> Task:
             return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], given)))
         return jax.lax.map(one, given)
 
-    def init(key, constants):
+    def begun(begin, given, constants) -> StyleState:
+        """The state whose pictures and optimisers `begin(objective, given)` makes."""
         style = constants.get("style")
 
         def as_given(given):
@@ -129,8 +166,16 @@ def build(config, inputs: Inputs) -> Task:
             contents = as_float(constants["contents"])
             target, unchanged = jax.lax.map(as_given, (contents, style))
         with backend.native() if alone and not tile else contextlib.nullcontext():
-            at = each(optimizer.init, constants["start"], target, style, constants)
+            at = each(begin, given, target, style, constants)
         return StyleState(at, target, unchanged, constants.get("coloured"), style)
+
+    def init(key, constants):
+        return begun(optimizer.init, constants["start"], constants)
+
+    def carry(before: StyleState, constants):
+        height, width = constants["contents"].shape[1:3]
+        begin = partial(optimizer.carry, height=height, width=width)
+        return begun(begin, before.at, constants)
 
     def step(state, batch, key, axis_name):
         at = each(optimizer.step, state.at, state.content_target, state.style, batch)
@@ -174,7 +219,7 @@ def build(config, inputs: Inputs) -> Task:
         line = f"picture{which}: two searches in a row found no better one, so it was left there"
         return [line] if len(ended) else []
 
-    return Task(
+    task = Task(
         init,
         step,
         len(pictures.contents),
@@ -187,6 +232,7 @@ def build(config, inputs: Inputs) -> Task:
         | ({"tile": f"{tile} px"} if tile else {}),
         remarks=remarks,
     )
+    return task, carry
 
 
 def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:

@@ -11,13 +11,13 @@ Damaged checkpoints are moved to another folder, never deleted.
 
 import contextlib
 import dataclasses
-import functools
 import json
 import logging
 import math
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -83,7 +83,7 @@ class Checkpoints:
         self._best, self._best_mode = best, best_mode
         self._made_by = dict(made_by or {})
 
-    @functools.cached_property
+    @cached_property
     def _checkpointer(self) -> ocp.training.Checkpointer:
         # Opened on first use, when `restore` has moved damaged checkpoints away: opening reads the
         # notes of every checkpoint, and fails if some are damaged.
@@ -93,14 +93,14 @@ class Checkpoints:
             cleanup_tmp_directories=True,
         )
 
-    def restore(self, abstract_state, tell: Callable[[str], None]) -> Restored | None:
+    def restore(self, abstract: Callable, tell: Callable[[str], None]) -> Restored | None:
         """The newest whole checkpoint, or None if none was ever saved.
 
         All processes of a run get the same one. Checkpoints that cannot be read, or hold something
         else than was saved, are moved to `DAMAGED_FOLDER`, and `tell` is told which and why.
 
         Args:
-          abstract_state: the shapes, types and shardings to restore to.
+          abstract: `(step) -> ` shapes, types and shardings of the state after so many steps.
           tell: called with each line that people should read.
 
         Raises:
@@ -108,7 +108,7 @@ class Checkpoints:
             with other arrays, which another version made.
         """
         steps = saved_steps(self._workdir)
-        found, damaged = _newest_whole(self._workdir, steps, abstract_state)
+        found, damaged = _newest_whole(self._workdir, steps, abstract)
         for step in steps:
             if step < found.step:  # `_newest_whole` has checked the newer ones
                 reason = _agree(lambda step=step: _read_notes(self._workdir, step))[1]
@@ -176,7 +176,7 @@ class Checkpoints:
 
 
 def restore(
-    workdir: epath.Path, steps: Sequence[int], abstract_state, tell: Callable[[str], None]
+    workdir: epath.Path, steps: Sequence[int], abstract: Callable, tell: Callable[[str], None]
 ) -> Restored | None:
     """The last whole one of a run's checkpoints of `steps`, or None if there are no steps.
 
@@ -186,7 +186,7 @@ def restore(
       UserError: there are steps, and the checkpoints of all are damaged, or the last whole one is
         of a state with other arrays, which another version made.
     """
-    found, damaged = _newest_whole(workdir, steps, abstract_state)
+    found, damaged = _newest_whole(workdir, steps, abstract)
     for step, reason in damaged.items():
         tell(f"warning: checkpoint {step} is damaged ({reason}): checkpoint {found.step} used")
     return found
@@ -233,24 +233,24 @@ class _DamagedError(Exception):
 
 
 def _newest_whole(
-    workdir: epath.Path, steps: Sequence[int], abstract_state
+    workdir: epath.Path, steps: Sequence[int], abstract: Callable | None
 ) -> tuple[Restored | None, dict]:
     """The newest whole checkpoint, and {step: reason} of the damaged ones that are newer.
 
     Args:
       steps: of the checkpoints to choose from, oldest first.
-      abstract_state: as of `Checkpoints.restore`; None restores to nested dicts of numpy arrays.
+      abstract: as of `Checkpoints.restore`; None restores to nested dicts of numpy arrays.
 
     Raises:
       UserError: all checkpoints are damaged; or one is whole, and its state has other arrays than
-        `abstract_state`.
+        `abstract`.
     """
     damaged = {}
     for step in reversed(steps):
-        loaded, reason = _agree(lambda step=step: _load(workdir, step, abstract_state))
+        loaded, reason = _agree(partial(_load, workdir, step, abstract and abstract(step)))
         if not reason:
             state, notes = loaded
-            _, reason = _agree(lambda state=state, notes=notes: _verify(state, notes["arrays"]))
+            _, reason = _agree(partial(_verify, state, notes["arrays"]))
         if not reason:
             return Restored(step, state, notes["progress"]), damaged
         damaged[step] = reason
