@@ -163,6 +163,9 @@ RANGES = {
     "optimizer.weight_decay": NOT_NEGATIVE,
     # Of style transfer.
     "size": SIDE,
+    "crop": Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE),
+    "optimizer.decay": NOT_NEGATIVE,
+    "model.matrix": COUNT,
     "init_noise": NOT_NEGATIVE,
     "tv_weight": NOT_NEGATIVE,
     "style_scale": POSITIVE,

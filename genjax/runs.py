@@ -40,6 +40,8 @@ FAMILIES = {
     "style": "genjax.style",
     "stain": "genjax.style.stain_task",
     "style_fast": "genjax.style.fast_task",
+    "style_adain": "genjax.style.adain_task",
+    "style_linear": "genjax.style.linear_task",
 }
 
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for

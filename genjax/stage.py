@@ -70,5 +70,6 @@ class Stage:
             yield "", runs.grid(self._sampler(state), self._sampler.classes)
         if self._pictures:
             key = rng.stream(self.run.config.sample.seed, rng.Stream.SAMPLE)
-            for name, rows in self._pictures(state, self._test_batch, key).items():
+            batch = self._test_batch | self.run.task.constants
+            for name, rows in self._pictures(state, batch, key).items():
                 yield name, images.grid(np.asarray(rows))

@@ -49,8 +49,9 @@ def defaults() -> dict[str, Any]:
         GB, or "0" for none. The result is the same to rounding.
       tv_kind: what total variation is: "sum", of squared differences to the pixels below and to the
         right, halved; or "nine-point", a mean of those to all neighbours (`genjax.style.losses`).
-      features.border: what the first layer of a VGG sees around a picture: "zero", as it was
-        trained, or "replicate", the nearest pixel, which leaves fewer artefacts at the edges.
+      features.border: what comes around pictures in a VGG: "zero", as it was trained; "replicate",
+        the nearest pixel around what the first layer sees, which leaves fewer artefacts at the
+        edges; or "reflect", each layer's input mirrored.
       style_loss.kind: how styles are compared: "gram", by the mean squared error of Gram matrices;
         "wasserstein", by the distance of normal distributions (`genjax.style.wasserstein`); or
         "nearest", by the angle of each feature to the nearest one of a style, as in the last pass

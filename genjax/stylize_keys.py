@@ -3,7 +3,7 @@
 from typing import Any
 
 # The tasks whose networks bring pictures into styles.
-TASKS = ("style_fast",)
+TASKS = ("style_fast", "style_adain", "style_linear")
 
 
 def defaults() -> dict[str, Any]:

@@ -83,7 +83,8 @@ class Task(NamedTuple):
         None where those of samples are not standard normal.
       stylization: how the network brings pictures into styles; None for one that does not.
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
-        show, made from held-out data, such as reconstructions beside their originals.
+        show, made from held-out data, such as reconstructions beside their originals; `batch` holds
+        `constants`, too.
       outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run or of a stage of it,
         written into the workdir when that ends.
       state_is_batch: whether the image is the parameter: the state's leaves then have the batch as

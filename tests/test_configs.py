@@ -14,7 +14,7 @@ from genjax.evaluate import evaluate
 from genjax.sample import sample
 from tests.tiny import CONFIGS, KINDS, ROOT, STEPS, VARIANTS, kinds_first, metrics_of, tiny
 
-WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast")
+WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast", "style_adain")
 
 
 OF_PICTURES = ("style", "stain")  # which are the state

@@ -186,6 +186,11 @@ VARIANTS = {
             "style_loss.weights": (1.0, 1.0),
         },
     ),
+    "adain": (
+        "style_adain",
+        "data=mnist,size=16,crop=12,layer=relu2_1,rate=2e-4",
+        {"style": "astronaut,coffee", "optimizer.decay": 5e-5},
+    ),
     "style-macenko": (
         "style",
         "preset=macenko,size=16",
@@ -215,6 +220,10 @@ _EVENTS = {
 }
 
 
+# Files of configs without `score`.
+_UNSCORED = ("style", "style_fast", "style_adain", "cnn")
+
+
 def kinds_first(names: Iterable[str], kinds: Iterable[str] = KINDS) -> list:
     """Parameters of a test: `kinds` by default, and the other names where slow tests run."""
     return [name if name in kinds else pytest.param(name, marks=pytest.mark.slow) for name in names]
@@ -225,7 +234,7 @@ def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     file, arg, values = VARIANTS[name]
     batch = {} if file == "style" else {"train.batch_size": 8}
     # Feature networks take seconds to compile: `tests/scores` has its own.
-    scores = {} if file in ("style", "style_fast", "cnn") else {"score.metrics": ()}
+    scores = {} if file in _UNSCORED else {"score.metrics": ()}
     events = _EVENTS | batch | scores
     return f"configs/{file}.py" + (f":{arg}" if arg else ""), events | values | overrides
 

@@ -51,8 +51,8 @@ def load(
       pool: "max" or "average"; the trunk of a classifier has its own.
       dtype: the type of the arithmetic.
       lineage: of the weights in a file: what they were trained on, a key of `vgg.INPUTS`.
-      border: what a VGG's first layer sees around a picture, a key of `vgg.BORDERS`; the trunk of
-        a classifier sees zeros.
+      border: what comes around pictures in a VGG, a key of `vgg.BORDERS`; in the trunk of a
+        classifier zeros do.
 
     Raises:
       UserError: no such network, file or layer; or weights that are no file's are said to be of

@@ -24,8 +24,9 @@ FEATURES = (64, 128, 256, 512, 512)
 
 POOLS = {"max": max_pool, "average": average_pool}
 
-# What the first layer sees around a picture, {name: `jnp.pad`'s mode}.
-BORDERS = {"zero": "constant", "replicate": "edge"}
+# What comes around a layer's input, {name: (`jnp.pad`'s mode, whether of every layer)}; the others
+# are of the first layer alone, with zeros around what the rest sees.
+BORDERS = {"zero": ("constant", True), "replicate": ("edge", False), "reflect": ("reflect", True)}
 
 # Of ImageNet's training images, RGB in [0, 1]; torchvision's networks were trained with these.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -78,6 +79,12 @@ def layer_names(net: str) -> tuple[str, ...]:
     return tuple(f"conv{b}_{i}" for b, n in enumerate(DEPTHS[net], 1) for i in range(1, n + 1))
 
 
+def channels(net: str) -> dict[str, tuple[int, int]]:
+    """{`conv1_1`: (3, 64), …}: the features that each layer takes, and those that it gives."""
+    features = [FEATURES[int(name[4]) - 1] for name in layer_names(net)]
+    return dict(zip(layer_names(net), zip([3, *features], features, strict=False), strict=True))
+
+
 def load(net: str, path: str = "") -> dict[str, dict[str, np.ndarray]]:
     """{`conv1_1`: {"kernel": f32[3, 3, Cin, Cout], "bias": f32[Cout]}, …}.
 
@@ -104,14 +111,12 @@ def load(net: str, path: str = "") -> dict[str, dict[str, np.ndarray]]:
         }
     else:
         raise UserError(f"no package carries the weights of {net}: name a file, {net}:PATH.npz")
-    channels, weights = 3, {}
-    for name in names:
-        features = FEATURES[int(name[4]) - 1]
-        expected = {"kernel": (3, 3, channels, features), "bias": (features,)}
+    weights = {}
+    for name, (taken, given) in channels(net).items():
+        expected = {"kernel": (3, 3, taken, given), "bias": (given,)}
         weights[name] = {
             part: checked(flat, f"{name}/{part}", shape, path) for part, shape in expected.items()
         }
-        channels = features
     return weights
 
 
@@ -136,8 +141,9 @@ def apply(
       floor: leave such a row or column out, as PyTorch's pools do; for LPIPS, which is so defined.
       dtype: the type of the arithmetic.
       lineage: of the weights, a key of `INPUTS`, which says what the network was trained on.
-      border: what the first layer sees around the picture, a key of `BORDERS`: zeros, as trained,
-        or the nearest pixel, as Crowson has it against artefacts at the edges.
+      border: what comes around pictures, a key of `BORDERS`: "zero", as trained; "replicate", the
+        nearest pixel around what the first layer sees, as Crowson has it against artefacts at the
+        edges; or "reflect", the input of each layer mirrored, as AdaIN's encoder has it.
 
     Returns:
       {tap: f[B, h, w, C]}, of type `dtype`; h and w are halved and rounded up (with `floor`,
@@ -149,13 +155,19 @@ def apply(
         if name[4] != block:
             x, block = POOLS[pool](x if floor else to_even(x)), name[4]
         kernel, bias = (jnp.asarray(layer[part], dtype) for part in ("kernel", "bias"))
-        padding = ((1, 1), (1, 1))
-        if name == "conv1_1" and border != "zero":
-            x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0)), BORDERS[border]), NO_PADDING
-        x = jax.nn.relu(conv(x, kernel, padding=padding) + bias[None, None, None])
+        x = _convolved(x, kernel, BORDERS[border], first=name == "conv1_1")
+        x = jax.nn.relu(x + bias[None, None, None])
         tap = name.replace("conv", "relu")
         if tap in taps:
             found[tap] = x
         if len(found) == len(taps):
             break
     return found
+
+
+def _convolved(x, kernel, border: tuple[str, bool], first: bool):
+    mode, everywhere = border
+    edges = ((1, 1), (1, 1))
+    if mode == "constant" or not (first or everywhere):
+        return conv(x, kernel, padding=edges)
+    return conv(jnp.pad(x, ((0, 0), *edges, (0, 0)), mode), kernel, padding=NO_PADDING)

@@ -1,6 +1,6 @@
 """The pictures of a style config: contents of one shape, styles, and starting points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -84,7 +84,7 @@ def read(
         size = config.size
 
     def read_all(key: str, side: int, enlarge: bool) -> list[np.ndarray]:
-        read = (picture for name in _named(config, key) for picture in read_picture(name))
+        read = named(config, key, read_picture)
         if not side:
             return list(read)
         return [images.fit(x, side if enlarge else min(side, max(x.shape[:2]))) for x in read]
@@ -100,7 +100,7 @@ def own_side(config, read_picture: Callable[[str], list]) -> int:
     Raises:
       UserError: there is none, or it is too large.
     """
-    (picture, *_) = read_picture(_named(config, "content")[0])
+    (picture, *_) = read_picture(_names(config, "content")[0])
     return _side(picture)
 
 
@@ -111,11 +111,20 @@ def _side(content: np.ndarray) -> int:
     return max(height, width)
 
 
-def _named(config, key: str) -> list[str]:
+def _names(config, key: str) -> list[str]:
     """The pictures that a key of the config names, one at least."""
     if not (found := names(config[key])):
         raise UserError(f"{key} is not set: give a path or a built-in name, --config.{key}=…")
     return found
+
+
+def named(config, key: str, read_picture: Callable[[str], list]) -> Iterator[np.ndarray]:
+    """The pictures u8[h, w, 3] that a key of a config names, at their own sizes, one by one.
+
+    Raises:
+      UserError: it names none, or one is missing or unreadable.
+    """
+    return (picture for name in _names(config, key) for picture in read_picture(name))
 
 
 def _style_side(config, content_side: int) -> int:

@@ -36,6 +36,7 @@ FREE_KEYS = (
     "data.workers",
     "data.changed",
     "profile.steps",
+    "stylize.transform",
     "score.metrics",
     "score.net",
     "score.n",
@@ -49,10 +50,11 @@ FREE_KEYS = (
 # A run goes on with other values of these keys too, but it is no longer the run of one config: the
 # change is said and written into the history. They are what messages advise to change, what makes a
 # finished run longer, and where the data lie (whether they are the same data is asked separately)
-# or the run whose codes these are (its networks are in the state).
+# or the run whose codes or decoder these are (its networks are in the state).
 RECORDED_KEYS = (
     "data.name",
     "codes.run",
+    "decoder.run",
     "data.max_corrupt",
     "train.on_nonfinite",
     "optimizer.learning_rate",

@@ -6,6 +6,7 @@ import pytest
 from genjax.cnn import vgg
 from genjax.errors import UserError
 from genjax.nn import backend
+from genjax.nn.conv import conv
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +130,26 @@ def test_a_border_that_is_repeated(weights):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_border_that_is_reflected(weights):
+    """In each layer what is at the edge comes again inside out, as PyTorch's "reflect" has it."""
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(1, 5, 7, 3)), jnp.float32)
+    inputs = {"conv1_1": vgg.INPUTS["torchvision"](x)}
+    expected = {}
+    with backend.native():
+        found = vgg.apply(weights, x, ("relu1_1", "relu1_2"), border="reflect")
+        inputs["conv1_2"] = found["relu1_1"]
+        for name, seen in inputs.items():
+            wide = np.pad(np.asarray(seen), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+            summed = conv(jnp.asarray(wide), jnp.asarray(weights[name]["kernel"]))
+            expected[name] = jax.nn.relu(summed + weights[name]["bias"][None, None, None])
+    for name, picture in expected.items():
+        tap = found[name.replace("conv", "relu")]
+        np.testing.assert_allclose(tap, picture, rtol=1e-4, atol=1e-5)
+
+
 def test_vgg19_has_the_published_count():
-    counts, channels = 0, 3
-    for name in vgg.layer_names("vgg19"):
-        features = vgg.FEATURES[int(name[4]) - 1]
-        counts += 9 * channels * features + features
-        channels = features
-    assert counts == 20_024_384
+    counts = [9 * taken * given + given for taken, given in vgg.channels("vgg19").values()]
+    assert sum(counts) == 20_024_384
 
 
 def _file(tmp_path, change):
