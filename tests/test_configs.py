@@ -19,7 +19,8 @@ WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast", "style_adain"
 
 OF_PICTURES = ("style", "stain")  # which are the state
 
-OF_ANOTHER_RUN = ["codes"]  # tests/vae/test_code_prior.py has a run for it
+# tests/vae/test_code_prior.py and tests/style/test_linear_task.py have runs for them.
+OF_ANOTHER_RUN = ["codes", "style_linear"]
 
 
 def test_every_config_file_has_a_tiny_variant():

@@ -61,6 +61,7 @@ def load(config, judged: str = "") -> Encoder:
         )
     firsts = [f"relu{block}_1" for block in range(1, len(vgg.FEATURES) + 1)]
     choose("features.layer", code, dict.fromkeys(firsts[1:]))
+    choose("features.judged", judged or code, dict.fromkeys(firsts[1:]))
     taps = tuple(firsts[: max(firsts.index(x) for x in (code, judged or code)) + 1])
     net = features.load(
         config.features.name,

@@ -8,6 +8,7 @@ import pytest
 from genjax import rng, runs
 from genjax.nn import backend
 from genjax.style import adain_task
+from tests.style.theirs import Theirs
 from tests.tiny import tiny
 
 
@@ -24,63 +25,30 @@ def begun(request):
     return request.param, task, state, batch | task.constants
 
 
-class _Theirs:
-    """The networks of a task in PyTorch; pictures are f32[B, 3, H, W]."""
+def _losses(theirs, variant, contents, styles):
+    """(content loss, weighted style loss) of a batch."""
+    mse = theirs.functional.mse_loss
+    content, style = theirs.encode(contents), theirs.encode(styles)
 
-    def __init__(self, torch, state, weights):
-        def tensors(layer):
-            kernel, bias = (torch.tensor(np.array(layer[name])) for name in ("kernel", "bias"))
-            return kernel.permute(3, 2, 0, 1).contiguous(), bias
+    def statistics(x, correction, epsilon):
+        flat = x.flatten(2)
+        variance = flat.var(dim=2, correction=correction) + epsilon
+        return flat.mean(2)[..., None, None], variance.sqrt()[..., None, None]
 
-        self.torch, self.functional = torch, torch.nn.functional
-        self.encoder = [tensors(weights[name]) for name in ("conv1_1", "conv1_2", "conv2_1")]
-        self.decoder = [tensors(state.decoder["params"][f"Conv_{i}"]) for i in range(3)]
-        for layer in self.decoder:
-            for x in layer:
-                x.requires_grad_()
-
-    def conv(self, x, layer):
-        return self.functional.conv2d(self.functional.pad(x, (1, 1, 1, 1), mode="reflect"), *layer)
-
-    def encode(self, x):
-        """Features at relu1_1 and relu2_1."""
-        mean, deviation = (
-            self.torch.tensor(values)[None, :, None, None]
-            for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        )
-        first, second, third = self.encoder
-        at_1 = self.conv((x - mean) / deviation, first).relu()
-        pooled = self.functional.max_pool2d(self.conv(at_1, second).relu(), 2, ceil_mode=True)
-        return at_1, self.conv(pooled, third).relu()
-
-    def decode(self, x):
-        x = self.functional.interpolate(self.conv(x, self.decoder[0]).relu(), scale_factor=2)
-        return self.conv(self.conv(x, self.decoder[1]).relu(), self.decoder[2])
-
-    def losses(self, variant, contents, styles):
-        """(content loss, weighted style loss) of a batch."""
-        mse = self.functional.mse_loss
-        content, style = self.encode(contents), self.encode(styles)
-
-        def statistics(x, correction, epsilon):
-            flat = x.flatten(2)
-            variance = flat.var(dim=2, correction=correction) + epsilon
-            return flat.mean(2)[..., None, None], variance.sqrt()[..., None, None]
-
-        correction, of_style = (1, 1e-5) if variant == "pytorch" else (0, 0)
-        mean, deviation = statistics(content[1], correction, 1e-5)
-        wanted_mean, wanted_deviation = statistics(style[1], correction, of_style)
-        target = (content[1] - mean) / deviation * wanted_deviation + wanted_mean
-        found = self.encode(self.decode(target))
-        total = 0
-        for ours, theirs in zip(found, style, strict=True):
-            if variant == "pytorch":
-                pairs = zip(statistics(ours, 1, 1e-5), statistics(theirs, 1, 1e-5), strict=True)
-                total += 10 * sum(mse(a, b) for a, b in pairs)
-            else:
-                pairs = zip(statistics(ours, 0, 1e-6), statistics(theirs, 0, 1e-6), strict=True)
-                total += 1e-2 * sum(((a - b) ** 2).sum() for a, b in pairs) / len(ours)
-        return mse(found[1], target), total
+    correction, of_style = (1, 1e-5) if variant == "pytorch" else (0, 0)
+    mean, deviation = statistics(content[1], correction, 1e-5)
+    wanted_mean, wanted_deviation = statistics(style[1], correction, of_style)
+    target = (content[1] - mean) / deviation * wanted_deviation + wanted_mean
+    found = theirs.encode(theirs.decode(target))
+    total = 0
+    for ours, theirs in zip(found, style, strict=True):
+        if variant == "pytorch":
+            pairs = zip(statistics(ours, 1, 1e-5), statistics(theirs, 1, 1e-5), strict=True)
+            total += 10 * sum(mse(a, b) for a, b in pairs)
+        else:
+            pairs = zip(statistics(ours, 0, 1e-6), statistics(theirs, 0, 1e-6), strict=True)
+            total += 1e-2 * sum(((a - b) ** 2).sum() for a, b in pairs) / len(ours)
+    return mse(found[1], target), total
 
 
 def test_a_step_against_pytorch(begun):
@@ -88,12 +56,12 @@ def test_a_step_against_pytorch(begun):
     variant, task, state, batch = begun
     with backend.native():
         after, metrics = jax.jit(lambda *x: task.step(*x, None))(state, batch, jax.random.key(0))
-    theirs = _Theirs(torch, state, batch["weights"])
+    theirs = Theirs(torch, state, batch["weights"])
     contents, styles = (
         torch.tensor(np.array(x)).permute(0, 3, 1, 2) / 255
         for x in (batch["image"], batch["styles"].repeat(2, axis=0))
     )
-    content, style = theirs.losses(variant, contents, styles)
+    content, style = _losses(theirs, variant, contents, styles)
     np.testing.assert_allclose(metrics["content"], content.item(), rtol=1e-4)
     np.testing.assert_allclose(metrics["style"], style.item(), rtol=1e-4)
     (content + style).backward()
@@ -110,15 +78,15 @@ def test_what_an_evaluation_says_of_the_unchanged_contents(begun):
     torch = pytest.importorskip("torch")
     variant, task, state, batch = begun
     found = jax.jit(task.evaluate)(state, batch, None)
-    theirs = _Theirs(torch, state, batch["weights"])
+    theirs = Theirs(torch, state, batch["weights"])
     contents, styles = (
         torch.tensor(np.array(x)).permute(0, 3, 1, 2) / 255
         for x in (batch["image"], batch["styles"].repeat(2, axis=0))
     )
-    content, style = theirs.losses(variant, contents, styles)
+    content, style = _losses(theirs, variant, contents, styles)
     np.testing.assert_allclose(found["content"].mean(), content.item(), rtol=1e-4)
     np.testing.assert_allclose(found["style"].mean(), style.item(), rtol=1e-4)
     theirs.decode = lambda target: contents
-    content, style = theirs.losses(variant, contents, styles)
+    content, style = _losses(theirs, variant, contents, styles)
     np.testing.assert_allclose(found["unchanged_content"].mean(), content.item(), rtol=1e-4)
     np.testing.assert_allclose(found["unchanged_style"].mean(), style.item(), rtol=1e-4)
