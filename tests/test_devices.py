@@ -36,6 +36,7 @@ ONE_MODE = {
     "vdvae": "pmap",
     "cnn-airbench": "pmap",
     "fast-style": "fsdp",
+    "adain": "pmap",
 }
 RUNS = kinds_first(
     [f"{name}-{mode}" for name in STATES for mode in MODES if ONE_MODE.get(name, mode) == mode],

@@ -164,7 +164,7 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
     return Task(
         init,
         step,
-        config.train.batch_size,
+        images_per_step=config.train.batch_size,
         evaluate=evaluate,
         pictures=pictures,
         stylization=Stylization(0, choice, paint),
