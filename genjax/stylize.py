@@ -56,7 +56,7 @@ def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, s
     if "stylize" not in config:
         raise UserError(
             f"{workdir} is of task={config.task!r}, which does not stylise: name a run of"
-            " configs/style_fast.py"
+            " configs/style_fast.py or configs/style_adain.py"
         )
     given = _Samples(config, source) if source.startswith(RUN_PREFIX) else _Files(config, source)
     trained = runs.open_trained(config, workdir, step, with_data=False)

@@ -137,7 +137,9 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
     @backend.native()
     def pictures(state, batch, key):
         """Held-out contents in the first column, styles in the first row, and what is painted."""
-        contents = middle(batch["image"][:_SHOWN], side)
+        # Of a split with fewer examples than are to be shown, neighbours are the same one.
+        apart = max(1, len(batch["image"]) // _SHOWN)
+        contents = middle(batch["image"][::apart][:_SHOWN], side)
         styles = middle(batch["styles"][:_SHOWN], side)
         columns = [jnp.concatenate([jnp.full_like(contents[:1], 255), contents])]
         for style in styles:
