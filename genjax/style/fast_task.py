@@ -130,7 +130,8 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def pictures_of(state, batch, key):
         """Rows of held-out photographs, each beside itself in every style."""
-        photographs, shown = batch["image"][:_ROWS], min(styles, _COLUMNS)
+        apart = max(1, len(batch["image"]) // _ROWS)  # where few are held out, some come twice
+        photographs, shown = batch["image"][::apart][:_ROWS], min(styles, _COLUMNS)
         rows = len(photographs)
         image = jnp.repeat(as_float(photographs), shown, axis=0)
         found = paint(state, image, jnp.tile(jnp.arange(shown), rows))
