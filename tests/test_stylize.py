@@ -91,6 +91,7 @@ def test_sizes(photographs, stylize, tmp_path):
     assert shapes == {"a.png": (15, 20), "grey.png": (20, 16)}
 
 
+@pytest.mark.slow
 def test_samples_of_another_run(stylize, finished, tmp_path):
     """Alpha 0 gives the samples themselves, those that the run itself draws."""
     source = f"run:{finished('dcgan')}"

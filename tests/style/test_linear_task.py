@@ -127,7 +127,11 @@ def test_losses_against_pytorch(transform):
     [
         ("", "decoder.run is empty: name a run of configs/style_adain.py"),
         ("vae", "is a run of task='vae': name one of configs/style_adain.py"),
-        ("adain", "has features.layer='relu2_1', and this run 'relu3_1': set --config.features"),
+        pytest.param(
+            "adain",
+            "has features.layer='relu2_1', and this run 'relu3_1': set --config.features",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_decoders_that_are_refused(run, message, finished):
