@@ -42,6 +42,7 @@ FAMILIES = {
     "style_fast": "genjax.style.fast_task",
     "style_adain": "genjax.style.adain_task",
     "style_linear": "genjax.style.linear_task",
+    "style_vae": "genjax.style.vae_task",
 }
 
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for

@@ -40,7 +40,7 @@ def defaults(task: str) -> dict[str, Any]:
       n, seed: how many samples to draw, and the seed of their noise.
       format: how `--mode=sample` writes them: "npz", one array, or "png", a file each in
         `pictures/`, for any number of them.
-      Of a "gan" and a "vae", too:
+      Of a "gan", a "vae" and a "style_vae", too:
       threshold: latents are normal numbers between -threshold and threshold: BigGAN's truncation
         (Brock et al. 2019, arXiv:1809.11096, section 3.1); 0 for none.
       kind: what `--mode=sample` makes (`genjax.explore`): "pictures"; "truncation", the same
@@ -71,7 +71,7 @@ def defaults(task: str) -> dict[str, Any]:
     found = dict(_EVERY)
     if task in ("codes", "vdvae"):
         found |= _TEMPERATURE
-    if task in ("gan", "vae"):
+    if task in ("gan", "vae", "style_vae"):
         found |= _LATENTS
     if task == "gan":
         found |= _GAN

@@ -20,8 +20,11 @@ class Stylization(NamedTuple):
       apply: `(state, constants, style, images f32[B, H, W, 3] in [0, 1], alpha f32[]) ->
         f32[B, H, W, 3]` in [0, 1], the images in that style, any H and W; alpha goes from 0, the
         images as far as the network can give them back, to 1.
+      drawn: `(state, key, index i32[]) -> ` a style that no picture has: sample `index` of all
+        that there are; None for a network that knows of no distribution.
     """
 
     styles: int
     choose: Callable[..., Any]
     apply: Callable[..., jax.Array]
+    drawn: Callable[..., Any] | None = None

@@ -18,6 +18,7 @@ from genjax.errors import UserError
 from genjax.files import place
 from genjax.nn import backend
 from genjax.style.sources import names
+from genjax.stylize_keys import DRAWN
 from genjax.task import RUN_PREFIX
 from genjax.workdir import at_step, config_file
 
@@ -193,6 +194,8 @@ def _looks(trained: runs.Trained) -> tuple[list[_Look], list[str]]:
     """(the looks that `stylize.style` and `stylize.weights` ask for, files that are read)."""
     run, options = trained.run, trained.run.config.stylize
     stylization = run.task.stylization
+    if stylization.drawn and options.style == DRAWN:
+        return _drawn(trained), []
     learned = stylization.styles
     if learned:
         chosen, read = _numbers(options.style, learned), []
@@ -216,6 +219,23 @@ def _looks(trained: runs.Trained) -> tuple[list[_Look], list[str]]:
     one = np.ones(1, np.float32)
     numbers = chosen if learned else range(1, len(chosen) + 1)
     return [look([x], one, f"_{i}") for i, x in zip(numbers, chosen, strict=True)], read
+
+
+def _drawn(trained: runs.Trained) -> list[_Look]:
+    """`sample.n` styles that the network draws, with `sample.seed`."""
+    run, options = trained.run, trained.run.config.sample
+    if run.config.stylize.weights:
+        raise UserError(
+            f"stylize.weights are of pictures: leave them away with stylize.style={DRAWN}"
+        )
+    drawn = backend.native()(lambda state, batch, more: run.task.stylization.drawn(state, *more))
+    compiled = run.devices.on_batch(drawn, run.task.constants)
+    key = rng.stream(options.seed, rng.Stream.SAMPLE)
+    endings = [f"_{i}" for i in range(1, options.n + 1)] if options.n > 1 else [""]
+    return [
+        _Look(ending, compiled(trained.state, {}, (key, np.int32(i))))
+        for i, ending in enumerate(endings)
+    ]
 
 
 def _numbers(text: str, learned: int) -> list[int]:

@@ -3,7 +3,11 @@
 from typing import Any
 
 # The tasks whose networks bring pictures into styles.
-TASKS = ("style_fast", "style_adain", "style_linear")
+TASKS = ("style_fast", "style_adain", "style_linear", "style_vae")
+
+
+# What `stylize.style` is for styles that the network draws.
+DRAWN = "sample"
 
 
 def defaults() -> dict[str, Any]:
@@ -11,7 +15,8 @@ def defaults() -> dict[str, Any]:
 
     Keys:
       style: which styles, with commas between them: numbers of learned ones, from 1 on, or "" for
-        all of these; for a network that takes any style, pictures.
+        all of these; for a network that takes any style, pictures; for one that has a
+        distribution of styles, also "sample": `sample.n` styles, drawn with `sample.seed`.
       weights: the shares of these styles in a mixture; () for a picture in each.
       alpha: how much of the style there is, from 0, the picture itself, to 1.
       size: px on the pictures' longer side; 0 for their own.

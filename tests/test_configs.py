@@ -19,8 +19,9 @@ WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast", "style_adain"
 
 OF_PICTURES = ("style", "stain")  # which are the state
 
-# tests/vae/test_code_prior.py and tests/style/test_linear_task.py have runs for them.
-OF_ANOTHER_RUN = ["codes", "style_linear"]
+# tests/vae/test_code_prior.py and test_linear_task.py and test_vae_task.py of tests/style have runs
+# for them.
+OF_ANOTHER_RUN = ["codes", "style_linear", "style_vae"]
 
 
 def test_every_config_file_has_a_tiny_variant():

@@ -32,6 +32,14 @@ class Variant(NamedTuple):
     moments: Callable
     error: Callable
 
+    def style_error(self, found, style, taps):
+        """f32[B]: the errors of both moments, of features {tap: f[B, h, w, C]}, added over taps."""
+        return sum(
+            self.error(a, b)
+            for tap in taps
+            for a, b in zip(self.moments(found[tap]), self.moments(style[tap]), strict=True)
+        )
+
 
 def sum_of_squares(a, b):
     """f32[B]: the sum of (a - b)^2 of f32[B, n] each."""
@@ -63,14 +71,9 @@ def build(config, inputs: Inputs) -> Task:
     encoder = encoders.load(config)
 
     def losses(found, content, style, target):
-        error = sum(
-            variant.error(a, b)
-            for tap in encoder.taps
-            for a, b in zip(variant.moments(found[tap]), variant.moments(style[tap]), strict=True)
-        )
         return {
             "content": config.content_loss.weight * mean_squared_error(found[encoder.code], target),
-            "style": config.style_loss.weight * error,
+            "style": config.style_loss.weight * variant.style_error(found, style, encoder.taps),
         }
 
     transforms = {"adain": variant.transform, "wct": whitening()}

@@ -6,17 +6,13 @@ decoder stay as they are, so that the transform alone brings the style.
 
 import jax.numpy as jnp
 
-from genjax.errors import UserError
 from genjax.nn import compute_type
+from genjax.style import decoders, linear, painting
 from genjax.style import encoder as encoders
-from genjax.style import linear, painting
 from genjax.style.adain_task import VARIANTS, sum_of_squares
 from genjax.style.losses import gram, mean_squared_error
 from genjax.style.transforms import whitening
 from genjax.task import Inputs, Task
-from genjax.workdir import at_step, config_file, restore_arrays
-
-_DECODER = "decoder"  # the field of both states
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -27,7 +23,7 @@ def build(config, inputs: Inputs) -> Task:
         `painting.build`.
     """
     if not inputs.known:
-        _check_decoder(config)
+        decoders.check(config)
     encoder = encoders.load(config, config.features.judged)
     network = linear.LinearTransform(
         encoder.channels, config.model.matrix, compute_type(config.precision)
@@ -58,34 +54,7 @@ def build(config, inputs: Inputs) -> Task:
     method = painting.Method(transforms, "transform", losses, init)
     task = painting.build(config, inputs, encoder, method)
     return task._replace(
-        copied=lambda: {_DECODER: _decoder(config.decoder.run)},
+        copied=lambda: {decoders.FIELD: decoders.load(config.decoder.run)},
         known={"decoder": config.decoder.run},
         notes={**task.notes, "decoder": config.decoder.run},
     )
-
-
-def _check_decoder(config) -> None:
-    name = config.decoder.run
-    if not name:
-        raise UserError(
-            "decoder.run is empty: name a run of configs/style_adain.py, whose decoder paints, such"
-            " as --config.decoder.run=runs/style_adain"
-        )
-    there = config_file.load(at_step.split(name)[0])
-    if there.task != "style_adain":
-        raise UserError(
-            f"decoder.run={name} is a run of task={there.task!r}: name one of"
-            " configs/style_adain.py"
-        )
-    for key, value in there.features.items():
-        if config.features[key] != value:
-            raise UserError(
-                f"decoder.run={name} has features.{key}={value!r}, and this run"
-                f" {config.features[key]!r}: set --config.features.{key}={value}"
-            )
-
-
-def _decoder(name: str):
-    """The variables of the decoder of `decoder.run`."""
-    folder, step = at_step.split(name)
-    return restore_arrays(folder, at_step.steps_of(folder, step), (_DECODER,))[_DECODER]

@@ -21,6 +21,7 @@ from genjax.errors import UserError
 from genjax.nn import backend, compute_type, updated
 from genjax.style import inputs as style_inputs
 from genjax.style.encoder import Decoder, Encoder
+from genjax.style.painter import Painter
 from genjax.style.task import as_float
 from genjax.style.transforms import Transform, mixed
 from genjax.stylization import Stylization
@@ -73,13 +74,7 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
         the pictures, or there is no such transform.
     """
     shape, code = inputs.dataset.shape, encoder.code
-    if shape[2] != 3:
-        raise UserError("styles are of coloured pictures: set --config.data.channels=3")
-    side = config.crop or min(shape[:2])
-    if side > min(shape[:2]):
-        raise UserError(
-            f"crop={side} is larger than the pictures, {shape[1]}x{shape[0]}: set data.size too"
-        )
+    side = side_of(config, shape)
     chosen = choose("stylize.transform", config.stylize.transform, method.transforms)
     transform = next(iter(method.transforms.values()))
     decoder = Decoder(encoder.mirror, dtype=compute_type(config.precision))
@@ -153,14 +148,9 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
         return mixed([by.style(state.transform, found[code]) for found in codes], weights)
 
     def paint(state, constants, style, contents, alpha, by=chosen):
-        content = encoder.apply(constants["weights"], contents, (code,))[code]
-        each = {
-            name: jnp.broadcast_to(x, (len(contents), *x.shape[1:])) for name, x in style.items()
-        }
-        target = by.apply(state.transform, each, content)
-        height, width = contents.shape[1:3]
-        found = decoder.apply(state.decoder, content + alpha * (target - content))
-        return jnp.clip(found[:, :height, :width], 0, 1)
+        networks = state.decoder, state.transform
+        painter = Painter(encoder, decoder, by)
+        return painter.paint(networks, constants["weights"], style, contents, alpha)
 
     styles = _styles(config, inputs, min(shape[:2]))
     return Task(
@@ -174,6 +164,22 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
         networks=(method.trained,),
         notes={"features": encoder.name, "styles": f"{len(styles)}"},
     )
+
+
+def side_of(config, shape: tuple[int, int, int]) -> int:
+    """The side of the squares that are cut out of pictures of a shape (H, W, C).
+
+    Raises:
+      UserError: the pictures are grey, or smaller.
+    """
+    if shape[2] != 3:
+        raise UserError("styles are of coloured pictures: set --config.data.channels=3")
+    side = config.crop or min(shape[:2])
+    if side > min(shape[:2]):
+        raise UserError(
+            f"crop={side} is larger than the pictures, {shape[1]}x{shape[0]}: set data.size too"
+        )
+    return side
 
 
 def _styles(config, inputs: Inputs, side: int) -> np.ndarray:
@@ -192,12 +198,12 @@ def drawn(batch: Mapping[str, jax.Array], side: int, key: jax.Array, axis_name: 
     uniform = rng.uniform(key, count, (5,), axis_name)
     which = (uniform[:, 0] * len(styles)).astype(jnp.int32)
     return (
-        as_float(_squares(batch["image"], side, uniform[:, 1:3])),
-        as_float(_squares(styles[which], side, uniform[:, 3:])),
+        as_float(squares(batch["image"], side, uniform[:, 1:3])),
+        as_float(squares(styles[which], side, uniform[:, 3:])),
     )
 
 
-def _squares(pictures, side: int, places):
+def squares(pictures, side: int, places):
     """Squares u8[B, side, side, 3] of u8[B, H, W, 3], where `places` f32[B, 2] in [0, 1) say."""
     if pictures.shape[1:3] == (side, side):
         return pictures

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from genjax.vae.losses import bernoulli_log_likelihood, gaussian_log_likelihood
+from genjax.nn.elbo import bernoulli_log_likelihood, gaussian_log_likelihood
 
 
 class Likelihood(NamedTuple):

@@ -13,13 +13,13 @@ from genjax.config import choose
 from genjax.errors import UserError
 from genjax.latents import of_normals
 from genjax.nn import apply, backend, compute_type, updated, with_params
+from genjax.nn.elbo import elbo_terms, kl_to_standard_normal
 from genjax.task import Inputs, Task
 from genjax.vae import bounds, conv, discriminator, mlp, posteriors, priors, sprites
 from genjax.vae import optimizer as optimizers
 from genjax.vae.binarize import BINARIZE
 from genjax.vae.bounds import Terms
 from genjax.vae.likelihoods import LIKELIHOODS
-from genjax.vae.losses import elbo_terms, kl_to_standard_normal
 from genjax.vae.rows import COLUMNS, above
 
 # {model.name: (config's `model`, image shape, classes of the data, mean_picture, axis_name, dtype)

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 
 from genjax import vae_keys
 from genjax.errors import UserError
+from genjax.nn.elbo import kl_to_standard_normal
 from genjax.vae import bounds
 from genjax.vae.bounds import Terms, log_normal, sampled
-from genjax.vae.losses import kl_to_standard_normal
 
 A, S, X = 1.5, 0.7, 0.8
 EVIDENCE = -0.5 * (np.log(2 * np.pi * (A**2 + S**2)) + X**2 / (A**2 + S**2))

@@ -9,11 +9,11 @@ import pytest
 from genjax import data, rng, runs
 from genjax.errors import UserError
 from genjax.nn import backend
+from genjax.nn.elbo import bernoulli_log_likelihood, kl_to_standard_normal
 from genjax.task import Inputs
 from genjax.vae import discriminator, sprites
 from genjax.vae import task as vae_task
 from genjax.vae.discriminator import Discriminator, Judge, JudgeState
-from genjax.vae.losses import bernoulli_log_likelihood, kl_to_standard_normal
 from tests.tiny import tiny
 
 
