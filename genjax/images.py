@@ -146,8 +146,15 @@ def load(name_or_path: str | os.PathLike, channels: int = 3) -> np.ndarray:
     return read(name, channels)
 
 
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C]: Lanczos, antialiased.
+_FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+
+
+def resize(image: np.ndarray, height: int, width: int, by: str = "lanczos") -> np.ndarray:
+    """Resizes u8[H, W, C], C in {1, 3}, to u8[height, width, C].
+
+    Args:
+      by: "lanczos", antialiased, for pictures; "box", means of areas, for what must have no values
+        beside an edge that are on neither side of it.
 
     Raises:
       UserError: that is more pixels than `read` accepts.
@@ -156,7 +163,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         return image
     if excess := too_many(width, height):
         raise UserError(f"a picture of {width} x {height} px has {excess}: choose a smaller size")
-    resized = _to_pillow(image).resize((width, height), Image.Resampling.LANCZOS)
+    resized = _to_pillow(image).resize((width, height), _FILTERS[by])
     return _unsqueeze(np.asarray(resized))
 
 

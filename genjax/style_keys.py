@@ -44,6 +44,8 @@ def defaults() -> dict[str, Any]:
         "luminance" or "oklab" (lightness alone is stylised, in YIQ or in OKLab).
       pairs: what several styles are for: "blend" mixes them into one, by `style_weights`; "each"
         paints every content in every style, all in one run (`genjax.style.pairs`).
+      masks.content, masks.labels, masks.style: where each style goes, and which part of its picture
+        it is (`genjax.style.masks`); "" for everywhere, and the whole of it.
       tile: px of the sides of tiles that pictures are computed in, for pictures that memory does
         not hold whole (`genjax.style.tiles`): a number, "auto" for the largest that keeps to a few
         GB, or "0" for none. The result is the same to rounding.
@@ -69,6 +71,7 @@ def defaults() -> dict[str, Any]:
     return {
         "color": "style",
         "pairs": "blend",
+        "masks": {"content": "", "labels": "", "style": ""},
         "tile": "0",
         "tv_kind": "sum",
         "features": {"border": "zero"},

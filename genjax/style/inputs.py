@@ -170,14 +170,18 @@ def _same_shape(contents: list[np.ndarray], fit: str) -> np.ndarray:
             f" {', '.join(shapes[:_SHAPES_SHOWN])}{more}: "
             "use --config.content_fit=crop, or a run each"
         )
-    return np.stack([_cover(c, height, width) for c in contents])
+    return np.stack([cover(c, height, width) for c in contents])
 
 
-def _cover(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes u8[h, w, 3] to cover height x width, and cuts out the middle u8[height, width, 3]."""
+def cover(image: np.ndarray, height: int, width: int, by: str = "lanczos") -> np.ndarray:
+    """Resizes u8[h, w, C] to cover height x width, and cuts out the middle u8[height, width, C].
+
+    Args:
+      by: as of `images.resize`.
+    """
     h, w = image.shape[:2]
     scale = max(height / h, width / w)
-    image = images.resize(image, max(height, round(h * scale)), max(width, round(w * scale)))
+    image = images.resize(image, max(height, round(h * scale)), max(width, round(w * scale)), by)
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
 

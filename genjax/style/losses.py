@@ -7,34 +7,44 @@ import jax.numpy as jnp
 GRAM_NORMS = ("hw", "chw")
 
 
-def gram(features, norm: str = "hw"):
+def gram(features, norm: str = "hw", weights=None):
     """The Gram matrix f32[B, C, C] of features f[B, h, w, C]: their second moments over the pixels.
 
     Args:
       norm: what the sums are divided by: "hw", the number of pixels (Gatys' code), or "chw", the
         number of values (Johnson's neural-style).
+      weights: f32[B, h, w, 1], how much each pixel counts; None for 1.
     """
     b, h, w, c = features.shape
-    sums = _second_moments(features.reshape(b, h * w, c))
+    if weights is not None:
+        weights = weights.reshape(b, h * w, 1).astype(features.dtype)
+    sums = _second_moments(features.reshape(b, h * w, c), weights)
     return sums / (h * w * (c if norm == "chw" else 1))
 
 
 @jax.custom_vjp
-def _second_moments(x):
-    """The sums f32[B, C, C] over n of x[n] x[n]ᵀ, for x f[B, N, C].
+def _second_moments(x, weights):
+    """The sums f32[B, C, C] over n of w[n] x[n] x[n]ᵀ, for x f[B, N, C] and w f[B, N, 1] or None.
 
-    The gradient is one product, x (Ḡ + Ḡᵀ). JAX would derive two, whose sum it then transposes: a
-    pass over the features that takes longer than the products.
+    The gradient by x is one product, w x (Ḡ + Ḡᵀ). JAX would derive two, whose sum it then
+    transposes: a pass over the features that takes longer than the products. And it would keep w x
+    for it, as much as the features. There is none by w.
     """
-    return jnp.einsum("bnc,bnd->bcd", x, x, preferred_element_type=jnp.float32)
+    return jnp.einsum("bnc,bnd->bcd", _times(weights, x), x, preferred_element_type=jnp.float32)
 
 
-def _second_moments_backward(x, g):
+def _times(weights, x):
+    return x if weights is None else weights * x
+
+
+def _second_moments_backward(kept, g):
+    x, weights = kept
     both = (g + g.swapaxes(1, 2)).astype(x.dtype)
-    return (jnp.einsum("bnc,bcd->bnd", x, both),)
+    found = _times(weights, jnp.einsum("bnc,bcd->bnd", x, both))
+    return found, None if weights is None else jnp.zeros_like(weights)
 
 
-_second_moments.defvjp(lambda x: (_second_moments(x), x), _second_moments_backward)
+_second_moments.defvjp(lambda *x: (_second_moments(*x), x), _second_moments_backward)
 
 
 def mean_squared_error(a, b):

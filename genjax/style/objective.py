@@ -10,6 +10,7 @@ from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
 from genjax.style import losses, neighbours, tiles, wasserstein
+from genjax.style import masks as style_masks
 from genjax.style.inputs import shares
 
 
@@ -18,10 +19,12 @@ class Objective(NamedTuple):
 
     Attributes:
       content_target: `(weights, contents) -> {layer: f32[B, h, w, C]}`.
-      style_target: `(weights, styles f32[1, H, W, 3] each) -> {layer: arrays}`, what the kind of
-        style loss compares pictures with.
-      pieces: `(weights, pictures, content target, style target) -> {name: f32[B]}`, the weighted
-        losses `content`, `style` and `tv` (total variation), and `total`, their sum.
+      style_target: `(weights, styles f32[1, H, W, 3] each, masks) -> {layer: arrays}`, what the
+        kind of style loss compares pictures with; `masks` are of each style, or left out.
+      pieces: `(weights, pictures, content target, style target, masks) -> {name: f32[B]}`, the
+        weighted losses `content`, `style` and `tv` (total variation), and `total`, their sum;
+        `masks` of the pictures are left out where there are none. All are as
+        `genjax.style.masks.at_layers` makes them.
     """
 
     content_target: Callable
@@ -35,7 +38,7 @@ class Style(NamedTuple):
     Attributes:
       statistics: `(features f32[B, h, w, C]) -> arrays`, with B as leading axis. Those of "gram"
         and "wasserstein" are means over the pixels of what is 0 where features are, which tiles
-        have to have (`genjax.style.tiles`).
+        have to have (`genjax.style.tiles`), and take weights f32[B, h, w, 1] of mean 1, too.
       target: `([statistics of one style, ...]) -> arrays`.
       loss: `(statistics, target) -> f32[B]`.
     """
@@ -45,20 +48,23 @@ class Style(NamedTuple):
     loss: Callable
 
 
-def _gram(config) -> Style:
+def _gram(config, weights) -> Style:
     """The mean squared error of Gram matrices; of several styles, the mean of their errors."""
     norm = config.style_loss.gram
     choose("style_loss.gram", norm, dict.fromkeys(losses.GRAM_NORMS))
 
     def loss(found, grams):
-        mix = shares(config.style_weights, len(grams))
+        mix = shares(weights, len(grams))
         errors = [losses.mean_squared_error(found, gram[None]) for gram in grams]
         return sum(share * error for share, error in zip(mix, errors, strict=True))
 
-    return Style(lambda features: losses.gram(features, norm), jnp.concatenate, loss)
+    def statistics(features, weights=None):
+        return losses.gram(features, norm, weights)
+
+    return Style(statistics, jnp.concatenate, loss)
 
 
-def _wasserstein(config) -> Style:
+def _wasserstein(config, weights) -> Style:
     """The distance of normal distributions; several styles are one, of their mixed moments."""
     if config.features.input != "torchvision":
         raise UserError(
@@ -67,14 +73,19 @@ def _wasserstein(config) -> Style:
         )
 
     def target(styles):
-        return wasserstein.target(styles, shares(config.style_weights, len(styles)))
+        return wasserstein.target(styles, shares(weights, len(styles)))
 
     return Style(wasserstein.moments, target, wasserstein.distance)
 
 
-def _nearest(config) -> Style:
+def _nearest(config, weights) -> Style:
     """The angle to the nearest feature of any style; shares of styles have no meaning there."""
-    if len(config.style_weights):
+    if style_masks.wanted(config):
+        raise UserError(
+            "style_loss.kind='nearest' takes each feature from wherever it is nearest: leave masks,"
+            " or use --config.style_loss.kind=gram"
+        )
+    if len(weights):
         raise UserError(
             "style_loss.kind='nearest' takes each feature from whichever style is nearest: leave"
             " style_weights"
@@ -84,6 +95,31 @@ def _nearest(config) -> Style:
 
 
 STYLES = {"gram": _gram, "wasserstein": _wasserstein, "nearest": _nearest}
+
+
+def _kind(config) -> Style:
+    """What `style_loss.kind` and `style_weights` say; with masks, each style in its own place."""
+    make = choose("style_loss.kind", config.style_loss.kind, STYLES)
+    if style_masks.wanted(config):
+        return _guided(make(config, ()), config.style_weights)
+    return make(config, config.style_weights)
+
+
+def _guided(one: Style, weights) -> Style:
+    """The mean of the losses of styles, of which each has statistics of its own places.
+
+    Its `statistics` are a list, one for each of the last axis of weights f32[B, h, w, S].
+    """
+
+    def statistics(features, weights):
+        return [one.statistics(features, weights[..., i : i + 1]) for i in range(weights.shape[-1])]
+
+    def loss(found, targets):
+        mix = shares(weights, len(targets))
+        each = [one.loss(x, target) for x, target in zip(found, targets, strict=True)]
+        return sum(share * value for share, value in zip(mix, each, strict=True))
+
+    return Style(statistics, lambda styles: [one.target(style) for style in styles], loss)
 
 
 def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> Objective:
@@ -116,7 +152,7 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
             f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
             f" neither content nor style: use {pictures}"
         )
-    kind = kind or choose("style_loss.kind", config.style_loss.kind, STYLES)(config)
+    kind = kind or _kind(config)
     variation = choose("tv_kind", config.tv_kind, losses.VARIATIONS)
     # Features times s make the content loss times s^2, and the style loss times s^4.
     content_weights = [scale**2 for scale in _scales(config, "content_loss")]
@@ -125,23 +161,29 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
         for weight, scale in zip(layer_weights, _scales(config, "style_loss"), strict=True)
     ]
 
-    def means(found, content):
+    def means(found, beside):
         """What the losses need of pictures: {name: {layer: means over its places}}."""
+        masks = beside["masks"]
         return {
             "content": {
-                layer: losses.mean_squared_error(found[layer], x) for layer, x in content.items()
+                layer: losses.mean_squared_error(found[layer], x)
+                for layer, x in beside["content"].items()
             },
-            "style": {layer: kind.statistics(found[layer]) for layer in style_layers},
+            "style": {
+                layer: kind.statistics(found[layer], *([masks[layer]] if masks else []))
+                for layer in style_layers
+            },
         }
 
-    def means_of(weights, pictures, layers, content):
+    def means_of(weights, pictures, layers, content, masks):
         def apply(x):
             return net.apply(weights, x, layers)
 
+        beside = {"content": content, "masks": masks or {}}
         if not tile:
-            return means(apply(pictures), content)
+            return means(apply(pictures), beside)
         fields = {layer: net.fields[layer] for layer in layers}
-        return tiles.means(apply, means, pictures, content, fields, tile)
+        return tiles.means(apply, means, pictures, beside, fields, tile)
 
     def content_target(weights, contents):
         def apply(x):
@@ -152,12 +194,15 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
         fields = {layer: net.fields[layer] for layer in content_layers}
         return tiles.features(apply, contents, fields, tile)
 
-    def style_target(weights, styles):
-        each = [means_of(weights, style, style_layers, {})["style"] for style in styles]
+    def style_target(weights, styles, masks=None):
+        each = [
+            means_of(weights, style, style_layers, {}, mask)["style"]
+            for style, mask in zip(styles, masks or [None] * len(styles), strict=True)
+        ]
         return {layer: kind.target([one[layer] for one in each]) for layer in style_layers}
 
-    def pieces(weights, pictures, content, style):
-        found = means_of(weights, pictures, taps, content)
+    def pieces(weights, pictures, content, style, masks=None):
+        found = means_of(weights, pictures, taps, content, masks)
         content_loss = sum(
             weight * found["content"][layer]
             for layer, weight in zip(content_layers, content_weights, strict=True)

@@ -22,6 +22,7 @@ from genjax.devices import jit
 from genjax.nn import backend, compute_type
 from genjax.style import colours, memory, pairs
 from genjax.style import inputs as style_inputs
+from genjax.style import masks as style_masks
 from genjax.style import objective as style_objective
 from genjax.style import scales as style_scales
 from genjax.style.optimizers import OPTIMIZERS, Iterate
@@ -40,6 +41,8 @@ class StyleState:
       unchanged: {name: f32[B]}, the losses of the unchanged content images, for comparison.
       coloured: u8[B, H, W, 3], the contents, where their colours come back; else None.
       style: i32[B], which style each picture has; None where all have all of them.
+      masks: {layer: f32[B, h, w, styles]}, how much each place counts for a style
+        (`genjax.style.masks`); None where there are none.
     """
 
     at: Iterate
@@ -47,6 +50,7 @@ class StyleState:
     unchanged: dict[str, jax.Array]
     coloured: jax.Array | None = None
     style: jax.Array | None = None
+    masks: dict[str, jax.Array] | None = None
 
 
 def build(config, inputs: Inputs) -> Task:
@@ -75,7 +79,8 @@ def build(config, inputs: Inputs) -> Task:
     def at_scale(number: int) -> Task:
         pictures = style_inputs.load(config, inputs.read_picture, scales[number].side)
         tile = _tile(config, net, layers, pictures)
-        task, carry = _of_pictures(config, pictures, net, tile, optimizer)
+        guides = style_masks.load(config, inputs.read_picture, pictures)
+        task, carry = _of_pictures(config, pictures, guides, net, tile, optimizer)
         return task if len(scales) == 1 else staged(task, carry, number, pictures)
 
     def of_step(step: int) -> Task:
@@ -100,16 +105,19 @@ def build(config, inputs: Inputs) -> Task:
     return of_step(1)
 
 
-def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimizer):
+def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int, optimizer):
     """(the task of pictures of one size, its `carry` from another size: `genjax.task.Stage`)."""
     objective = style_objective.make(config, net, tile=tile)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
+    of_styles = None
+    if guides:
+        of_styles = [style_masks.at_layers(net, config.style_loss.layers, x) for x in guides.styles]
     # Programs that run once or seldom use native operations, which compile in a tenth of the time.
     # Training steps use the replacements, which run faster.
     with backend.native():
         target_of = jit(objective.style_target)
         if pictures.style is None:
-            style_target = target_of(net.weights, styles)
+            style_target = target_of(net.weights, styles, of_styles)
         else:
             style_target = pairs.stacked([target_of(net.weights, [style]) for style in styles])
     alone = len(pictures.contents) == 1
@@ -124,18 +132,20 @@ def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimi
         constants["coloured"] = pictures.coloured
     if pictures.style is not None:
         constants["style"] = pictures.style
+    if guides:
+        layers = config.style_loss.layers
+        constants["masks"] = style_masks.at_layers(net, layers, guides.contents)
 
-    def pieces_of(picture, content_target, style, constants):
+    def pieces_of(picture, content_target, style, masks, constants):
         """The losses f32[] of one picture f32[H, W, 3]."""
+        content_target, masks = jax.tree.map(lambda x: x[None], (content_target, masks))
+        style_target = pairs.chosen(constants["style_target"], style)
         pieces = objective.pieces(
-            constants["weights"],
-            picture[None],
-            jax.tree.map(lambda x: x[None], content_target),
-            pairs.chosen(constants["style_target"], style),
+            constants["weights"], picture[None], content_target, style_target, masks
         )
         return {name: value[0] for name, value in pieces.items()}
 
-    def each(step, state: Iterate, content_target, style, constants):
+    def each(step, state: Iterate, target, constants):
         """Applies `step(objective, state)` to every picture, one after the other.
 
         Not with `vmap`: it would compute both branches of each condition in the line search, at
@@ -143,31 +153,31 @@ def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimi
         """
 
         def one(arguments):
-            state, *target = arguments
+            state, target = arguments
             return step(lambda image: pieces_of(image, *target, constants)["total"], state)
 
-        given = state, content_target, style
+        given = state, target
         if alone:  # no loop, inside which XLA's CPU backend is slow with native convolutions
             return jax.tree.map(lambda x: x[None], one(jax.tree.map(lambda x: x[0], given)))
         return jax.lax.map(one, given)
 
     def begun(begin, given, constants) -> StyleState:
         """The state whose pictures and optimisers `begin(objective, given)` makes."""
-        style = constants.get("style")
+        style, masks = constants.get("style"), constants.get("masks")
 
         def as_given(given):
-            content, style = given
+            content, style, masks = given
             target = objective.content_target(constants["weights"], content[None])
             target = jax.tree.map(lambda x: x[0], target)
-            return target, pieces_of(content, target, style, constants)
+            return target, pieces_of(content, target, style, masks, constants)
 
         with backend.native():
             # One by one, so that rounding does not depend on how many pictures share a device.
             contents = as_float(constants["contents"])
-            target, unchanged = jax.lax.map(as_given, (contents, style))
+            target, unchanged = jax.lax.map(as_given, (contents, style, masks))
         with backend.native() if alone and not tile else contextlib.nullcontext():
-            at = each(begin, given, target, style, constants)
-        return StyleState(at, target, unchanged, constants.get("coloured"), style)
+            at = each(begin, given, (target, style, masks), constants)
+        return StyleState(at, target, unchanged, constants.get("coloured"), style, masks)
 
     def init(key, constants):
         return begun(optimizer.init, constants["start"], constants)
@@ -177,8 +187,11 @@ def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimi
         begin = partial(optimizer.carry, height=height, width=width)
         return begun(begin, before.at, constants)
 
+    def target_of_each(state):
+        return state.content_target, state.style, state.masks
+
     def step(state, batch, key, axis_name):
-        at = each(optimizer.step, state.at, state.content_target, state.style, batch)
+        at = each(optimizer.step, state.at, target_of_each(state), batch)
         metrics = {
             "loss": at.value,
             "grad_norm": jax.vmap(optax.tree.norm)(at.gradient),
@@ -190,7 +203,7 @@ def _of_pictures(config, pictures: style_inputs.Pictures, net, tile: int, optimi
     @backend.native()
     def evaluate(state, batch, key):
         """The losses of the pictures, and as `unchanged_…` those of the unchanged contents."""
-        given = state.at.shown, state.content_target, state.style
+        given = state.at.shown, *target_of_each(state)
         if tile:  # one by one, for their memory
             pieces = jax.lax.map(lambda given: pieces_of(*given, batch), given)
         else:

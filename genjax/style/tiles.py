@@ -68,7 +68,7 @@ def means(
     apply: Callable,
     function: Callable,
     picture: jax.Array,
-    beside: Mapping[str, jax.Array],
+    beside: Mapping[str, Mapping[str, jax.Array]],
     fields: Mapping[str, Field],
     tile: int,
 ) -> dict[str, dict[str, Any]]:
@@ -76,10 +76,11 @@ def means(
 
     Args:
       apply: `(pictures f32[B, h, w, 3]) -> {layer: f[B, h', w', C]}`.
-      function: `({layer: f[B, h', w', C]}, the same of beside) -> {name: {layer: arrays}}`, means
-        over the places of a layer of what is 0 where its features and those beside are.
+      function: `({layer: f[B, h', w', C]}, beside) -> {name: {layer: arrays}}`, means over the
+        places of a layer of what is 0 where its features and what is beside them are.
       picture: f32[B, H, W, 3].
-      beside: {layer: f[B, ceil(H / stride), ceil(W / stride), C]}, features of other pictures.
+      beside: {name: {layer: f[B, ceil(H / stride), ceil(W / stride), C]}}, what there is at the
+        same places: features of other pictures, weights.
       fields: of the layers of `apply`.
       tile: px, a multiple of the `grain`.
     """
@@ -89,8 +90,11 @@ def means(
         window = _window(picture, at, 1, rows, columns)
         found = {name: _core(x, at, fields[name].stride) for name, x in apply(window).items()}
         others = {
-            name: _core(_window(x, at, stride := fields[name].stride, rows, columns), at, stride)
-            for name, x in beside.items()
+            name: {
+                layer: _core(_window(x, at, s := fields[layer].stride, rows, columns), at, s)
+                for layer, x in layers.items()
+            }
+            for name, layers in beside.items()
         }
         places = {
             name: (x.shape[1] * x.shape[2]) / _places(picture.shape, fields[name].stride)

@@ -103,9 +103,11 @@ class Target(NamedTuple):
     root: jax.Array
 
 
-def moments(features: jax.Array) -> Moments:
-    """The `Moments` of features f[B, h, w, C]."""
-    return Moments(features.astype(jnp.float32).mean(axis=(1, 2)), losses.gram(features))
+def moments(features: jax.Array, weights: jax.Array | None = None) -> Moments:
+    """The `Moments` of features f[B, h, w, C], with `weights` f32[B, h, w, 1] of mean 1 or None."""
+    x = features.astype(jnp.float32)
+    mean = (x if weights is None else weights * x).mean(axis=(1, 2))
+    return Moments(mean, losses.gram(features, weights=weights))
 
 
 def target(styles: list[Moments], shares: np.ndarray) -> Target:
