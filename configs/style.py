@@ -109,6 +109,8 @@ def get_config(arg: str = ""):
         with the number to give; one that has more goes on at the last scale.
       pairs: "each" for every content in every style, "blend" for a mixture of the styles
         (`genjax.style_keys`).
+      masks.content, masks.labels, masks.style: where each style goes, and which part of its picture
+        it is: a mask for each style, or a map of colours (`genjax.style.masks`).
       tile: for sizes that memory does not hold: "auto", or px of a tile's sides; "0" for none.
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
       style_enlarge: whether smaller styles are enlarged to that.
