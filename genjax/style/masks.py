@@ -38,7 +38,7 @@ class Guides(NamedTuple):
 
 def wanted(config) -> bool:
     """Whether a style config has masks."""
-    return any(dict(config.masks.items()).values())
+    return any([config.masks.content, config.masks.labels, config.masks.style])
 
 
 def load(config, read_picture: Callable[[str], list], pictures) -> Guides | None:
