@@ -37,7 +37,7 @@ def _gatys(config):
     style_keys.scale_features(config)
 
 
-def _neural_style(config):
+def neural_style(config):
     """Johnson's neural-style, with its defaults.
 
     Its pictures go from 0 to 255, those here from 0 to 1: total variation is a square, so its
@@ -80,7 +80,7 @@ def _wasserstein(config):
     config.train.steps = 1000
 
 
-_PRESETS = {"gatys": _gatys, "neural-style": _neural_style, "wasserstein": _wasserstein}
+_PRESETS = {"gatys": _gatys, "neural-style": neural_style, "wasserstein": _wasserstein}
 
 _STAINS = ("reinhard", "macenko")  # `genjax.style.stains`
 

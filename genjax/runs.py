@@ -43,6 +43,7 @@ FAMILIES = {
     "style_adain": "genjax.style.adain_task",
     "style_linear": "genjax.style.linear_task",
     "style_vae": "genjax.style.vae_task",
+    "style_video": "genjax.style.video_task",
 }
 
 RUN_PICTURES = 4  # how many samples of a run `run:WORKDIR` stands for

@@ -85,8 +85,8 @@ class Task(NamedTuple):
       pictures: `(state, batch, key) -> {name: u8[rows, columns, H, W, C]}`, further pictures to
         show, made from held-out data, such as reconstructions beside their originals; `batch` holds
         `constants`, too.
-      outputs: `(state) -> {file name: u8[H, W, C]}`, the results of the run or of a stage of it,
-        written into the workdir when that ends.
+      outputs: `(state) -> {file name: u8[H, W, C], or the bytes of another file}`, the results of
+        the run or of a stage of it, written into the workdir when that ends.
       state_is_batch: whether the image is the parameter: the state's leaves then have the batch as
         leading axis and are sharded like one. Otherwise the state is replicated (`jit`, `pmap`) or
         sharded by parameter (`fsdp`).
@@ -121,7 +121,7 @@ class Task(NamedTuple):
     decode: Callable[..., jax.Array] | None = None
     stylization: Stylization | None = None
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
-    outputs: Callable[..., Mapping[str, jax.Array]] | None = None
+    outputs: Callable[..., Mapping[str, jax.Array | bytes]] | None = None
     state_is_batch: bool = False
     constants: Mapping[str, Any] = {}
     copied: Callable[[], Mapping[str, Any]] | None = None

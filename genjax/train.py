@@ -16,6 +16,7 @@ from genjax import config as config_lib
 from genjax import data, images, runs, score_keys
 from genjax.devices import StopRequest, host, processes
 from genjax.errors import Interrupted, NonFiniteError, UserError
+from genjax.files import write_atomically
 from genjax.report import Meter, Report, Silent, as_computed, write_page
 from genjax.scores.watch import Saturation, Watch
 from genjax.speed import Profile, Speed, collectives
@@ -357,13 +358,16 @@ class _Loop:
 
 
 def _write_outputs(run: runs.Run, state, workdir: epath.Path) -> list[str]:
-    """Writes the pictures that are a stage's results; returns what is to be said of them."""
+    """Writes the files that are a stage's results; returns what is to be said of them."""
     if not run.task.outputs:
         return []
     state = run.devices.to_host(state)
     if processes.is_first():
         for name, picture in run.task.outputs(state).items():
-            images.write(workdir / name, np.asarray(picture))
+            if isinstance(picture, bytes):
+                write_atomically(workdir / name, picture)
+            else:
+                images.write(workdir / name, np.asarray(picture))
     return run.task.remarks(state) if run.task.remarks else []
 
 

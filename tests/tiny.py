@@ -191,6 +191,13 @@ VARIANTS = {
         "data=mnist,size=16,crop=12,layer=relu2_1,rate=2e-4",
         {"style": "astronaut,coffee", "optimizer.decay": 5e-5},
     ),
+    # Four frames of three steps each.
+    "video": (
+        "style_video",
+        "size=24,frames=4,first=3,further=3",
+        {key: value for key, value in (_STYLE | _SMOOTH).items() if key != "content"}
+        | {"video.back": (1, 2), "video.weight": 1e-10},
+    ),
     "style-macenko": (
         "style",
         "preset=macenko,size=16",
@@ -232,7 +239,7 @@ def kinds_first(names: Iterable[str], kinds: Iterable[str] = KINDS) -> list:
 def arguments(name: str, overrides: dict) -> tuple[str, dict]:
     """(`configs/FILE.py:ARG`, {dotted key: value}) of a variant with overrides."""
     file, arg, values = VARIANTS[name]
-    batch = {} if file == "style" else {"train.batch_size": 8}
+    batch = {} if file in ("style", "style_video") else {"train.batch_size": 8}
     # Feature networks take seconds to compile: `tests/scores` has its own.
     scores = {} if file in _UNSCORED else {"score.metrics": ()}
     events = _EVENTS | batch | scores

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,12 +35,26 @@ def flicker(frames: np.ndarray, flows: np.ndarray, weights: np.ndarray) -> Flick
       flows, weights: f32[T - 1, H, W, 2] and f32[T - 1, H, W], of each frame but the first
         (`video.reliability.motion`).
     """
-    floats = images.to_float(jnp.asarray(frames), low=0)
-    squares = []
-    for before, now, flow, weight in zip(floats[:-1], floats[1:], flows, weights, strict=True):
-        # What is from outside has the weight 0, but for what smoothing gave it: left out, too.
-        warped, inside = warp(before, flow, (0.0, 0.0, 0.0))
-        counted = (weight * np.asarray(inside))[..., None]
-        squares.append(np.mean(counted * np.square(np.asarray(now - warped)), dtype=float))
-    mean_square = float(np.mean(squares))
+    squares = _each(jnp.asarray(frames), flows, weights)
+    mean_square = float(np.mean(squares, dtype=float))
     return Flicker(mean_square, mean_square**0.5)
+
+
+@jax.jit
+def _each(frames, flows, weights) -> jax.Array:
+    floats = images.to_float(frames, low=0)
+    pairs = floats[:-1], floats[1:], flows, weights
+    return jax.lax.map(lambda pair: unexplained(*pair), pairs)
+
+
+def unexplained(before: jax.Array, now: jax.Array, flow: jax.Array, weights: jax.Array):
+    """f32[]: the mean of c (x - ω(y))² over the pixels x of a frame and y of that before it.
+
+    Args:
+      before, now: f32[H, W, 3] in [0, 1].
+      flow, weights: f[H, W, 2] and f[H, W], of `now`.
+    """
+    # What is from outside has the weight 0, but for what smoothing gave it: left out, too.
+    warped, inside = warp(before, flow.astype(jnp.float32), (0.0, 0.0, 0.0))
+    counted = weights.astype(jnp.float32) * inside
+    return jnp.mean(counted[..., None] * jnp.square(now - warped))

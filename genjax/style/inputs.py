@@ -53,8 +53,8 @@ def load(config, read_picture: Callable[[str], list], size: int | None = None) -
     style = pairs.numbers(config, len(contents), len(styles))
     if style is not None:
         contents, coloured = (np.repeat(x, len(styles), axis=0) for x in (contents, coloured))
-    start = _start(config, contents, read_picture)
-    return Pictures(contents, styles, coloured, start, painted, style)
+    begun = start(config, contents, read_picture)
+    return Pictures(contents, styles, coloured, begun, painted, style)
 
 
 def read(
@@ -79,7 +79,7 @@ def read(
             " size"
         )
     if config.size:  # before anything is read; no scale has larger styles
-        _style_side(config, config.size)
+        style_side(config, config.size)
     if size is None:
         size = config.size
 
@@ -90,8 +90,8 @@ def read(
         return [images.fit(x, side if enlarge else min(side, max(x.shape[:2]))) for x in read]
 
     contents = _same_shape(read_all("content", size, True), config.content_fit)
-    style_side = _style_side(config, size or _side(contents[0]))
-    return contents, [style[None] for style in read_all("style", style_side, enlarge)]
+    side = style_side(config, size or _side(contents[0]))
+    return contents, [style[None] for style in read_all("style", side, enlarge)]
 
 
 def own_side(config, read_picture: Callable[[str], list]) -> int:
@@ -127,7 +127,7 @@ def named(config, key: str, read_picture: Callable[[str], list]) -> Iterator[np.
     return (picture for name in _names(config, key) for picture in read_picture(name))
 
 
-def _style_side(config, content_side: int) -> int:
+def style_side(config, content_side: int) -> int:
     """The longer side of the styles, in px, of contents with that longer side."""
     side = content_side * config.style_scale
     if not 1 <= side <= LARGEST_SIDE:
@@ -186,7 +186,8 @@ def cover(image: np.ndarray, height: int, width: int, by: str = "lanczos") -> np
     return image[top : top + height, left : left + width]
 
 
-def _start(config, contents: np.ndarray, read_picture) -> np.ndarray:
+def start(config, contents: np.ndarray, read_picture: Callable[[str], list]) -> np.ndarray:
+    """f32[B, H, W, 3], where the optimisation of contents u8[B, H, W, 3] starts: `init`."""
     init = config.init
     if init == "content":
         return np.asarray(images.to_float(jnp.asarray(contents), low=0))

@@ -4,9 +4,9 @@ arXiv:1604.08610, equations 7 and 8."""
 import jax
 import jax.numpy as jnp
 
-# The authors' weight of this loss beside content 5 and style 100, of pixels from 0 to 255. Those
-# here go from 0 to 1, and the loss is a square.
-WEIGHT = 1e3 * 255**2
+# The authors' pixels go from 0 to 255 and those here from 0 to 1, and the loss is a square: their
+# weights are multiplied by this.
+LEVELS = 255.0**2
 
 
 def temporal_loss(pictures: jax.Array, warped: jax.Array, weights: jax.Array) -> jax.Array:

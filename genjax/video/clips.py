@@ -141,6 +141,11 @@ def _has_pyav() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
+def best_kind() -> str:
+    """The kind of file for a clip: "mp4", or "gif" where PyAV is not installed."""
+    return "mp4" if _has_pyav() else "gif"
+
+
 def check(kind: str, key: str) -> None:
     """Raises UserError where what writes this kind, "gif", "mp4" or "none", is not installed.
 

@@ -15,11 +15,11 @@ def test_by_hand():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_the_weight_is_the_authors():
-    """Of pixels from 0 to 255, less a mean that falls out, it gives 1000 times their loss."""
+def test_levels_are_those_of_the_authors_pixels():
+    """Of pixels from 0 to 255, less a mean that falls out, the loss is theirs."""
     rng = np.random.default_rng(0)
     x, warped = rng.random((1, 4, 5, 3)), rng.random((1, 1, 4, 5, 3))
     c = rng.random((1, 1, 4, 5))
     theirs = np.mean(c[0, 0, ..., None] * (255 * x[0] - 255 * warped[0, 0]) ** 2)
-    ours = temporal.WEIGHT * temporal.temporal_loss(*map(np.float32, (x, warped, c)))
+    ours = 1e3 * temporal.LEVELS * temporal.temporal_loss(*map(np.float32, (x, warped, c)))
     np.testing.assert_allclose(ours, [1e3 * theirs], rtol=1e-5)
