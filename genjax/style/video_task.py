@@ -34,7 +34,11 @@ from genjax.task import Inputs, Task
 from genjax.video import clips, reliability
 from genjax.video.warp import warp
 
-STARTS = ("warped", "content")
+STARTS = {
+    "warped": lambda warped, content, trusted: warped,
+    "filled": lambda warped, content, trusted: content + trusted * (warped - content),
+    "content": lambda warped, content, trusted: content,
+}
 
 
 class Schedule(NamedTuple):
@@ -89,7 +93,7 @@ def build(config, inputs: Inputs) -> Task:
     """
     options = config.video
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
-    from_content = choose("video.start", options.start, {"warped": False, "content": True})
+    begin_with = choose("video.start", options.start, STARTS)
     of, taps = config.features, (*config.content_loss.layers, *config.style_loss.layers)
     dtype = compute_type(config.precision)
     net = features.load(of.name, taps, of.pool, dtype, of.input, of.border)
@@ -194,7 +198,7 @@ def build(config, inputs: Inputs) -> Task:
         def begin_frame():
             painted = state.painted[0].at[frame - 1].set(jnp.clip(at.shown, 0.0, 1.0))
             target, warped = content_target(batch, frame), earlier(state, painted, frame)
-            start = as_float(batch["contents"][frame]) if from_content else warped[0]
+            start = begin_with(warped[0], as_float(batch["contents"][frame]), state.trusted[0, 0, frame].astype(jnp.float32)[..., None])
             begun = optimizer.init(lambda image: total(image, target, warped), start)
             return begun, target, painted
 
