@@ -30,7 +30,8 @@ def get_config(arg: str = ""):
       video.steps: how many steps the first frame has, and how many each further one. `train.steps`
         ends after the last one, or earlier.
       video.start: where a further frame starts: "warped", from the one before, moved as the clip
-        moves; or "content", from itself.
+        moves, as the paper has it; "filled", the same, and from itself where that cannot be relied
+        on, which leaves no trail of what moves after few steps; or "content", all from itself.
       video.weight: of the temporal loss, beside content_loss.weight=5 and style_loss.weight=100, of
         pixels from 0 to 255. With 0 and video.start=content each frame is made for itself.
       video.back: which earlier frames a frame is held to, counted back from it. Of several, the
@@ -70,7 +71,7 @@ def get_config(arg: str = ""):
     config.video = {
         "frames": arg.frames,
         "steps": (arg.first, arg.further),
-        "start": "warped",
+        "start": "warped" if arg.preset == "paper" else "filled",
         "weight": 1e3,
         "back": (1, 2, 4) if arg.preset == "paper" else (1,),
     }

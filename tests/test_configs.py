@@ -18,6 +18,7 @@ WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast", "style_adain"
 
 
 OF_PICTURES = ("style", "stain")  # which are the state
+OF_PIXELS = (*OF_PICTURES, "style_video")
 
 # tests/vae/test_code_prior.py and test_linear_task.py and test_vae_task.py of tests/style have runs
 # for them.
@@ -49,7 +50,7 @@ def test_workdir_has_what_is_promised(run):
     lines = metrics_of(workdir)
     assert [line["step"] for line in lines] == [6, STEPS]
     batches = config.get("n_dis", 1) + config.get("own_batch", False)
-    images = 1 if config.task in OF_PICTURES else config.train.batch_size * batches
+    images = 1 if config.task in OF_PIXELS else config.train.batch_size * batches
     assert [line["images"] for line in lines] == [6 * images, STEPS * images]
     for line in lines:
         assert {name.partition("/")[0] for name in line} == {"step", "images", "train", "eval"}
@@ -73,7 +74,7 @@ def test_evaluation_repeats_the_last_line(run, capsys):
     for record in records:
         assert float(f"{record['value']:.9g}") == expected[record["metric"]]
         assert record["step"] == STEPS and record["config"]["seed"] == config.seed
-        assert record["n"] == (1 if config.task in OF_PICTURES else 500)
+        assert record["n"] == (1 if config.task in OF_PIXELS else 500)
     out = capsys.readouterr().out
     assert out.count(f"step {STEPS}, ") == 2
     assert all(out.count(f"\n{name} ") == 2 for name in expected)
@@ -88,7 +89,8 @@ def test_sampling(run):
     sample(config, workdir)
     pictures = np.load(workdir / "samples.npz")["images"]
     assert pictures.dtype == np.uint8 and pictures.ndim == 4
-    assert len(pictures) == (1 if config.task in OF_PICTURES else config.sample.n)
+    of_task = dict.fromkeys(OF_PICTURES, 1) | {"style_video": 4}
+    assert len(pictures) == of_task.get(config.task, config.sample.n)
     # The latents of a run's own sample grids.
     grid = np.asarray(Image.open(workdir / "samples.png"))
     np.testing.assert_array_equal(grid, Image.open(workdir / "samples" / "00000012.png"))

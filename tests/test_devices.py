@@ -36,6 +36,7 @@ ONE_MODE = {
     "vdvae": "pmap",
     "cnn-airbench": "pmap",
     "fast-style": "fsdp",
+    "video": "pmap",
     "adain": "pmap",
 }
 RUNS = kinds_first(

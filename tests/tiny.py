@@ -228,7 +228,7 @@ _EVENTS = {
 
 
 # Files of configs without `score`.
-_UNSCORED = ("style", "style_fast", "style_adain", "cnn")
+_UNSCORED = ("style", "style_fast", "style_adain", "style_video", "cnn")
 
 
 def kinds_first(names: Iterable[str], kinds: Iterable[str] = KINDS) -> list:

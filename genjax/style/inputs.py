@@ -128,7 +128,11 @@ def named(config, key: str, read_picture: Callable[[str], list]) -> Iterator[np.
 
 
 def style_side(config, content_side: int) -> int:
-    """The longer side of the styles, in px, of contents with that longer side."""
+    """The longer side of the styles, in px, of contents with that longer side.
+
+    Raises:
+      UserError: it is impossible.
+    """
     side = content_side * config.style_scale
     if not 1 <= side <= LARGEST_SIDE:
         raise UserError(

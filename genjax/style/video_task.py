@@ -1,7 +1,7 @@
 """Style transfer of a clip, frame after frame, as a task whose parameters are a frame's pixels.
 
 Ruder, Dosovitskiy and Brox 2016, arXiv:1604.08610: each frame starts from the one before it, moved
-as the clip moves, and is held to earlier ones where their motion can be relied on
+as the clip moves, and is held to earlier ones where that motion can be relied on
 (`genjax.style.temporal`). Frames have one shape, so one compiled program serves the clip: a step is
 an iteration of the frame under way, and where its last one is done, the next step begins the next
 frame.
@@ -34,6 +34,8 @@ from genjax.task import Inputs, Task
 from genjax.video import clips, reliability
 from genjax.video.warp import warp
 
+# Where a frame starts: `(the one before, moved, f32[H, W, 3]; its content f32[H, W, 3]; how far the
+# motion can be relied on f32[H, W, 1]) -> f32[H, W, 3]`.
 STARTS = {
     "warped": lambda warped, content, trusted: warped,
     "filled": lambda warped, content, trusted: content + trusted * (warped - content),
@@ -198,7 +200,9 @@ def build(config, inputs: Inputs) -> Task:
         def begin_frame():
             painted = state.painted[0].at[frame - 1].set(jnp.clip(at.shown, 0.0, 1.0))
             target, warped = content_target(batch, frame), earlier(state, painted, frame)
-            start = begin_with(warped[0], as_float(batch["contents"][frame]), state.trusted[0, 0, frame].astype(jnp.float32)[..., None])
+            content = as_float(batch["contents"][frame])
+            trusted = state.trusted[0, 0, frame, :, :, None].astype(jnp.float32)
+            start = begin_with(warped[0], content, trusted)
             begun = optimizer.init(lambda image: total(image, target, warped), start)
             return begun, target, painted
 

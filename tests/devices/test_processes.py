@@ -47,6 +47,7 @@ MODES = {name: ("jit", "pmap") for name in STATES} | {
     "vdvae": (),
     "cnn-airbench": ("jit",),
     "fast-style": ("pmap",),
+    "video": (),  # one picture, which several processes cannot share
     "adain": ("jit",),
 }
 EVERY = [(f"{name}-{mode}", 2, 2) for name in STATES for mode in MODES[name]]

@@ -12,7 +12,8 @@ from PIL import Image
 from genjax import images, runs
 from genjax.errors import UserError
 from genjax.metrics.flicker import flicker
-from genjax.style.video_task import Schedule
+from genjax.style import video_task
+from genjax.style.video_task import STARTS, Schedule
 from genjax.train import train
 from genjax.video import clips
 from genjax.video.example import Example
@@ -66,6 +67,7 @@ def test_a_frame_starts_from_the_one_before_moved_as_the_clip_moves(shifted):
     """With the exact flow the start is the shift, and its temporal loss is 0."""
     # Adam with no rate to speak of leaves each frame where it starts.
     still = {"optimizer.learning_rate": 1e-12, "video.back": (1,), "video.weight": 1.0}
+    still["video.start"] = "warped"
     task, state, step = _began(
         content="moved", init="content", **still, **{"video.steps": (2, 1), "train.steps": 4}
     )
@@ -86,6 +88,13 @@ def test_a_frame_starts_from_the_one_before_moved_as_the_clip_moves(shifted):
     )
     shown = np.asarray(task.sample(state, None, None))
     np.testing.assert_array_equal(shown[:, :, 2:], shifted[:, :, 2:])
+
+
+def test_starts_by_hand():
+    warped, content, trusted = np.float32([[0.5], [0.5]]), np.float32([[1], [1]]), [[1.0], [0.0]]
+    found = {name: start(warped, content, np.array(trusted)) for name, start in STARTS.items()}
+    expected = {"warped": [0.5, 0.5], "filled": [0.5, 1.0], "content": [1.0, 1.0]}
+    assert {name: x.ravel().tolist() for name, x in found.items()} == expected
 
 
 def test_the_temporal_loss_is_weighted_and_of_all_earlier_frames(shifted):
@@ -112,16 +121,17 @@ def test_frames_made_for_themselves_are_those_of_a_run_of_pictures(tmp_path):
     alone = {"video.weight": 0.0, "video.start": "content", "init": "content"}
     steps = {"video.steps": (4, 4), "train.steps": 12, "video.frames": 3}
     train(tiny("video", **alone, **steps), epath.Path(tmp_path) / "clip")
-    for i, frame in enumerate(Example(side=SIDE).frames()[:3], 1):
-        images.write(tmp_path / f"{i}.png", frame)
-        changes = {"content": f"{tmp_path}/{i}.png", "init": "content", "size": SIDE}
-        losses = {key: tiny("video")[key] for key in ("content_loss", "style_loss")}
-        config = tiny("style-adam", **changes, **{"train.steps": 4})
-        with config.unlocked():
-            config.update(losses)
-        train(config, epath.Path(tmp_path) / f"run{i}")
+    frames = Example(side=SIDE).frames()[:3]
+    for i, frame in enumerate(frames):
+        images.write(tmp_path / "frames" / f"{i}.png", frame)
+    changes = {"content": f"{tmp_path}/frames", "init": "content", "size": SIDE}
+    config = tiny("style-adam", **changes, **{"train.steps": 4})
+    with config.unlocked():
+        config.update({key: tiny("video")[key] for key in ("content_loss", "style_loss")})
+    train(config, epath.Path(tmp_path) / "pictures")
+    for i, frame in enumerate(frames, 1):
         ours = images.read(tmp_path / "clip" / "frames" / f"{i:04d}.png").astype(int)
-        theirs = images.read(tmp_path / f"run{i}" / "result.png").astype(int)
+        theirs = images.read(tmp_path / "pictures" / f"result_{i}.png").astype(int)
         assert np.abs(ours - theirs).max() <= 1 and (ours != frame).any()
 
 
@@ -183,6 +193,4 @@ def test_another_clip_is_told_from_that_of_the_run(finished):
     run = runs.build(tiny("video"))
     inputs = SimpleNamespace(dataset=None, read_picture=runs.read_picture, known={"clip": "other"})
     with pytest.raises(UserError, match="example is another clip than this run began with"):
-        from genjax.style import video_task
-
         video_task.build(run.config, inputs)
