@@ -3,6 +3,7 @@
 import io
 import math
 
+import jax
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
@@ -64,8 +65,8 @@ def sample(config: ConfigDict, workdir: epath.Path, step: str = "latest"):
 def _write(trained: runs.Trained, workdir: epath.Path) -> str:
     options, run = trained.run.config.sample, trained.run
     n, as_files = options.n, options.format == "png"
-    if run.task.state_is_batch:  # which are all the pictures there are
-        n = run.task.images_per_step
+    if run.task.state_is_batch:  # which gives all the pictures there are
+        n = len(jax.eval_shape(run.task.sample, trained.state, None, None))
     shown = runs.whole_rows(run, min(n, _SHOWN))
     sampler = runs.sampler(run, max(n, shown), options.seed)
     batches = sampler.batches(trained.state)
