@@ -20,8 +20,9 @@ class Stage(NamedTuple):
     """The stage of a run that a task is of, where a run has several.
 
     Stages follow one another within one run and its workdir. Each has a task of its own, whose
-    state may have other shapes, and which other compiled programs serve: scales of a picture. The stage of a step follows from the config and the step alone, so that a run
-    resumes in it. All tasks of a run have the same number of images a step, and its data.
+    state may have other shapes, and which other compiled programs serve: scales of a picture. The
+    stage of a step follows from the config and the step alone, so that a run resumes in it. All
+    tasks of a run have the same number of images a step, and its data.
 
     The state after the last step of a stage is that stage's, in checkpoints too. The next one
     begins with what `carry` makes of it, and keeps in its own state what later ones want of it.

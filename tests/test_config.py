@@ -264,7 +264,10 @@ _OF_OTHERS = {"r1", "lsgan", "wgan", "ssgan", "cgan", "sagan", "biggan", "styleg
 
 # Variants that read what is an option of these configs, too, but not of their own variants.
 _PRIORS = ("vamp", "iwae-iaf")
-_READ_BY = {"vae": _PRIORS, "cvae": _PRIORS, "iwae": _PRIORS, "vamp": _PRIORS}
+_READ_BY = {
+    **{"vae": _PRIORS, "cvae": _PRIORS, "iwae": _PRIORS, "vamp": _PRIORS},
+    "style_video": ("style-lbfgs",),  # has the optimizer's `memory`
+}
 
 
 @pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - _OF_OTHERS))
@@ -279,7 +282,7 @@ def test_every_key_is_read_by_something(file, finished):
             known -= {f"sample.{key}" for key in sample_keys.OF_TOOLS}  # tests/explore
             keys |= known if of == file else set()
             read |= known - set(unread)
-    assert keys == read
+    assert not keys - read
 
 
 _GANS = [name for name in VARIANTS if tiny(name).task == "gan"]
