@@ -82,18 +82,51 @@ def _wasserstein(config):
 
 _PRESETS = {"gatys": _gatys, "neural-style": neural_style, "wasserstein": _wasserstein}
 
+
+def _nnst(config, arg):
+    """NNST, Kolkin et al. 2022 (arXiv:2203.13215), with the settings of the authors' program.
+
+    200 steps at each scale and 200 at the end, from 64 px up: theirs are of 512 px or 1024 px.
+    """
+    config.content_share = 0.75
+    config.color = "content"
+    config.features = {"name": arg.features, "layers": _NNST_LAYERS}
+    config.scales = {"smallest": arg.smallest, "steps": (200,)}
+    config.optimizer = {"learning_rate": 2e-3, "epsilon": 1e-8}
+    config.train.steps = style_keys.passes(arg.size or 512, **config.scales)[-1].until
+
+
+_NNST_LAYERS = tuple(
+    f"relu{block}_{i}" for block, depth in enumerate((2, 2, 3, 3), 1) for i in range(1, depth + 1)
+)
 _STAINS = ("reinhard", "macenko")  # `genjax.style.stains`
+_TASKS = {"nnst": "nnst", **dict.fromkeys(_STAINS, "stain")}  # of the others it is "style"
 
 _ARGUMENTS = {
     **{name: {"size": 256, "features": "vgg16", "smallest": 0} for name in _PRESETS},
     "wasserstein": {"size": 256, "features": "vgg16", "smallest": 128},
+    "nnst": {"size": 256, "features": "vgg16", "smallest": 64},
     **{name: {"size": 0} for name in _STAINS},
 }
 
 
 def get_config(arg: str = ""):
-    """ARG: `preset` (gatys, neural-style, wasserstein, reinhard or macenko), `size` (px of the
-    longer side), `features`, `smallest` (px of the first of several scales; 0 for `size` alone).
+    """ARG: `preset` (gatys, neural-style, wasserstein, nnst, reinhard or macenko), `size` (px of
+    the longer side), `features`, `smallest` (px of the first of several scales; 0 for `size`
+    alone).
+
+    The preset nnst has `content`, `style`, `size`, `style_scale` and `content_fit`, and
+
+      content_share: of the content in the picture whose nearest features are looked for; the rest
+        is what has been painted so far. 0.75; at the coarsest scale, the content alone counts.
+      color: "content" for the content's colours, moved to the style's mean and covariance, in large
+        areas (`genjax.style.recolouring`); "style" for the picture as it was painted.
+      features.name, features.layers: of which the hypercolumns are.
+      scales.smallest: the least px of the longer side at the coarsest scale; each further one is
+        twice as large, up to `size`.
+      scales.steps: how many steps the first scale has, the second, and so on, and the final pass;
+        the last number is that of all further ones. `train.steps` is their sum, as below.
+      optimizer.learning_rate, optimizer.epsilon: of Adam, which begins anew in each pass.
 
     The presets reinhard and macenko have `content`, `style`, `size`, `style_scale`, `content_fit`
     and `method`, of the closed form (`genjax.style.stains`); several styles count as one.
@@ -133,7 +166,7 @@ def get_config(arg: str = ""):
         between 0 and 1; b1, b2, clamp, average: `genjax.style_keys`).
     """
     arg = config_lib.parse_preset(arg, _ARGUMENTS)
-    config = config_lib.base("stain" if arg.preset in _STAINS else "style")
+    config = config_lib.base(_TASKS.get(arg.preset, "style"))
     config.content = "immunohistochemistry" if arg.preset in _STAINS else "astronaut"
     config.style = ""
     config.size = arg.size
@@ -142,6 +175,15 @@ def get_config(arg: str = ""):
     if arg.preset in _STAINS:
         config.method = arg.preset
         config.train.steps = 1
+        config.lock()
+        return config
+    config.train.steps_per_call = 5
+    config.log.every = 10
+    config.sample.every = 50
+    config.evaluate.every = 50
+    config.checkpoint.every = 50
+    if arg.preset == "nnst":
+        _nnst(config, arg)
         config.lock()
         return config
     config.style_weights = ()
@@ -160,10 +202,5 @@ def get_config(arg: str = ""):
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")
         config.style_loss.weights = config.style_loss.weights[:3]
-    config.train.steps_per_call = 5
-    config.log.every = 10
-    config.sample.every = 50
-    config.evaluate.every = 50
-    config.checkpoint.every = 50
     config.lock()
     return config

@@ -43,8 +43,9 @@ def base(task: str) -> ConfigDict:
     Keys:
       task: the family of networks: "gan", "vae", "vq" and "vqgan" (VAEs whose latents are codes),
         "codes" (priors over those), "vdvae" (very deep VAEs), "cnn", "style",
-        "stain" (colours of tissue by closed forms), "style_fast", "style_adain", "style_linear" and
-        "style_vae" (networks that stylise), or "style_video" (style transfer of clips).
+        "nnst" (styles by nearest features), "stain" (colours of tissue by closed forms),
+        "style_fast", "style_adain", "style_linear" and "style_vae" (networks that stylise), or
+        "style_video" (style transfer of clips).
       seed: of initial parameters, data order, augmentation and noise; samples have their own.
       init_from: `WORKDIR` or `WORKDIR@STEP`, a run of the same networks whose parameters this one
         starts with (the newest checkpoint's or that step's); "" for new ones. Optimisers and the

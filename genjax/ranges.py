@@ -166,6 +166,7 @@ RANGES = {
     "crop": Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE),
     "optimizer.decay": NOT_NEGATIVE,
     "model.matrix": COUNT,
+    "content_share": SHARE,
     "init_noise": NOT_NEGATIVE,
     "tv_weight": NOT_NEGATIVE,
     "style_scale": POSITIVE,

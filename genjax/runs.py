@@ -38,6 +38,7 @@ FAMILIES = {
     "vdvae": "genjax.vae.vdvae_task",
     "cnn": "genjax.cnn",
     "style": "genjax.style",
+    "nnst": "genjax.style.nnst_task",
     "stain": "genjax.style.stain_task",
     "style_fast": "genjax.style.fast_task",
     "style_adain": "genjax.style.adain_task",

@@ -1,4 +1,4 @@
-"""The keys of style transfer that older runs lack, how large features are, and scales."""
+"""The keys of style transfer that older runs lack, how large features are, scales and passes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -121,4 +121,36 @@ def schedule(size: int, smallest: int, steps: Sequence[int]) -> list[Scale]:
     for i, side in enumerate(sorted(sides)):
         until += steps[min(i, len(steps) - 1)]
         found.append(Scale(side, until))
+    return found
+
+
+class Pass(NamedTuple):
+    """A pass of a run of NNST.
+
+    Attributes:
+      halvings: how often its pictures are halved, of those at full size.
+      last: whether it is the one after the scales, at full size, with the other loss.
+      until: the step after which it ends.
+    """
+
+    halvings: int
+    last: bool
+    until: int
+
+
+def passes(size: int, smallest: int, steps: Sequence[int]) -> list[Pass]:
+    """The passes of a run of NNST: scales from coarse to fine, each twice the one before, and one.
+
+    The coarsest scale is the last whose longer side has `smallest` px. With 64 px, those are
+    the four scales of the authors' program at 512 px and five at 1024 px; three at 256 px.
+
+    Args:
+      size: px on the longer side at full size.
+      steps: of the first pass, the second, …, at least one number; the last goes on for the rest.
+    """
+    most = max(0, (size // max(1, smallest)).bit_length() - 1)
+    found, until = [], 0
+    for i, halvings in enumerate([*range(most, -1, -1), 0]):
+        until += steps[min(i, len(steps) - 1)]
+        found.append(Pass(halvings, i > most, until))
     return found

@@ -67,7 +67,8 @@ def signal_at_chunk(monkeypatch):
 RESUMED = ("dcgan-memory", *(name for name in KINDS if name != "dcgan"))
 
 # A run at several scales may not end before its last one: `tests/style/test_scales.py` resumes it.
-AT_ONE_SCALE = [name for name in STATES if name != "style-wasserstein"]
+SEVERAL = ("style-wasserstein", "style-nnst")
+AT_ONE_SCALE = [name for name in STATES if name not in SEVERAL]
 
 
 @pytest.mark.parametrize("name", kinds_first(AT_ONE_SCALE, RESUMED))

@@ -176,6 +176,19 @@ VARIANTS = {
             "scales.steps": (6, 6),
         },
     ),
+    # Two scales and the final pass. Adam's epsilon as above.
+    "style-nnst": (
+        "style",
+        "preset=nnst,size=16,smallest=8",
+        {
+            "content": "coffee",
+            "style": "astronaut",
+            "features.layers": ("relu1_1", "relu2_1"),
+            "scales.steps": (4, 4, 4),
+            "optimizer.learning_rate": 0.05,
+            "optimizer.epsilon": 1.0,
+        },
+    ),
     "fast-style": (
         "style_fast",
         "data=mnist,size=16,width=2,blocks=1",

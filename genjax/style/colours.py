@@ -104,7 +104,7 @@ def with_colours_of(space: Space, picture: jax.Array, coloured: jax.Array) -> ja
     return space.back(jnp.concatenate([lightness, space.of(coloured)[..., 1:]], axis=-1))
 
 
-def matched(x: np.ndarray, target: np.ndarray) -> np.ndarray:
+def matched(x: np.ndarray, target: np.ndarray, ridge: float = 0.0) -> np.ndarray:
     """`x` with the mean and the covariance of `target`, over all but the last axis.
 
     Gatys et al. 2016 (arXiv:1606.05897), section 5.1, and Hertzmann et al. 2001: each value becomes
@@ -114,13 +114,15 @@ def matched(x: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Args:
       x: f[..., C]; target: f[..., C], of any other shape.
+      ridge: is added to the variances of both, so that A makes little of what hardly varies.
 
     Returns:
       f64[..., C], not clipped.
     """
     mean, covariance = _moments(x)
     wanted_mean, wanted = _moments(target)
-    change = _power(wanted, 0.5) @ _power(covariance, -0.5)
+    added = ridge * np.eye(len(mean))
+    change = _power(wanted + added, 0.5) @ _power(covariance + added, -0.5)
     return (np.asarray(x, np.float64) - mean) @ change.T + wanted_mean
 
 

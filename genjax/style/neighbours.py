@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 _MOST_SIDE = 64  # places a side that are compared, evenly spaced: as in NNST's last pass
+_MOST_COSINES = 2**25  # that are held at a time: 134 MB
 _LEAST_NORM = 1e-8
 
 
@@ -37,10 +38,20 @@ def nearest(x: jax.Array, style: Target) -> jax.Array:
     """i32[B, N]: which of a style's features is nearest to each of x f32[B, N, C].
 
     The one with the largest cosine, after each set's own mean is taken off; the first of several.
+    Where there are many, rows of x are compared in blocks, for their memory.
     """
-    centred = _units(x - x.mean(axis=1, keepdims=True))
+    centred = _units(x - x.mean(axis=1, keepdims=True)).reshape(-1, x.shape[-1])
     of_style = _units(style.features - style.mean[None])
-    return jnp.argmax(jnp.einsum("bnc,mc->bnm", centred, of_style), axis=-1)
+
+    def nearest_of(rows):
+        return jnp.argmax(rows @ of_style.T, axis=-1)
+
+    block = max(1, _MOST_COSINES // len(of_style))
+    if len(centred) <= block:
+        return nearest_of(centred).reshape(x.shape[:2])
+    padded = jnp.pad(centred, ((0, -len(centred) % block), (0, 0)))
+    found = jax.lax.map(nearest_of, padded.reshape(-1, block, x.shape[-1]))
+    return found.reshape(-1)[: len(centred)].reshape(x.shape[:2])
 
 
 def distance(x: jax.Array, style: Target) -> jax.Array:
@@ -48,8 +59,19 @@ def distance(x: jax.Array, style: Target) -> jax.Array:
 
     Which ones these are has no gradient.
     """
-    neighbour = style.features[nearest(jax.lax.stop_gradient(x), style)]
-    return 1 - (_units(x) * _units(neighbour)).sum(axis=-1).mean(axis=1)
+    return angle(x, style.features[nearest(jax.lax.stop_gradient(x), style)])
+
+
+def centred_distance(x: jax.Array, style: Target) -> jax.Array:
+    """f32[B]: as `distance`, of angles about each set's own mean, as neighbours are found by."""
+    found = nearest(jax.lax.stop_gradient(x), style)
+    about = x - x.mean(axis=1, keepdims=True)
+    return angle(about, (style.features - style.mean[None])[found])
+
+
+def angle(x: jax.Array, y: jax.Array) -> jax.Array:
+    """f32[B]: the mean of 1 - cosine between features f32[B, N, C], one by one."""
+    return 1 - (_units(x) * _units(y)).sum(axis=-1).mean(axis=1)
 
 
 def _units(x):

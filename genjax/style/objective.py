@@ -1,6 +1,6 @@
 """The objective that a stylised picture minimises: content, style and smoothness losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -146,12 +146,7 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
             f"{len(layer_weights)} numbers: give as many"
         )
     taps = tuple(dict.fromkeys(content_layers + style_layers))
-    if flat := [layer for layer in taps if layer in FLAT]:
-        pictures = ", ".join(layer for layer in net.layers if layer not in FLAT)
-        raise UserError(
-            f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
-            f" neither content nor style: use {pictures}"
-        )
+    with_places(net, taps)
     kind = kind or _kind(config)
     variation = choose("tv_kind", config.tv_kind, losses.VARIATIONS)
     # Features times s make the content loss times s^2, and the style loss times s^4.
@@ -219,6 +214,16 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
         return values | {"total": sum(values.values())}
 
     return Objective(content_target, style_target, pieces)
+
+
+def with_places(net: FeatureNet, layers: Sequence[str]):
+    """Raises UserError if features of a layer have no places in the picture."""
+    if flat := [layer for layer in layers if layer in FLAT]:
+        pictures = ", ".join(layer for layer in net.layers if layer not in FLAT)
+        raise UserError(
+            f"layer {flat[0]!r} has lost where in the picture its features were, so it can be"
+            f" neither content nor style: use {pictures}"
+        )
 
 
 def _scales(config, loss: str) -> list[float]:

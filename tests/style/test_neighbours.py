@@ -30,6 +30,25 @@ def test_matching_and_loss_are_those_of_a_loop():
     np.testing.assert_allclose(neighbours.distance(*given), losses, rtol=1e-4)
 
 
+def test_blocks_of_rows_find_the_same(monkeypatch):
+    random = np.random.default_rng(1)
+    x, style = random.normal(size=(2, 9, 5)), random.normal(size=(11, 5))
+    given = jnp.asarray(x, jnp.float32), _style(style)
+    whole = neighbours.nearest(*given)
+    monkeypatch.setattr(neighbours, "_MOST_COSINES", 4 * 11)  # blocks of 4, of 18 rows
+    np.testing.assert_array_equal(neighbours.nearest(*given), whole)
+
+
+def test_a_distance_about_the_means_is_that_of_a_loop():
+    random = np.random.default_rng(2)
+    x, style = random.uniform(size=(6, 4)), random.uniform(size=(7, 4))
+    losses = [
+        min(1 - _cosine(one - x.mean(0), other - style.mean(0)) for other in style) for one in x
+    ]
+    found = neighbours.centred_distance(jnp.asarray(x, jnp.float32)[None], _style(style))
+    np.testing.assert_allclose(found, [np.mean(losses)], rtol=1e-4)
+
+
 def test_the_mean_of_each_set_is_taken_off():
     """All of x is nearest to (9, 1) by its angle; about the means it is on either side."""
     x = jnp.array([[[10.0, 1.0], [8.0, 1.0]]])

@@ -185,11 +185,13 @@ def test_lbfgs_begins_anew_at_the_next_scale():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 8])
-def test_a_run_is_resumed_before_and_after_a_border(step, finished, tmp_path):
-    """As after a kill: the border is at step 6, and checkpoints are of steps 4, 8 and 12."""
-    whole = finished("style-wasserstein")
+@pytest.mark.parametrize("name", ["style-wasserstein", "style-nnst"])
+def test_a_run_is_resumed_before_and_after_a_border(name, step, finished, tmp_path):
+    """As after a kill: checkpoints are of steps 4, 8 and 12; wasserstein's border is at step 6, and
+    those of nnst at steps 4 and 8."""
+    whole = finished(name)
     workdir = epath.Path(shutil.copytree(whole, tmp_path / "run"))
     for later in range(step + 4, STEPS + 1, 4):
         shutil.rmtree(workdir / "checkpoints" / str(later))
-    train(tiny("style-wasserstein"), workdir)
+    train(tiny(name), workdir)
     assert_same_run(workdir, whole)
