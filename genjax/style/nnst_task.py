@@ -205,8 +205,8 @@ def _of_pass(config, net, loss: nnst.Loss, contents, styles, halvings: int, last
         len(contents),
         evaluate=evaluate,
         sample=sample,
-        outputs=lambda state: grid_and_each(sample(state, None, None)),
         state_is_batch=True,
+        outputs=lambda state: grid_and_each(sample(state, None, None)),
         constants=constants,
         notes={
             "features": net.name,
