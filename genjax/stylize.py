@@ -22,6 +22,9 @@ from genjax.stylize_keys import DRAWN
 from genjax.task import RUN_PREFIX
 from genjax.workdir import at_step, config_file
 
+# From how many pictures of one shape on it pays to compile longer (docs/style.md).
+_OFTEN = 16
+
 # Files that keep their kind; others, and pictures that have no file, become PNG.
 _KEPT = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -63,7 +66,7 @@ def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, s
     trained = runs.open_trained(config, workdir, step, with_data=False)
     looks, read = _looks(trained)
     targets = _targets(given.names, looks, output, {*given.files, *read})
-    painter = _painter(trained, given)
+    painter = _painter(trained, given, often=given.of_each_shape * len(looks) >= _OFTEN)
     for numbers, batch in given.batches(trained.run.devices):
         for look in looks:
             found = painter(batch, look.style)
@@ -81,6 +84,7 @@ class _Files:
       names: of the pictures, in order.
       files: paths that are read.
       carried: arrays that `image` needs besides a batch.
+      of_each_shape: how many pictures have one shape, at the mean.
     """
 
     carried = ()
@@ -99,6 +103,7 @@ class _Files:
             shapes.setdefault(self._read(name).shape, []).append(number)
         largest_first = sorted(shapes, key=math.prod, reverse=True)
         self._groups = [shapes[shape] for shape in largest_first]
+        self.of_each_shape = len(found) / len(shapes)
 
     def _read(self, name: str) -> np.ndarray:
         picture = images.load(name)
@@ -124,7 +129,7 @@ class _Samples:
     """Samples of a trained run, which stay on the devices until they are stylised.
 
     Attributes:
-      names, files, carried: as of `_Files`.
+      names, files, carried, of_each_shape: as of `_Files`.
     """
 
     files = ()
@@ -142,6 +147,7 @@ class _Samples:
         options = config.sample
         self._sample, self._options, self._n = task.sample, config.stylize, options.n
         self.names = [f"{i:06}.png" for i in range(options.n)]
+        self.of_each_shape = options.n
         key = rng.stream(options.seed, rng.Stream.SAMPLE)
         self.carried = runs.settler(trained.run, options.seed)(trained.state), key
 
@@ -170,8 +176,8 @@ def _batch_size(n: int, devices) -> int:
     return -(-n // devices.device_count) * devices.device_count
 
 
-def _painter(trained: runs.Trained, given):
-    """`(batch, style) -> u8[b, H, W, 3]`, compiled for each shape."""
+def _painter(trained: runs.Trained, given, often: bool):
+    """`(batch, style) -> u8[b, H, W, 3]`, compiled for each shape; to run fast if `often`."""
     run = trained.run
     alpha = np.float32(run.config.stylize.alpha)
 
@@ -181,8 +187,7 @@ def _painter(trained: runs.Trained, given):
         found = run.task.stylization.apply(state, batch, style, image, alpha)
         return images.to_uint8(found, low=0)
 
-    # The native operations run as fast here, without gradients, and compile in a third of the time.
-    compiled = run.devices.on_batch(backend.native()(paint), run.task.constants)
+    compiled = run.devices.on_batch(backend.forward(often)(paint), run.task.constants)
 
     def call(batch, style):
         return np.asarray(compiled(trained.state, batch, (style, alpha, given.carried)))

@@ -6,13 +6,32 @@ There the layers of this package are traced as other operations that it is fast 
 
 import contextlib
 import contextvars
+from typing import NamedTuple
 
 import jax
 
-_native_only: contextvars.ContextVar = contextvars.ContextVar("native_only", default=False)
+
+class _Ways(NamedTuple):
+    """Which replacements a program is traced with, on the CPU backend."""
+
+    spelled: bool = True
+    gradients: bool = True  # whether it may have any; else strided convolutions are native
+    filtering: bool = True
+
+
+_TRAINING = _Ways()
+_ways: contextvars.ContextVar = contextvars.ContextVar("ways", default=_TRAINING)
 
 
 @contextlib.contextmanager
+def _within(ways: _Ways):
+    token = _ways.set(ways)
+    try:
+        yield
+    finally:
+        _ways.reset(token)
+
+
 def native():
     """Inside this context, programs are traced with the native operations on every backend.
 
@@ -20,13 +39,29 @@ def native():
     seldom that compiling is most of their cost: evaluations and pictures compile in a tenth to a
     third of the time, and run at most twice as long.
     """
-    token = _native_only.set(True)
-    try:
-        yield
-    finally:
-        _native_only.reset(token)
+    return _within(_Ways(spelled=False))
+
+
+def forward(often: bool):
+    """Inside this context, programs are traced with the replacements that pay without gradients.
+
+    Args:
+      often: whether a program runs so often that minimal filtering (`genjax.nn.winograd`), which
+        takes twice as long to compile, pays as well.
+    """
+    return _within(_Ways(gradients=False, filtering=often))
 
 
 def spelled_out() -> bool:
     """Whether to trace the replacements: on the CPU backend, outside of `native()`."""
-    return jax.default_backend() == "cpu" and not _native_only.get()
+    return jax.default_backend() == "cpu" and _ways.get().spelled
+
+
+def gradients() -> bool:
+    """Whether a program may have gradients: outside of `forward()`."""
+    return _ways.get().gradients
+
+
+def filtering() -> bool:
+    """Whether a program may have convolutions by minimal filtering."""
+    return _ways.get().filtering

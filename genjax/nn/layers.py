@@ -55,9 +55,18 @@ class _Convolution(nn.Module):
 
 
 class Conv(_Convolution):
-    """Convolution f[B, H, W, C] -> f[B, H', W', features]; see `genjax.nn.conv.conv`."""
+    """Convolution f[B, H, W, C] -> f[B, H', W', features]; see `genjax.nn.conv.conv`.
+
+    Attributes:
+      enlarge: whether the images are enlarged before, and padded, as `conv.conv_of_nearest` says:
+        to twice their sides. Kernels are 3 x 3 then.
+    """
+
+    enlarge: bool = False
 
     def convolve(self, x, kernel):
+        if self.enlarge:
+            return convolution.conv_of_nearest(x, kernel)
         edge = (self.padding, self.padding)
         return convolution.conv(x, kernel, self.stride, (edge, edge))
 

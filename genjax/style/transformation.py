@@ -20,7 +20,6 @@ import jax
 import jax.numpy as jnp
 
 from genjax.nn import ConditionalInstanceNorm, Conv
-from genjax.nn.upsample import nearest
 
 KINDS = ("conditional", "johnson")
 _WHITE = 255  # of pytorch/examples' pictures
@@ -52,12 +51,13 @@ class TransformationNetwork(nn.Module):
     def __call__(self, x, condition):
         ours = self.kind == "conditional"
 
-        def layer(x, features, size, stride=1, norm=True):
-            edge = (size // 2, size // 2)
-            x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)), mode="reflect")
+        def layer(x, features, size, stride=1, norm=True, enlarge=False):
+            if not enlarge:
+                edge = (size // 2, size // 2)
+                x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)), mode="reflect")
             init = _MAGENTA if ours else _PYTORCH
             conv = partial(Conv, use_bias=not ours, kernel_init=init, dtype=self.dtype)
-            x = conv(features, size, stride)(x)
+            x = conv(features, size, stride, enlarge=enlarge)(x)
             if norm:
                 x = ConditionalInstanceNorm(self.styles, dtype=self.dtype)(x, condition)
             return x
@@ -68,8 +68,8 @@ class TransformationNetwork(nn.Module):
         x = nn.relu(layer(x, 4 * width, 3, stride=2))
         for _ in range(self.blocks):
             x = x + layer(nn.relu(layer(x, 4 * width, 3)), 4 * width, 3)
-        x = nn.relu(layer(nearest(x), 2 * width, 3))
-        x = nn.relu(layer(nearest(x), width, 3))
+        x = nn.relu(layer(x, 2 * width, 3, enlarge=True))
+        x = nn.relu(layer(x, width, 3, enlarge=True))
         x = layer(x, 3, 9, norm=ours).astype(jnp.float32)
         return nn.sigmoid(x) if ours else x / _WHITE
 

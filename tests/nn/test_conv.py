@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.nn import backend
 from genjax.nn import conv as convolution
 
 CONVS = [  # height, width, kernel, stride, padding
@@ -88,6 +89,63 @@ def test_conv_transpose_is_native(case, monkeypatch):
         width,
         kernel,
     )
+
+
+def _agree(ours, theirs, x, k):
+    """Values, and gradients of a loss that is not linear."""
+
+    def everything(f):
+        return jax.jit(
+            lambda x, k: (f(x, k), jax.grad(lambda *a: jnp.sin(f(*a)).sum(), (0, 1))(x, k))
+        )
+
+    found, expected = (jax.tree.leaves(everything(f)(x, k)) for f in (ours, theirs))
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.abs(b).max()))
+
+
+def _pair(*shapes):
+    random = np.random.default_rng(1)
+    return [np.float32(random.standard_normal(shape)) / 3 for shape in shapes]
+
+
+@pytest.mark.parametrize("few", [(3, 6), (6, 3)], ids=str)
+def test_large_kernels_of_few_channels(few, monkeypatch):
+    """Widths that are no whole number of blocks, and another kernel along each axis' order."""
+    monkeypatch.setattr(convolution, "spelled_out", lambda: True)
+    edge = ((4, 4), (3, 4))
+    x, k = _pair((2, 9, 14, few[0]), (9, 9, *few))
+    _agree(
+        lambda x, k: convolution.conv(x, k, 1, edge),
+        lambda x, k: convolution._native(x, k, 1, edge),
+        x,
+        k,
+    )
+
+
+def test_convolution_of_enlarged_images():
+    """Against the definition by NumPy's repeat and reflection; and its gradients, JAX's of that."""
+    x, k = _pair((2, 4, 5, 3), (3, 3, 3, 4))
+
+    def definition(x, k):
+        large = x.repeat(2, axis=1).repeat(2, axis=2)
+        large = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        return convolution._native(large, k, 1, ((0, 0), (0, 0)))
+
+    for spelled in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(convolution, "spelled_out", lambda spelled=spelled: spelled)
+            _agree(lambda x, k: convolution.conv_of_nearest(x, k), definition, x, k)
+
+
+def test_programs_without_gradients_have_the_same_values():
+    x, k = _pair((1, 16, 16, 64), (3, 3, 64, 64))
+    for often, stride in ((True, 1), (False, 1), (False, 2)):
+        with backend.forward(often):
+            found = jax.jit(lambda x, k, stride=stride: convolution.conv(x, k, stride))(x, k)
+        expected = convolution._native(x, k, stride, ((0, 0), (0, 0)))
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("spelled_out", [True, False])

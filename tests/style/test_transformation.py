@@ -111,7 +111,7 @@ def test_the_network_is_pytorchs(kind):
     network = TransformationNetwork(2, width=4, blocks=2, kind=kind)
     image = np.random.default_rng(4).uniform(size=(2, 12, 16, 3)).astype(np.float32)
     share = np.float32([0.25, 0.75])
-    with backend.native():
+    with backend.forward(often=False):  # as `--mode=stylize` has it
         shapes = jax.eval_shape(network.init, jax.random.key(0), image[:1], share[None])
         variables = _drawn(jax.tree.map(lambda x: np.ones(x.shape, np.float32) * 0.0, shapes), 5)
         found = jax.jit(lambda v, x: network.apply(v, x, jnp.tile(share, (2, 1))))(variables, image)
