@@ -11,10 +11,11 @@ import jax
 import numpy as np
 from etils import epath
 
-from genjax import data, rng, runs
+from genjax import data, images, rng, runs
 from genjax.scores import likelihoods
 from genjax.speed import collectives, flops
 from genjax.steps import Steps, open_feed
+from genjax.stylize import painter
 from genjax.train import train
 
 
@@ -102,6 +103,24 @@ class Likelihoods:
             key = jax.random.fold_in(self._key, self._done)
             np.asarray(self._found(self._state, self._batch, key))
             self._done += 1
+
+
+class Stylized:
+    """Painting by a network as it was initialised, as `--mode=stylize` paints many pictures of one
+    shape: one picture of `stylize.size` px a side, uint8 to uint8 on the host."""
+
+    images_per_step = 1
+
+    def __init__(self, config):
+        run, side = runs.build(config), config.stylize.size
+        state, styles = _initial(run), run.task.stylization.styles
+        image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+        self._paint = painter(run, lambda batch, carried: images.to_float(batch["image"], low=0))
+        self._given = state, {"image": image}, np.full(styles, 1 / styles, np.float32)
+
+    def run(self, steps: int):
+        for _ in range(steps):
+            self._paint(*self._given)
 
 
 class Loop:

@@ -31,6 +31,7 @@ HEADINGS = {
     ("train", "images"): "Training steps, images a second",
     ("train", "iterations"): "Style optimisation, iterations a second",
     ("sample", "images"): "Sampling, images a second",
+    ("stylize", "images"): "Painting by a trained network, images a second",
     ("score", "images"): "Likelihoods of held-out pictures, images a second",
     ("input", "images"): "Input, images a second",
 }

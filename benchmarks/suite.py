@@ -10,15 +10,26 @@ from typing import NamedTuple
 from benchmarks import commands, scaling, scoring, texts, timing, workloads
 from benchmarks import input as inputs
 from benchmarks.children import Side, SideError, nursery
-from benchmarks.workloads import COMMAND, INPUT, LOOP, SAMPLE, SCORE, TRAIN, Setting, Workload
+from benchmarks.workloads import (
+    COMMAND,
+    INPUT,
+    LOOP,
+    SAMPLE,
+    SCORE,
+    STYLIZE,
+    TRAIN,
+    Setting,
+    Workload,
+)
 from genjax import config as config_lib
 
 OURS = "genjax"
-# Of each kind; of the first three, the variants of a peer are measured as well.
+# Of each kind; of the first four, the variants of a peer are measured as well.
 _SIDES = {
     TRAIN: {OURS: "benchmarks.ours:Training"},
     SAMPLE: {OURS: "benchmarks.ours:Samples"},
     SCORE: {OURS: "benchmarks.ours:Likelihoods"},
+    STYLIZE: {OURS: "benchmarks.ours:Stylized"},
     INPUT: {OURS: "benchmarks.input:Feed", "DataLoader": "benchmarks.input:Loader"},
     LOOP: {OURS: "benchmarks.ours:Loop", "bare step": "benchmarks.ours:BareStep"},
 }
@@ -171,7 +182,7 @@ def _sides(plan: Plan, kind: str, precision: str) -> dict[str, dict]:
     sides = {name: {"side": side} for name, side in _SIDES[kind].items()}
     if plan.peer == "none":
         sides.pop("DataLoader", None)
-    elif kind in (TRAIN, SAMPLE, SCORE):
+    elif kind in (TRAIN, SAMPLE, SCORE, STYLIZE):
         peer = {"side": "benchmarks.peers:open_side", "kind": kind, "device": plan.place}
         for name in _peer_variants(plan.place, precision):
             if plan.care.variants is None or name in plan.care.variants:

@@ -14,7 +14,7 @@ LOOP_COST, SHORT_LOOP_COST, SHORT_STEP_SECONDS = 0.02, 0.05, 0.01
 # state of the compilation cache, of the time until the first step is done, of that which is first.
 MEMORY_GOAL, FIRST_STEP_GOALS = 1.5, {"empty cache": 2.0, "warm cache": 1.2}
 # A DataLoader's is that of several processes.
-_WITH_MEMORY = ("train", "sample", "score", "command")
+_WITH_MEMORY = ("train", "sample", "score", "stylize", "command")
 
 DASH = "\N{EN DASH}"  # for what there is not, and in ranges
 GOOD, BELOW = " \N{CHECK MARK}", " \N{BALLOT X}"  # behind a text

@@ -20,6 +20,7 @@ from genjax.gan import task as gan
 from genjax.gan.modulation import StyledConv
 from genjax.gan.state import Use, key_of
 from genjax.steps import Steps
+from genjax.style.transformation import TransformationNetwork
 from genjax.vae import coded, vdvae
 from genjax.vae import task as vae
 
@@ -86,7 +87,8 @@ def _style_trace(run: runs.Run) -> Trace:
     config, (states, losses) = run.config, _ten_steps(run, None)
     start = states[0].at
     taps = tuple(dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers]))
-    net = features.load(config.features.name, taps, config.features.pool)
+    options = config.features
+    net = features.load(options.name, taps, options.pool, border=options.border)
     outputs = jax.jit(partial(net.apply, taps=taps))(net.weights, jnp.asarray(start.image))
     account = Account(outputs, {"image": {"gradient": start.gradient}}, losses)
     batches = [{"image": state.at.image} for state in states[1:]]
@@ -228,6 +230,21 @@ def _vdvae_noise(run: runs.Run, batch, key):
     return {"z": rng.normal(key, len(batch["image"]), (numbers,))}
 
 
+def _transformation(run: runs.Run):
+    """The network that paints, of the styles in turn."""
+    model, styles = run.config.model, run.task.stylization.styles
+    network = TransformationNetwork(styles, model.width, model.blocks, model.kind)
+
+    def answer(variables, x):
+        return network.apply(variables, x, jax.nn.one_hot(jnp.arange(len(x)) % styles, styles))
+
+    return (_Untrained(answer),)
+
+
+def _drawn_styles(run: runs.Run, batch, key):
+    return {"uniform": rng.uniform(key, len(batch["image"]), ())}
+
+
 # {task: (the networks' names in the state, `run -> their Linen modules`, and what a step draws,
 # `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module,
 # and a book of codes neither.
@@ -254,6 +271,7 @@ _FAMILIES = {
         lambda run, batch, key: {},
     ),
     "vdvae": (("encoder", "decoder"), _vdvae_modules, _vdvae_noise),
+    "style_fast": (("network",), _transformation, _drawn_styles),
     "cnn": (
         ("network",),
         lambda run: (classifier(run.config, run.dataset.classes),),

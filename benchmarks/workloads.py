@@ -8,10 +8,10 @@ from genjax.errors import UserError
 
 SUITES = ("quick", "full", "smoke")
 
-# Training steps, drawing, likelihoods of held-out pictures, batches from the data, the loop against
-# its bare steps, whole commands.
-KINDS = ("train", "sample", "score", "input", "loop", "command")
-TRAIN, SAMPLE, SCORE, INPUT, LOOP, COMMAND = KINDS
+# Training steps, drawing, likelihoods of held-out pictures, painting pictures in a style, batches
+# from the data, the loop against its bare steps, whole commands.
+KINDS = ("train", "sample", "score", "stylize", "input", "loop", "command")
+TRAIN, SAMPLE, SCORE, STYLIZE, INPUT, LOOP, COMMAND = KINDS
 
 
 class Setting(NamedTuple):
@@ -76,6 +76,12 @@ _VQVAE = "--config=configs/vqvae.py"
 _VDVAE = "--config=configs/vdvae.py"
 _CNN = "--config=configs/cnn.py"
 _STYLE = "--config=configs/style.py:size={} --config.content=astronaut --config.style=coffee"
+_WASSERSTEIN = "--config=configs/style.py:preset=wasserstein,size=256,smallest=0"
+_WASSERSTEIN += " --config.content=astronaut --config.style=coffee"
+# Three styles, of the losses of Dumoulin et al.
+_FAST = "--config=configs/style_fast.py:size={},width={},blocks={} --config.style=coffee,cat,rocket"
+_FAST_FOLDER = f"{_FAST} --config.data.name=folder:PATH"
+_FAST_512 = f"{_FAST.format(32, 32, 5)} --config.data.name=mnist --config.stylize.size=512"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
 _RESIDENT = f"{_DCGAN_64} --config.data.placement=resident"
 _LONG = f"{_DCGAN}:size=32,width=32"
@@ -105,6 +111,7 @@ _SMALL_VAE = f"{_SLOWER} --config.train.batch_size=4"
 _SMALL_VQVAE = f"{_TINY} --config.model.inner=2"
 _SMALL_VDVAE = f"{_SMALL} --config.data.size=8 --config.model.encoder=8x1,8d2,4d4,1x1"
 _SMALL_VDVAE += " --config.model.decoder=1x1,4m1,8m4"
+_SMALL_FAST = f"{_SMALLER} --config.data.name=mnist --config.data.size=16 --config.model.blocks=1"
 _SMALL_CNN = _SIZES.format(4, 2)
 
 
@@ -151,6 +158,36 @@ TABLE = (
     Workload("vdvae-small", TRAIN, "vdvae", _VDVAE, {16: 1.2}, {32: 1.5}, _SMALL_VDVAE),
     Workload("cnn", TRAIN, "cnn", _CNN, {64: 1.2}, {64: 1.5, 4096: 1.0}, _SMALL_CNN, _QUICK),
     *(_style(optimizer, size) for size in (256, 512, 1024) for optimizer in ("adam", "lbfgs")),
+    Workload(
+        "style-wasserstein-256",
+        TRAIN,
+        "style",
+        _WASSERSTEIN,
+        {None: 1.2},
+        {None: 1.0},
+        "--config.size=32",
+    ),
+    Workload(
+        "style-fast-128",
+        TRAIN,
+        "style_fast",
+        _FAST_FOLDER.format(128, 16, 3),
+        {4: 1.2},
+        {16: 1.5},
+        _SMALL_FAST,
+    ),
+    Workload(
+        "style-fast-256-published",
+        TRAIN,
+        "style_fast",
+        _FAST_FOLDER.format(256, 32, 5),
+        {},
+        {16: 1.5},
+        _SMALL_FAST,
+    ),
+    Workload(
+        "stylize-fast-512", STYLIZE, "style_fast", _FAST_512, {1: 1.5}, {1: 1.5}, suites=_QUICK
+    ),
     Workload("sample-dcgan-32", SAMPLE, "gan", _DCGAN_32, {64: None}, {1024: None}, suites=_QUICK),
     Workload("sample-dcgan-64", SAMPLE, "gan", _DCGAN_64, {64: None}, {1024: None}),
     Workload("sample-vae-conv", SAMPLE, "vae", _VAE_CONV, {64: None}, {1024: None}),

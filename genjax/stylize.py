@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,10 +66,11 @@ def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, s
     trained = runs.open_trained(config, workdir, step, with_data=False)
     looks, read = _looks(trained)
     targets = _targets(given.names, looks, output, {*given.files, *read})
-    painter = _painter(trained, given, often=given.of_each_shape * len(looks) >= _OFTEN)
+    often = given.of_each_shape * len(looks) >= _OFTEN
+    paint = painter(trained.run, given.image, often)
     for numbers, batch in given.batches(trained.run.devices):
         for look in looks:
-            found = painter(batch, look.style)
+            found = paint(trained.state, batch, look.style, given.carried)
             for number, picture in zip(numbers, found, strict=False):
                 if processes.is_first():
                     images.write(targets[number, look.ending], picture)
@@ -176,21 +177,25 @@ def _batch_size(n: int, devices) -> int:
     return -(-n // devices.device_count) * devices.device_count
 
 
-def _painter(trained: runs.Trained, given, often: bool):
-    """`(batch, style) -> u8[b, H, W, 3]`, compiled for each shape; to run fast if `often`."""
-    run = trained.run
+def painter(run: runs.Run, image: Callable, often: bool = True) -> Callable:
+    """`(state, batch, style, carried) -> u8[b, H, W, 3]`, compiled for each shape.
+
+    Args:
+      image: `(batch, carried) -> f32[b, H, W, 3]`, in [0, 1]; traceable.
+      often: whether a program is called so often that it is compiled to run fast.
+    """
     alpha = np.float32(run.config.stylize.alpha)
 
     def paint(state, batch, more):
         style, alpha, carried = more
-        image = given.image(batch, carried)
-        found = run.task.stylization.apply(state, batch, style, image, alpha)
+        given = image(batch, carried)
+        found = run.task.stylization.apply(state, batch, style, given, alpha)
         return images.to_uint8(found, low=0)
 
     compiled = run.devices.on_batch(backend.forward(often)(paint), run.task.constants)
 
-    def call(batch, style):
-        return np.asarray(compiled(trained.state, batch, (style, alpha, given.carried)))
+    def call(state, batch, style, carried=()):
+        return np.asarray(compiled(state, batch, (style, alpha, carried)))
 
     return call
 

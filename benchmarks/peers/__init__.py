@@ -52,8 +52,9 @@ def names(device: str, precision: str) -> list[str]:
 
 
 def open_side(config, kind: str, variant: str, device: str):
-    """A side for `benchmarks.worker`: a variant's training steps, its samples ("sample"), or its
-    likelihoods of pictures ("score")."""
+    """A side for `benchmarks.worker`: a variant's training steps, its samples ("sample"), its
+    likelihoods of pictures ("score"), or pictures that it paints ("stylize")."""
     peer = make(config, variants(device, config.precision)[variant], device)
-    peer.run = {"sample": peer.draw, "score": peer.weigh}.get(kind, peer.run)
+    others = {"sample": "draw", "score": "weigh", "stylize": "stylize"}
+    peer.run = getattr(peer, others.get(kind, "run"))
     return peer

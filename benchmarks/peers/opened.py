@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from benchmarks.peers import base, style
+from benchmarks.peers import base, style, style_fast
 from genjax import data, runs
 from genjax.cnn import vgg
-from genjax.style import inputs
+from genjax.style import fast_task, inputs
 
 
-def given(config) -> base.Examples | style.Pictures:
-    """What `benchmarks.peers.build` takes: the training split, or pictures and VGG16's weights.
+def given(config) -> base.Examples | style.Pictures | style_fast.Given:
+    """What `benchmarks.peers.build` takes: a training split, pictures and weights, or all of them.
 
     Raises:
       UserError: the data, a picture or the weights cannot be read.
@@ -18,7 +18,11 @@ def given(config) -> base.Examples | style.Pictures:
         return _pictures(config)
     dataset, size = data.open_dataset(config.data), config.train.batch_size
     arrays = data.Resident(dataset.train, size, np.arange(size), config.seed).arrays
-    return base.Examples(arrays["image"], arrays["label"], dataset.classes)
+    examples = base.Examples(arrays["image"], arrays["label"], dataset.classes)
+    if config.task == "style_fast":
+        read = fast_task.read_styles(config, runs.read_picture, max(dataset.shape[:2]))
+        return style_fast.Given(examples, [x[None] for _, x in read], vgg.load("vgg16"))
+    return examples
 
 
 def _pictures(config) -> style.Pictures:

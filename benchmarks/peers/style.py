@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
 
-from benchmarks.peers import base, weights
+from benchmarks.peers import base, wasserstein, weights
 from benchmarks.peers.layers import Conv, full
 
 # Of ImageNet's training images, RGB in [0, 1].
@@ -29,11 +29,17 @@ class Pictures(NamedTuple):
 
 
 class Vgg(nn.Module):
-    """Pictures f[B, 3, H, W] in [0, 1] -> {tap: features}: VGG16 up to the deepest tap, frozen."""
+    """Pictures f[B, 3, H, W] in [0, 1] -> {tap: features}: VGG16 up to the deepest tap, frozen.
 
-    def __init__(self, taps, arrays: Mapping):
+    Args:
+      pool: "max", or "average" of windows that lie within their pictures.
+      border: "zero", or "replicate": what comes around pictures, whose features have zeros.
+    """
+
+    def __init__(self, taps, arrays: Mapping, pool: str = "max", border: str = "zero"):
         super().__init__()
-        self.taps = frozenset(taps)
+        self.taps, self.border = frozenset(taps), border
+        self.pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[pool]
         names = list(arrays)
         depth = 1 + max(names.index(tap.replace("relu", "conv")) for tap in taps)
         self.layers = nn.ModuleDict(
@@ -48,8 +54,12 @@ class Vgg(nn.Module):
         x, found, block = (x - self.mean) / self.std, {}, "1"
         for name, layer in self.layers.items():
             if name[4] != block:
-                x, block = F.max_pool2d(x, 2, ceil_mode=True), name[4]
-            x = F.relu(layer(x), inplace=True)
+                x, block = self.pool(x, 2, ceil_mode=True), name[4]
+            if self.border == "replicate" and name == "conv1_1":
+                x = F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), layer.weight, layer.bias)
+            else:
+                x = layer(x)
+            x = F.relu(x, inplace=True)
             if (tap := name.replace("conv", "relu")) in self.taps:
                 found[tap] = x
         return found
@@ -67,27 +77,31 @@ class Peer(base.Peer):
     def __init__(self, config, variant, device, pictures: Pictures):
         super().__init__(config, variant, device)
         base.require(config, "features.name", ("vgg16",))
-        base.require(config, "features.pool", ("max",))
         base.require(config, "features.input", ("torchvision",))
-        base.require(config, "style_loss.gram", ("hw",))
+        base.require(config, "features.border", ("zero", "replicate"))
+        base.require(config, "style_loss.kind", ("gram", "wasserstein"))
+        self._is_wasserstein = config.style_loss.kind == "wasserstein"
+        if not self._is_wasserstein:
+            base.require(config, "style_loss.gram", ("hw",))
         base.require(config, "optimizer.name", ("adam", "lbfgs"))
         self._is_lbfgs = config.optimizer.name == "lbfgs"
-        content, style = config.content_loss, config.style_loss
-        self._vgg = self.place(Vgg([*content.layers, *style.layers], pictures.weights))
-        # A scale of features is squared in the content loss, and again in the style loss.
-        self._content_weights = {
-            layer: content.weight * content.scale[layer] ** 2 for layer in content.layers
-        }
-        self._style_weights = {
-            layer: style.weight * weight * style.scale[layer] ** 4
-            for layer, weight in zip(style.layers, style.weights, strict=True)
-        }
+        content, style, options = config.content_loss, config.style_loss, config.features
+        taps = [*content.layers, *style.layers]
+        self._vgg = self.place(Vgg(taps, pictures.weights, options.pool, options.border))
+        self._content_weights, self._style_weights = (
+            layer_weights(content, 2),
+            layer_weights(style, 4),
+        )
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=variant.autocast)
         with torch.no_grad(), autocast:
             found = self._vgg(self.to_float(self.tensor(pictures.content)))
             self._content_target = {layer: found[layer] for layer in content.layers}
             found = self._vgg(self.to_float(self.tensor(pictures.style)))
-            self._style_target = self._grams(found)
+            self._style_target = self._statistics(found)
+            if self._is_wasserstein:
+                self._style_target = {
+                    k: wasserstein.Target(*x) for k, x in self._style_target.items()
+                }
         self._total = self.compiled(self._objective)
         self._begin(self.tensor(pictures.start))
 
@@ -96,6 +110,16 @@ class Peer(base.Peer):
         flat = {layer: found[layer].flatten(2) for layer in self._style_weights}
         return {k: full(torch.bmm(x, x.transpose(1, 2))) / x.shape[2] for k, x in flat.items()}
 
+    def _statistics(self, found):
+        """Of each layer of the style: a Gram matrix, or (mean, second moments)."""
+        grams = self._grams(found)
+        if not self._is_wasserstein:
+            return grams
+        return {layer: (full(found[layer]).mean((2, 3)), gram) for layer, gram in grams.items()}
+
+    def _style_error(self, found, target):
+        return target(*found) if self._is_wasserstein else _squared_error(found, target)
+
     def _objective(self, image):
         """The weighted sum of content, style and total variation."""
         return sum(self._pieces(image).values())
@@ -103,21 +127,20 @@ class Peer(base.Peer):
     def _pieces(self, image):
         """{name: f[]}: the objective's weighted terms, without those whose weight is 0."""
         found = self._vgg(image)
-        grams = self._grams(found)
+        statistics = self._statistics(found)
         pieces = {
             "content": sum(
                 self._content_weights[layer] * _squared_error(found[layer], target)
                 for layer, target in self._content_target.items()
             ),
             "style": sum(
-                weight * _squared_error(grams[layer], self._style_target[layer])
+                weight * self._style_error(statistics[layer], self._style_target[layer])
                 for layer, weight in self._style_weights.items()
             ),
         }
         if self.config.tv_weight:
-            down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
-            right = (image[..., 1:] - image[..., :-1]).square().sum()
-            pieces["tv"] = self.config.tv_weight * 0.5 * (down + right)
+            of = {"sum": variation, "nine-point": _nine_point_variation}[self.config.tv_kind]
+            pieces["tv"] = self.config.tv_weight * of(image)
         return pieces
 
     def _begin(self, start):
@@ -134,7 +157,10 @@ class Peer(base.Peer):
                 line_search_fn="strong_wolfe",
             )
         else:
-            self._optimizer = torch.optim.Adam([self._image], lr=options.learning_rate, fused=True)
+            moments = options.get("b1", 0.9), options.get("b2", 0.999)
+            rate = options.learning_rate
+            self._optimizer = torch.optim.Adam([self._image], lr=rate, betas=moments, fused=True)
+            self._average = self._image.detach().clone() if options.get("average", 0) else None
         self._value = self._known()
 
     def _evaluate(self) -> torch.Tensor:
@@ -158,8 +184,20 @@ class Peer(base.Peer):
             for _ in range(steps):
                 # As genjax's: the objective is known at the picture that a step leaves behind.
                 self._optimizer.step()
+                self._keep()
                 self._value = self._evaluate()
         self._synchronize()
+
+    @torch.no_grad()
+    def _keep(self) -> None:
+        """Clamps the picture, and adds it to the running mean, where these are asked for."""
+        options = self.config.optimizer
+        if options.get("clamp", False):
+            self._image.clamp_(0, 1)
+        if self._average is not None:
+            decay = options.average
+            share = (1 - decay) / (1 - decay ** (self.evaluations + 1))
+            self._average.lerp_(self._image, share)
 
     def train(self, steps):
         self.run(steps)
@@ -197,7 +235,8 @@ class Peer(base.Peer):
 
     def sample(self, n):
         """u8[1, H, W, 3], the picture as it is, whatever `n`: there are no others to draw."""
-        return self.to_uint8(self._image.detach())
+        average = None if self._is_lbfgs else self._average
+        return self.to_uint8(self._image.detach() if average is None else average)
 
     def everything(self):
         return {"image": self._image.detach(), "optimizer": self._optimizer.state_dict()}
@@ -215,6 +254,34 @@ class Peer(base.Peer):
         """{tap: features f[1, h, w, C]} of the picture as it is."""
         with torch.no_grad():
             return {tap: base.to_numpy(x) for tap, x in self._vgg(self._image).items()}
+
+
+def layer_weights(loss, power: int) -> dict[str, float]:
+    """{layer: what its error is multiplied by}: a scale of features is squared in the content loss,
+    and again in the style loss."""
+    each = loss.get("weights", (1.0,) * len(loss.layers))
+    scales = loss.get("scale", {})
+    return {
+        layer: loss.weight * weight * scales.get(layer, 1.0) ** power
+        for layer, weight in zip(loss.layers, each, strict=True)
+    }
+
+
+def variation(image):
+    """Half the sum of the squared differences between neighbours, of pictures f[B, 3, H, W]."""
+    down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
+    right = (image[..., 1:] - image[..., :-1]).square().sum()
+    return 0.5 * (down + right)
+
+
+def _nine_point_variation(image):
+    """The mean squared slope of f[1, 3, H, W], from neighbours on the sides and the corners."""
+    x = F.pad(image, (1,) * 4, mode="replicate")
+    straight = _squared_error(x[:, :, 1:-1, 2:], x[:, :, 1:-1, 1:-1])
+    straight = straight + _squared_error(x[:, :, 2:, 1:-1], x[:, :, 1:-1, 1:-1])
+    diagonal = _squared_error(x[:, :, 1:, 1:], x[:, :, :-1, :-1])
+    diagonal = diagonal + _squared_error(x[:, :, 1:, :-1], x[:, :, :-1, 1:])
+    return 2 * (straight / 3 + diagonal / 12)
 
 
 def _squared_error(a, b):

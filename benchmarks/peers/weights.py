@@ -42,8 +42,9 @@ _LAYERS = {
     ConditionalBatchNorm: ("BatchNorm", (0,)),
 }
 _OF_PICTURES = FromPicture, EqualFromPicture
-# The axes, in Linen's order, of what belongs to no layer: kernels, learned pictures, numbers.
-_OWN = {4: (2, 3, 1, 0), 3: (1, 2, 0), 1: (0,), 0: ()}
+# The axes, in Linen's order, of what belongs to no layer: kernels, learned pictures,
+# tables, numbers.
+_OWN = {4: (2, 3, 1, 0), 3: (1, 2, 0), 2: (0, 1), 1: (0,), 0: ()}
 
 
 def load(network: nn.Module, variables: Mapping) -> None:
