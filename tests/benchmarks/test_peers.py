@@ -199,7 +199,7 @@ def test_variants():
         ("vae", "binarize", "static"),
         ("vae", "likelihood", "laplace"),
         ("style-adam", "features.name", "vgg19"),
-        ("style-adam", "features.pool", "average"),
+        ("style-adam", "style_loss.kind", "nearest"),
         ("style-adam", "style_loss.gram", "chw"),
         ("style-adam", "style", "coffee,astronaut"),
         ("style-adam", "content", "coffee,coffee"),

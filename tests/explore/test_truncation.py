@@ -11,7 +11,7 @@ from tests.explore import stub
 from tests.tiny import tiny
 
 
-@pytest.mark.parametrize("name", ["stylegan2", "vae"])
+@pytest.mark.parametrize("name", [pytest.param("stylegan2", marks=pytest.mark.slow), "vae"])
 def test_rows_are_the_same_latents_truncated_less_and_less(name, finished, tmp_path):
     """The last row is samples; styles at psi 0, in the first one, give one picture."""
     workdir = epath.Path(shutil.copytree(finished(name), tmp_path / "run"))
