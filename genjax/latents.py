@@ -36,7 +36,8 @@ class Latents(NamedTuple):
       settled: `(state, key, level) -> {field of the state: its value}`, with which pictures are to
         be drawn instead of the state's; None where the state's are.
       encode: `(state, batch) -> f32[B, L]`, the points that stand for pictures that are there,
-        "image" and "label" of a batch; None where nothing encodes them.
+        "image" and "label" of a batch, which holds `Task.constants` besides; None where nothing
+        encodes them.
       normal: whether points that are not truncated are standard normal.
     """
 

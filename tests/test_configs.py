@@ -17,7 +17,7 @@ from tests.tiny import CONFIGS, KINDS, ROOT, STEPS, VARIANTS, kinds_first, metri
 WITHOUT_PICTURES_OF_ITS_OWN = ("cnn", "vq", "vqgan", "style_fast", "style_adain")
 
 
-OF_PICTURES = ("style", "stain")  # which are the state
+OF_PICTURES = ("style", "nnst", "stain")  # which are the state
 OF_PIXELS = (*OF_PICTURES, "style_video")
 
 # tests/vae/test_code_prior.py and test_linear_task.py and test_vae_task.py of tests/style have runs
@@ -48,10 +48,13 @@ def test_workdir_has_what_is_promised(run):
     config, workdir = run
     assert json.loads((workdir / "config.json").read_text()) == json.loads(config.to_json())
     lines = metrics_of(workdir)
-    assert [line["step"] for line in lines] == [6, STEPS]
+    at = (
+        [4, 6, 8, STEPS] if config.task == "nnst" else [6, STEPS]
+    )  # as each of its passes ends, too
+    assert [line["step"] for line in lines] == at
     batches = config.get("n_dis", 1) + config.get("own_batch", False)
     images = 1 if config.task in OF_PIXELS else config.train.batch_size * batches
-    assert [line["images"] for line in lines] == [6 * images, STEPS * images]
+    assert [line["images"] for line in lines] == [step * images for step in at]
     for line in lines:
         assert {name.partition("/")[0] for name in line} == {"step", "images", "train", "eval"}
     assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
@@ -59,7 +62,7 @@ def test_workdir_has_what_is_promised(run):
     page = (workdir / "report.html").read_text()
     assert f"done: {STEPS} steps" in page and "<svg" in page
     pictures = [path.stem for path in (workdir / "samples").glob("*.png")]
-    assert {stem[:8] for stem in pictures} == {"00000006", "00000012"}
+    assert {stem[:8] for stem in pictures} == {f"{step:08}" for step in at}
     assert ("00000012" in pictures) == (config.task not in WITHOUT_PICTURES_OF_ITS_OWN)
     assert (workdir / "result.png").exists() == (config.task in OF_PICTURES)
 

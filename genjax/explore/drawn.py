@@ -62,10 +62,11 @@ def held_out(trained: runs.Trained, n: int) -> HeldOut:
     batch = data.examples(Subset(split, place), len(place))
     image, label = batch["image"], batch["label"]
 
-    def encode(state, image, label):
-        return latents.encode(state, {"image": image, "label": label})
+    def encode(state, constants, image, label):
+        return latents.encode(state, {"image": image, "label": label} | constants)
 
-    return HeldOut(place, image, label, pictures(run, encode, image, label)(trained.state))
+    found = pictures(run, encode, image, label)(trained.state, dict(run.task.constants))
+    return HeldOut(place, image, label, found)
 
 
 def points(trained: runs.Trained, n: int, level: float) -> np.ndarray:
