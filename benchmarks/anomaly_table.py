@@ -14,11 +14,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import equal_time
+from benchmarks import equal_time, tables
 from genjax import config as config_lib
 from genjax import data
 from genjax.errors import OptionParser, UserError, run_program
-from genjax.files import write_atomically
 from genjax.scores import record
 
 _CONFIG = "configs/vae.py:data={},steps={}"
@@ -51,15 +50,15 @@ def scored(config: str, workdir: Path, overrides: Sequence[str]) -> dict[str, di
 def table(found: Mapping[str, Mapping[str, dict]]) -> str:
     """A Markdown table of {class: {score: record}}, a row for each class and one of their means."""
     names = list(dict.fromkeys(name for records in found.values() for name in records))
-    lines = [["left out", *names], [":--", *["--:"] * len(names)]]
-    for name, records in found.items():
-        lines.append([name, *(_shown(records.get(score)) for score in names)])
+    lines = [
+        [name, *(_shown(records.get(score)) for score in names)] for name, records in found.items()
+    ]
     means = []
     for score in names:
         values = [records[score]["value"] for records in found.values() if score in records]
         means.append(f"{statistics.fmean(values):.3f}" if len(values) == len(found) else _NOTHING)
     lines.append(["mean", *means])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(["left out", *names], lines)
 
 
 def _shown(each: Mapping | None) -> str:
@@ -89,9 +88,7 @@ def report(argv: list[str]) -> None:
         chosen = [_ASKED, *overrides, f"--config.data.classes={others}"]
         name = dataset.class_names[left] if dataset.class_names else str(left)
         found[name] = scored(config, options.workdir / str(left), chosen)
-    text = table(found)
-    write_atomically(options.workdir / "table.md", text + "\n")
-    print(text)
+    tables.publish(table(found), options.workdir)
 
 
 def main(argv: list[str]) -> int:

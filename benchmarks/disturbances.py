@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from benchmarks import tables
 from genjax import config as config_lib
 from genjax import data
 from genjax.data import Dataset
@@ -126,11 +127,11 @@ def _possible(n: int) -> dict[str, measure.Metric]:
 def table(found: list[tuple[str, int, dict[str, Mapping]]]) -> str:
     """A Markdown table of `rows`; bold is what is beyond both intervals from the first row."""
     _, _, first = found[0]
-    lines = [["", "pictures", *first], [":--", *["--:"] * (1 + len(first))]]
+    lines = []
     for name, n, records in found:
         cells = [_cell(records.get(score), first[score]) for score in first]
         lines.append([name, f"{n:,}", *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(["", "pictures", *first], lines)
 
 
 def _cell(found: Mapping | None, before: Mapping) -> str:

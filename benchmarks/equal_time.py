@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import plots
+from benchmarks import plots, tables
 from genjax import config as config_lib
 from genjax import score_keys
 from genjax.errors import Interrupted, OptionParser, UserError, run_program
@@ -125,12 +125,12 @@ def course(contestant: Contestant, overrides: Sequence[str]) -> tuple[str, dict[
 def table(found: Sequence[tuple[Contestant, int, float, list[dict]]]) -> str:
     """A Markdown table of (config, its steps, seconds of training, records of its scores)."""
     names = list(dict.fromkeys(each["metric"] for *_, records in found for each in records))
-    lines = [["config", "steps", "training", *names], [":--", *["--:"] * (2 + len(names))]]
+    lines = []
     for contestant, steps, seconds, records in found:
         shown = {each["metric"]: record.shown(each) for each in records}
         cells = [shown.get(name, "\N{EN DASH}") for name in names]
         lines.append([f"`{contestant.config}`", f"{steps:,}", f"{seconds:,.0f} s", *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(["config", "steps", "training", *names], lines)
 
 
 def report(argv: list[str]) -> None:

@@ -27,9 +27,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import commands
+from benchmarks import commands, tables
 from benchmarks.children import SideError
 from genjax import images
 from genjax.errors import OptionParser, UserError, run_program
@@ -155,12 +156,12 @@ def made(each: Method, content: Path, style: tuple[str, Path], folder: Path) -> 
 def table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """A Markdown table of {method: [scores and costs of a pair, ...]}, of their means."""
     columns = (*stylisation.NAMES, *_COST)
-    lines = [["method", *columns], [":--", *["--:"] * len(columns)]]
+    lines = []
     for name, pairs in rows.items():
         means = {key: statistics.fmean(pair[key] for pair in pairs) for key in pairs[0]}
         cells = [_shown(key, means[key]) if key in means else "" for key in columns]
         lines.append([name, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(["method", *columns], lines)
 
 
 def _shown(key: str, value: float) -> str:
@@ -170,7 +171,7 @@ def _shown(key: str, value: float) -> str:
 
 
 def _as_float(picture: np.ndarray) -> np.ndarray:
-    return np.float32(picture) / 255
+    return np.asarray(images.to_float(jnp.asarray(picture), low=0))
 
 
 def _pairs(contents, styles) -> Iterator[tuple]:
@@ -220,9 +221,7 @@ def report(argv: list[str]) -> None:
     shown = [images.crop_square(picture, _THUMBNAIL) for row in sheet.values() for picture in row]
     pairs = len(contents) * len(styles)
     images.write(options.workdir / "sheet.png", images.grid(np.stack(shown), columns=pairs))
-    text = table(rows)
-    write_atomically(options.workdir / "table.md", text + "\n")
-    print(text)
+    tables.publish(table(rows), options.workdir)
 
 
 def main(argv: list[str]) -> int:

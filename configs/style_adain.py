@@ -18,8 +18,9 @@ steps of small crops.
 
 from genjax import config as config_lib
 
+SMALL = {"size": 128, "crop": 96, "batch": 4, "rate": 1e-3, "decay": 1e-3, "steps": 600}
 _PRESETS = {
-    "small": {"size": 128, "crop": 96, "batch": 4, "rate": 1e-3, "decay": 1e-3, "steps": 600},
+    "small": SMALL,
     "paper": {
         **{"size": 512, "crop": 256, "batch": 8},
         **{"rate": 1e-4, "decay": 5e-5, "steps": 160_000},
@@ -52,18 +53,25 @@ def get_config(arg: str = ""):
     arg = config_lib.parse_preset(
         arg, _PRESETS, data="folder:", features="vgg16", layer="relu4_1", variant="pytorch"
     )
-    config = config_lib.base("style_adain")
+    config = painting("style_adain", arg)
+    config.variant = arg.variant
+    config.content_loss = {"weight": 1.0}
+    config.style_loss = {"weight": config_lib.choose("variant", arg.variant, _WEIGHTS)}
+    config.stylize.transform = "adain"
+    config.lock()
+    return config
+
+
+def painting(task: str, arg):
+    """The values that networks for any picture's style have in common, but for their losses."""
+    config = config_lib.base(task)
     config.data = config_lib.dataset(arg.data, arg.size)
     config.data.channels = 3
     config.data.test_fraction = 0.03
     config.style = ""
     config.crop = arg.crop
-    config.variant = arg.variant
     config.features = {"name": arg.features, "layer": arg.layer, "input": "torchvision"}
-    config.content_loss = {"weight": 1.0}
-    config.style_loss = {"weight": config_lib.choose("variant", arg.variant, _WEIGHTS)}
     config.optimizer = {"learning_rate": arg.rate, "decay": arg.decay}
-    config.stylize.transform = "adain"
     config.train.batch_size = arg.batch
     config.train.steps = arg.steps
     config.train.steps_per_call = 5
@@ -71,5 +79,4 @@ def get_config(arg: str = ""):
     config.sample.every = 100
     config.evaluate.every = 100
     config.checkpoint.every = 100
-    config.lock()
     return config

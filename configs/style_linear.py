@@ -11,10 +11,11 @@ configs/style_adain.py, and stays as it is. Data, styles and painting are as the
 authors' program.
 """
 
+from configs import style_adain
 from genjax import config as config_lib
 
 _PRESETS = {
-    "small": {"size": 128, "crop": 96, "batch": 4, "rate": 1e-3, "decay": 1e-3, "steps": 600},
+    "small": style_adain.SMALL,
     "paper": {
         **{"size": 300, "crop": 256, "batch": 8},
         **{"rate": 1e-4, "decay": 1e-5, "steps": 100_000},
@@ -37,28 +38,12 @@ def get_config(arg: str = ""):
         configs/style_adain.py.
     """
     arg = config_lib.parse_preset(arg, _PRESETS, data="folder:", features="vgg16", layer="relu4_1")
-    config = config_lib.base("style_linear")
-    config.data = config_lib.dataset(arg.data, arg.size)
-    config.data.channels = 3
-    config.data.test_fraction = 0.03
-    config.style = ""
-    config.crop = arg.crop
+    config = style_adain.painting("style_linear", arg)
     config.decoder = {"run": ""}
     config.model = {"matrix": 32}
-    config.features = {
-        **{"name": arg.features, "layer": arg.layer, "input": "torchvision"},
-        "judged": "relu4_1",
-    }
+    config.features.judged = "relu4_1"
     config.content_loss = {"weight": 1.0}
     config.style_loss = {"weight": 0.02}
-    config.optimizer = {"learning_rate": arg.rate, "decay": arg.decay}
     config.stylize.transform = "linear"
-    config.train.batch_size = arg.batch
-    config.train.steps = arg.steps
-    config.train.steps_per_call = 5
-    config.log.every = 10
-    config.sample.every = 100
-    config.evaluate.every = 100
-    config.checkpoint.every = 100
     config.lock()
     return config

@@ -221,7 +221,8 @@ def _looks(trained: runs.Trained) -> tuple[list[_Look], list[str]]:
             pictures, weights = [], np.zeros(learned, np.float32)
             np.add.at(weights, [number - 1 for number in which], shares)
         else:
-            pictures, weights = [np.float32(images.load(x))[None] / 255 for x in which], shares
+            loaded = (jnp.asarray(images.load(x))[None] for x in which)
+            pictures, weights = [images.to_float(x, low=0) for x in loaded], shares
         return _Look(ending, compiled(trained.state, {}, (pictures, weights)))
 
     if options.weights or len(chosen) == 1:

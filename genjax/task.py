@@ -1,6 +1,7 @@
 """A task: the pure functions that a family of networks gives to the training loop."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -131,6 +132,27 @@ class Task(NamedTuple):
     stage: Stage | None = None
     saturated: Callable[[Metrics], bool] | None = None
     notes: Mapping[str, str] = {}
+
+
+def in_stages(ends: Sequence[int], make: Callable[[int], tuple[Task, Callable]]) -> Task:
+    """The first task of a run in stages.
+
+    Args:
+      ends: the step after which each stage ends; of the last one, which has no end, it is not used.
+      make: `(number from 0 on) -> (task, carry)` of a stage (`Stage`); the first one's `carry` is
+        not used. It is called as a stage begins, and for whoever asks for a step of another one.
+    """
+
+    @functools.lru_cache(maxsize=1)  # while a stage lasts, for whoever asks for its task
+    def of_stage(number: int) -> Task:
+        task, carry = make(number)
+        until = ends[number] if number < len(ends) - 1 else None
+        return task._replace(stage=Stage(until, of_step, carry if number else None))
+
+    def of_step(step: int) -> Task:
+        return of_stage(sum(step > end for end in ends[:-1]))
+
+    return of_step(1)
 
 
 class Inputs(NamedTuple):

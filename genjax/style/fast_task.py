@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import images, rng, threefry
-from genjax.cnn import features
+from genjax import images, rng
 from genjax.config import choose
 from genjax.devices import gather_params, jit
 from genjax.errors import UserError
@@ -25,7 +24,7 @@ from genjax.style import losses
 from genjax.style import objective as style_objective
 from genjax.style.objective import Style
 from genjax.style.sources import names
-from genjax.style.task import as_float
+from genjax.style.task import as_float, spaced
 from genjax.style.transformation import KINDS, TransformationNetwork, painted
 from genjax.stylization import Stylization
 from genjax.task import Inputs, Task
@@ -63,15 +62,13 @@ def build(config, inputs: Inputs) -> Task:
     if shape[2] != 3:
         raise UserError("the network takes pictures in colour: set data.channels=3")
     choose("model.kind", model.kind, dict.fromkeys(KINDS))
-    taps = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
-    dtype = compute_type(config.precision)
-    options = config.features
-    net = features.load(options.name, taps, options.pool, dtype, options.input, options.border)
+    net, _ = style_objective.network(config)
     objective = style_objective.make(config, net, _of_each_example(config))
     known = dict(inputs.known)
     pictures = [] if known else read_styles(config, inputs.read_picture, max(shape[:2]))
     known = known or {"styles": [name for name, _ in pictures]}
     styles = len(known["styles"])
+    dtype = compute_type(config.precision)
     network = TransformationNetwork(styles, model.width, model.blocks, model.kind, dtype)
     optimizer = optax.adam(config.optimizer.learning_rate)
 
@@ -102,7 +99,7 @@ def build(config, inputs: Inputs) -> Task:
 
     def step(state, batch, key, axis_name):
         content = as_float(batch["image"])
-        drawn = threefry.uniform(rng.example_keys(key, len(content), axis_name), ())
+        drawn = rng.uniform(key, len(content), (), axis_name)
         number = jnp.minimum((drawn * styles).astype(jnp.int32), styles - 1)
         targets = state.replace(style_target=gather_params(state.style_target))
 
@@ -130,8 +127,7 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def pictures_of(state, batch, key):
         """Rows of held-out photographs, each beside itself in every style."""
-        apart = max(1, len(batch["image"]) // _ROWS)  # where few are held out, some come twice
-        photographs, shown = batch["image"][::apart][:_ROWS], min(styles, _COLUMNS)
+        photographs, shown = spaced(batch["image"], _ROWS), min(styles, _COLUMNS)
         rows = len(photographs)
         image = jnp.repeat(as_float(photographs), shown, axis=0)
         found = paint(state, image, jnp.tile(jnp.arange(shown), rows))

@@ -4,7 +4,7 @@ The parameters are the levels of Laplacian pyramids, one for each content, all i
 styles. There is a stage for each scale from coarse to fine, and one more at full size.
 """
 
-import functools
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from genjax.style import memory, nnst, pyramid, recolouring
 from genjax.style.objective import with_places
 from genjax.style.task import as_float, grid_and_each
 from genjax.style_keys import passes
-from genjax.task import Inputs, Stage, Task
+from genjax.task import Inputs, Task, in_stages
 
 _LEVELS = 8  # of the pyramid at full size
 _LARGE = 1024  # px, from which on one level more begins with the content's details
@@ -70,9 +70,8 @@ def build(config, inputs: Inputs) -> Task:
     memory.tile_of("0", "nearest", memory.Needs(net, layers, shapes, len(contents), 2, size))
     describe = nnst.described(net, layers)
 
-    @functools.lru_cache(maxsize=1)  # while a stage lasts, for whoever asks for its task
-    def of_pass(number: int) -> Task:
-        halvings, last, until = stages[number]
+    def of_pass(number: int) -> tuple[Task, Callable]:
+        halvings, last, _ = stages[number]
         if last:
             loss = nnst.of_layers(describe)
         else:
@@ -80,13 +79,9 @@ def build(config, inputs: Inputs) -> Task:
         task, carry = _of_pass(config, net, loss, contents, styles, halvings, last)
         side = max(task.constants["contents"].shape[1:3])
         what = "final pass" if last else f"{number + 1} of {len(stages) - 1}"
-        stage = Stage(None if last else until, of_step, carry if number else None)
-        return task._replace(stage=stage, notes=task.notes | {"scale": f"{what}: {side} px"})
+        return task._replace(notes=task.notes | {"scale": f"{what}: {side} px"}), carry
 
-    def of_step(step: int) -> Task:
-        return of_pass(sum(step > one.until for one in stages[:-1]))
-
-    return of_step(1)
+    return in_stages([stage.until for stage in stages], of_pass)
 
 
 def _passes(config, shapes):

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from genjax.cnn import features
 from genjax.cnn.features import FeatureNet
 from genjax.cnn.taps import FLAT
 from genjax.config import choose
 from genjax.errors import UserError
+from genjax.nn import compute_type
 from genjax.style import losses, neighbours, tiles, wasserstein
 from genjax.style import masks as style_masks
 from genjax.style.inputs import shares
@@ -120,6 +122,18 @@ def _guided(one: Style, weights) -> Style:
         return sum(share * value for share, value in zip(mix, each, strict=True))
 
     return Style(statistics, lambda styles: [one.target(style) for style in styles], loss)
+
+
+def network(config) -> tuple[FeatureNet, list[str]]:
+    """The feature network of a config, and the layers that its losses compare.
+
+    Raises:
+      UserError: as `features.load`.
+    """
+    of = config.features
+    layers = list(dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers]))
+    dtype = compute_type(config.precision)
+    return features.load(of.name, layers, of.pool, dtype, of.input, of.border), layers
 
 
 def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> Objective:

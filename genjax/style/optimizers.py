@@ -216,4 +216,14 @@ def adam(config) -> PictureOptimizer:
     return PictureOptimizer(init, step, carry)
 
 
+def metrics(at: Iterate) -> dict[str, jax.Array]:
+    """{name: f32[]}, what a step's line of metrics says of a picture."""
+    return {
+        "loss": at.value,
+        "grad_norm": optax.tree.norm(at.gradient),
+        "evaluations": at.evaluations.astype(jnp.float32),
+        "line_search_failures": at.failures.astype(jnp.float32),
+    }
+
+
 OPTIMIZERS = {"lbfgs": lbfgs, "adam": adam}

@@ -22,7 +22,7 @@ from genjax.nn import backend, compute_type, updated
 from genjax.style import inputs as style_inputs
 from genjax.style.encoder import Decoder, Encoder
 from genjax.style.painter import Painter
-from genjax.style.task import as_float
+from genjax.style.task import as_float, spaced
 from genjax.style.transforms import Transform, mixed
 from genjax.stylization import Stylization
 from genjax.task import Inputs, Task
@@ -132,9 +132,7 @@ def build(config, inputs: Inputs, encoder: Encoder, method: Method) -> Task:
     @backend.native()
     def pictures(state, batch, key):
         """Held-out contents in the first column, styles in the first row, and what is painted."""
-        # Of a split with fewer examples than are to be shown, neighbours are the same one.
-        apart = max(1, len(batch["image"]) // _SHOWN)
-        contents = middle(batch["image"][::apart][:_SHOWN], side)
+        contents = middle(spaced(batch["image"], _SHOWN), side)
         styles = middle(batch["styles"][:_SHOWN], side)
         columns = [jnp.concatenate([jnp.full_like(contents[:1], 255), contents])]
         for style in styles:

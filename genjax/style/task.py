@@ -6,29 +6,33 @@ one iteration of each optimiser.
 """
 
 import contextlib
-import functools
+from collections.abc import Callable
 from functools import partial
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from genjax import images
-from genjax.cnn import features
 from genjax.config import choose
 from genjax.devices import jit
 from genjax.nn import backend, compute_type
-from genjax.style import colours, memory, pairs
+from genjax.style import colours, memory, optimizers, pairs
 from genjax.style import inputs as style_inputs
 from genjax.style import masks as style_masks
 from genjax.style import objective as style_objective
 from genjax.style import scales as style_scales
 from genjax.style.optimizers import OPTIMIZERS, Iterate
-from genjax.task import Inputs, Stage, Task
+from genjax.task import Inputs, Task, in_stages
 
 as_float = partial(images.to_float, low=0)  # pictures here are in [0, 1]
+
+
+def spaced(pictures, n: int):
+    """At most `n` of pictures [B, ...], evenly spaced, for a sheet: where fewer are held out than a
+    batch has, its neighbours are one and the same."""
+    return pictures[:: max(1, len(pictures) // n)][:n]
 
 
 @flax.struct.dataclass
@@ -61,48 +65,34 @@ def build(config, inputs: Inputs) -> Task:
     """
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
     scales = style_scales.of(config, inputs.read_picture)
-    layers = dict.fromkeys([*config.content_loss.layers, *config.style_loss.layers])
-    net = features.load(
-        config.features.name,
-        layers,
-        config.features.pool,
-        compute_type(config.precision),
-        config.features.input,
-        config.features.border,
-    )
+    net, layers = style_objective.network(config)
     style_objective.make(config, net)  # before pictures are read
     if len(scales) > 1:  # memory for the last scale has to be there before the first one begins
         largest = style_inputs.load(config, inputs.read_picture, scales[-1].side)
         _tile(config, net, layers, largest)
 
-    @functools.lru_cache(maxsize=1)  # while a stage lasts, for whoever asks for its task
-    def at_scale(number: int) -> Task:
+    def at_scale(number: int) -> tuple[Task, Callable]:
         pictures = style_inputs.load(config, inputs.read_picture, scales[number].side)
         tile = _tile(config, net, layers, pictures)
         guides = style_masks.load(config, inputs.read_picture, pictures)
-        task, carry = _of_pictures(config, pictures, guides, net, tile, optimizer)
-        return task if len(scales) == 1 else staged(task, carry, number, pictures)
+        return _of_pictures(config, pictures, guides, net, tile, optimizer)
 
-    def of_step(step: int) -> Task:
-        return at_scale(sum(step > scale.until for scale in scales[:-1]))
-
-    def staged(task: Task, carry, number: int, pictures) -> Task:
-        """The task as one of the run's stages, which says at which scale it is."""
-        first, last = number == 0, number == len(scales) - 1
-        side = max(pictures.contents.shape[1:3])
+    def of_several(number: int) -> tuple[Task, Callable]:
+        """One of several scales, which says which it is."""
+        task, carry = at_scale(number)
+        side = max(task.constants["contents"].shape[1:3])
 
         def step(*arguments):
             state, metrics = task.step(*arguments)
             return state, metrics | {"scale": jnp.float32(side)}
 
-        until = None if last else scales[number].until
-        return task._replace(
-            step=step,
-            stage=Stage(until, of_step, None if first else carry),
-            notes=task.notes | {"scale": f"{number + 1} of {len(scales)}: {side} px"},
-        )
+        notes = task.notes | {"scale": f"{number + 1} of {len(scales)}: {side} px"}
+        return task._replace(step=step, notes=notes), carry
 
-    return of_step(1)
+    if len(scales) == 1:
+        task, _ = at_scale(0)
+        return task
+    return in_stages([scale.until for scale in scales], of_several)
 
 
 def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int, optimizer):
@@ -192,12 +182,7 @@ def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int
 
     def step(state, batch, key, axis_name):
         at = each(optimizer.step, state.at, target_of_each(state), batch)
-        metrics = {
-            "loss": at.value,
-            "grad_norm": jax.vmap(optax.tree.norm)(at.gradient),
-            "evaluations": at.evaluations.astype(jnp.float32),
-            "line_search_failures": at.failures.astype(jnp.float32),
-        }
+        metrics = jax.vmap(optimizers.metrics)(at)
         return state.replace(at=at), jax.tree.map(jnp.mean, metrics)
 
     @backend.native()

@@ -14,17 +14,15 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from genjax import images
-from genjax.cnn import features
 from genjax.cnn.vgg import IMAGENET_MEAN
 from genjax.config import choose
 from genjax.devices import jit
 from genjax.errors import UserError
 from genjax.metrics.flicker import unexplained
-from genjax.nn import backend, compute_type
-from genjax.style import colours, frames
+from genjax.nn import backend
+from genjax.style import colours, frames, optimizers
 from genjax.style import inputs as style_inputs
 from genjax.style import objective as style_objective
 from genjax.style.optimizers import OPTIMIZERS, Iterate
@@ -96,9 +94,7 @@ def build(config, inputs: Inputs) -> Task:
     options = config.video
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
     begin_with = choose("video.start", options.start, STARTS)
-    of, taps = config.features, (*config.content_loss.layers, *config.style_loss.layers)
-    dtype = compute_type(config.precision)
-    net = features.load(of.name, taps, of.pool, dtype, of.input, of.border)
+    net, _ = style_objective.network(config)
     objective = style_objective.make(config, net)
     space = colours.SPACES.get(config.color)  # None where the picture's own colours stay
     schedule, back = Schedule(*_two(options.steps)), _rising(options.back)
@@ -213,18 +209,12 @@ def build(config, inputs: Inputs) -> Task:
         )
         warped = earlier(state, painted, frame)
         at = optimizer.step(lambda image: total(image, target, warped), at)
-        metrics = {
-            "loss": at.value,
-            "grad_norm": optax.tree.norm(at.gradient),
-            "evaluations": at.evaluations.astype(jnp.float32),
-            "line_search_failures": at.failures.astype(jnp.float32),
-        }
         return state.replace(
             at=jax.tree.map(lambda x: x[None], at),
             steps=state.steps + 1,
             content_target=target,
             painted=painted[None],
-        ), metrics
+        ), optimizers.metrics(at)
 
     def so_far(state) -> jax.Array:
         """f32[T, H, W, 3]: `painted` with the frame under way in its place."""
