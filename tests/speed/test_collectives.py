@@ -104,12 +104,15 @@ def test_jit_averages_the_same_but_for_what_its_compiler_does(name, compiled):
     # A scale's gradient and that of the variance are one sum; so are a bias's and the mean's.
     if name == "cnn":
         expected -= 8 * _floats(state.network["batch_stats"], "mean")
+    twice = 0
     if name == "dcgan":
         expected -= 8 * _floats(state.generator["batch_stats"], "mean")
-        # On CPUs, gradients for the real and for the generated batch are averaged one by one.
-        expected += 4 * _floats(state.discriminator["params"])
+        # Gradients for the real and for the generated batch are added before they are averaged, or
+        # averaged one by one: it depends on what the compiler makes of the convolutions.
+        twice = 4 * _floats(state.discriminator["params"])
     # Of the metrics, some are of what was averaged already.
-    assert expected <= compiled(name, "jit") <= expected + what.metrics
+    rest = compiled(name, "jit") - expected
+    assert 0 <= rest <= what.metrics or twice <= rest <= twice + what.metrics
 
 
 @pytest.mark.parametrize("name", kinds_first(NAMES, ("vae",)))
