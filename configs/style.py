@@ -148,7 +148,9 @@ def get_config(arg: str = ""):
       style_scale: px on the styles' longer side, in multiples of the (first) content's.
       style_enlarge: whether smaller styles are enlarged to that.
       content_fit: several contents are one batch and need one shape: "same" makes another an error,
-        "crop" cuts the later ones to the first one's.
+        "crop" cuts the later ones to the first one's. With "own" they keep their shapes and are
+        painted one after the other, each with the steps of `scales`; `train.steps` has to be as
+        many for each.
       color: whose colours the picture has (`genjax.style_keys`).
       init: where to start: "content", "noise" (of standard deviation init_noise) or a picture.
       features.name: `vgg16`, `vgg16:PATH.npz`, `vgg19:PATH.npz` or `cnn:WORKDIR`.
@@ -191,13 +193,11 @@ def get_config(arg: str = ""):
     config.features.update(name=arg.features, pool="max", input="torchvision")
     config.optimizer.update(name="lbfgs", memory=10, learning_rate=10 / 255)
     _PRESETS[arg.preset](config)
-    if arg.smallest:
-        config.scales = {
-            "smallest": arg.smallest,
-            "steps": (config.train.steps, max(1, config.train.steps // 2)),
-        }
-        scales = style_keys.schedule(config.size, **config.scales)
-        config.train.steps = scales[-1].until
+    config.scales = {
+        "smallest": arg.smallest,
+        "steps": (config.train.steps, max(1, config.train.steps // 2)),
+    }
+    config.train.steps = style_keys.schedule(config.size, **config.scales)[-1].until
     if arg.features.startswith("cnn:"):  # the trunk of a small classifier is shallower
         config.content_loss.layers = ("relu2_2",)
         config.style_loss.layers = ("relu1_1", "relu2_1", "relu3_1")

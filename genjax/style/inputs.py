@@ -1,5 +1,6 @@
 """The pictures of a style config: contents of one shape, styles, and starting points."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from genjax.ranges import LARGEST_SIDE
 from genjax.style import colours, pairs
 from genjax.style.sources import names
 
-FITS = ("same", "crop")
+FITS = ("same", "crop", "own")
 _SHAPES_SHOWN = 4
 
 
@@ -39,16 +40,22 @@ class Pictures(NamedTuple):
     style: np.ndarray | None
 
 
-def load(config, read_picture: Callable[[str], list], size: int | None = None) -> Pictures:
+def load(
+    config,
+    read_picture: Callable[[str], list],
+    size: int | None = None,
+    number: int | None = None,
+) -> Pictures:
     """The pictures of a style config: as `read`, with the colours that it asks for, and a start.
 
     Args:
       size: px on the contents' longer side, 0 for their own; None for the config's.
+      number: of the only content to read, from 0 on; None for all.
 
     Raises:
       UserError: as `read` and `pairs.numbers`, or there is no such `color`.
     """
-    coloured, painted = read(config, read_picture, size, config.style_enlarge)
+    coloured, painted = read(config, read_picture, size, config.style_enlarge, number)
     contents, styles = colours.prepared(config.color, coloured, painted)
     style = pairs.numbers(config, len(contents), len(styles))
     if style is not None:
@@ -58,7 +65,11 @@ def load(config, read_picture: Callable[[str], list], size: int | None = None) -
 
 
 def read(
-    config, read_picture: Callable[[str], list], size: int | None = None, enlarge: bool = True
+    config,
+    read_picture: Callable[[str], list],
+    size: int | None = None,
+    enlarge: bool = True,
+    number: int | None = None,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Reads, resizes and checks contents u8[B, H, W, 3] and styles u8[1, h, w, 3] each.
 
@@ -66,7 +77,7 @@ def read(
     `style_scale` times that of the first content.
 
     Args:
-      size: as of `load`.
+      size, number: as of `load`.
       enlarge: whether styles that are smaller are enlarged, too, or stay as they are.
 
     Raises:
@@ -83,25 +94,35 @@ def read(
     if size is None:
         size = config.size
 
-    def read_all(key: str, side: int, enlarge: bool) -> list[np.ndarray]:
+    def read_all(key: str, side: int, enlarge: bool, number=None) -> list[np.ndarray]:
         read = named(config, key, read_picture)
+        if number is not None:
+            read = itertools.islice(read, number, number + 1)
         if not side:
             return list(read)
         return [images.fit(x, side if enlarge else min(side, max(x.shape[:2]))) for x in read]
 
-    contents = _same_shape(read_all("content", size, True), config.content_fit)
+    contents = _same_shape(read_all("content", size, True, number), config.content_fit)
     side = style_side(config, size or _side(contents[0]))
     return contents, [style[None] for style in read_all("style", side, enlarge)]
 
 
-def own_side(config, read_picture: Callable[[str], list]) -> int:
-    """The longer side of the first content as it is, px.
+def count(config, read_picture: Callable[[str], list]) -> int:
+    """How many contents there are.
+
+    Raises:
+      UserError: there is none, or one is missing or unreadable.
+    """
+    return sum(1 for _ in named(config, "content", read_picture))
+
+
+def own_side(config, read_picture: Callable[[str], list], number: int = 0) -> int:
+    """The longer side of a content as it is, px.
 
     Raises:
       UserError: there is none, or it is too large.
     """
-    (picture, *_) = read_picture(_names(config, "content")[0])
-    return _side(picture)
+    return _side(next(itertools.islice(named(config, "content", read_picture), number, None)))
 
 
 def _side(content: np.ndarray) -> int:
@@ -167,6 +188,11 @@ def _same_shape(contents: list[np.ndarray], fit: str) -> np.ndarray:
     config_lib.choose("content_fit", fit, dict.fromkeys(FITS))
     height, width = contents[0].shape[:2]
     shapes = sorted({f"{c.shape[1]}x{c.shape[0]}" for c in contents})
+    if len(contents) > 1 and fit == "own":
+        raise UserError(
+            "content_fit='own' paints one content after the other, which this preset does not: use"
+            " --config.content_fit=crop"
+        )
     if len(shapes) > 1 and fit == "same":
         more = f" and {len(shapes) - _SHAPES_SHOWN} others" if len(shapes) > _SHAPES_SHOWN else ""
         raise UserError(

@@ -65,6 +65,11 @@ def load(config, read_picture: Callable[[str], list], pictures) -> Guides | None
             " masks, or use --config.pairs=blend"
         )
     keys, count = config.masks, len(pictures.styles)
+    if config.content_fit == "own" and (keys.content or keys.labels):
+        raise UserError(
+            "masks of contents are for contents of one shape: use --config.content_fit=crop, or a"
+            " run for each content"
+        )
     if keys.content and keys.labels:
         raise UserError("masks.content and masks.labels both say where styles go: leave one out")
     shape = pictures.contents.shape[:3]

@@ -28,6 +28,11 @@ def numbers(config, contents: int, styles: int) -> np.ndarray | None:
             "style_weights mix styles, and pairs='each' paints each by itself: leave them, or use"
             " --config.pairs=blend"
         )
+    if config.content_fit == "own":
+        raise UserError(
+            "pairs='each' is a batch of contents of one shape, and content_fit='own' paints one"
+            " after the other: use --config.content_fit=crop"
+        )
     return np.tile(np.arange(styles, dtype=np.int32), contents)
 
 

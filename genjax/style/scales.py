@@ -4,34 +4,74 @@ As in Crowson's style-transfer-pytorch: a small picture settles the large stroke
 in a fraction of the time, and a larger one starts with them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 
 from genjax.errors import UserError
 from genjax.style import inputs
-from genjax.style_keys import Scale, schedule
+from genjax.style_keys import schedule
 
 
-def of(config, read_picture: Callable[[str], list]) -> list[Scale]:
-    """The scales of a style config, smallest first; with `size=0` the last one's side is 0, too.
+class At(NamedTuple):
+    """A stage of a style run: a scale of its contents, or of one of them.
+
+    Attributes:
+      content: its number, from 0 on, where each is painted by itself; None for all together.
+      scale, scales: which scale, from 0 on, and of how many.
+      side: px on the longer side; 0 for the contents' own.
+      until: the step of the run at which it ends.
+    """
+
+    content: int | None
+    scale: int
+    scales: int
+    side: int
+    until: int
+
+    @property
+    def is_last_scale(self) -> bool:
+        """Whether the content ends with it."""
+        return self.scale == self.scales - 1
+
+
+def of(config, read_picture: Callable[[str], list]) -> list[At]:
+    """The stages of a style config: its scales, smallest first; with `content_fit="own"` those of
+    one content after the other.
 
     Raises:
-      UserError: `scales.steps` has no number, or the run ends before its last scale.
+      UserError: `scales.steps` has no number, or the run ends before its last stage.
     """
-    smallest, steps = config.scales.smallest, config.scales.steps
-    if not steps:
+    if not config.scales.steps:
         raise UserError("scales.steps=() has to have a number: --config.scales.steps=1000,500")
-    own = smallest and not config.size
-    end = inputs.own_side(config, read_picture) if own else config.size
-    *smaller, last = schedule(end, smallest, steps)
-    if smaller and config.train.steps <= smaller[-1].until:
+    by_itself = config.content_fit == "own"
+    numbers = range(inputs.count(config, read_picture)) if by_itself else [None]
+    found, begins = [], 0
+    for number in numbers:
+        own = config.scales.smallest and not config.size
+        end = inputs.own_side(config, read_picture, number or 0) if own else config.size
+        scales = schedule(end, **config.scales)
+        for i, scale in enumerate(scales):
+            side = config.size if i == len(scales) - 1 else scale.side
+            found.append(At(number, i, len(scales), side, begins + scale.until))
+        begins = found[-1].until
+    *_, before, last = [None, *found]
+    if before and config.train.steps <= before.until:
+        what = "content" if len(numbers) > 1 else f"scale, {end} px"
         raise UserError(
-            f"train.steps={config.train.steps} ends before the last scale, {end} px, which begins "
-            f"after step {smaller[-1].until}: use --config.train.steps={last.until}, fewer steps a "
-            "scale by --config.scales.steps=…, or one scale by --config.scales.smallest=0"
+            f"train.steps={config.train.steps} ends before the last {what}, which begins after step"
+            f" {before.until}: use --config.train.steps={last.until}, fewer steps a scale by"
+            " --config.scales.steps=…"
+            + ", or one scale by --config.scales.smallest=0"
+            * (last.scale > 0)
         )
-    return [*smaller, last._replace(side=config.size)]
+    return found
+
+
+def contents_of(stages: Sequence[At]) -> int:
+    """How many contents, or batches of contents, have stages."""
+    return len({at.content for at in stages})
 
 
 def bicubic(x: jax.Array, height: int, width: int) -> jax.Array:

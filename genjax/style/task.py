@@ -64,35 +64,55 @@ def build(config, inputs: Inputs) -> Task:
       UserError: a picture, a network or a layer is not available (`inputs.load`, `features.load`).
     """
     optimizer = choose("optimizer.name", config.optimizer.name, OPTIMIZERS)(config.optimizer)
-    scales = style_scales.of(config, inputs.read_picture)
+    stages = style_scales.of(config, inputs.read_picture)
     net, layers = style_objective.network(config)
     style_objective.make(config, net)  # before pictures are read
-    if len(scales) > 1:  # memory for the last scale has to be there before the first one begins
-        largest = style_inputs.load(config, inputs.read_picture, scales[-1].side)
-        _tile(config, net, layers, largest)
+    if len(stages) > 1:  # what a later one lacks has to be known before the first one begins
+        for at in stages:
+            if at.is_last_scale:
+                pictures = style_inputs.load(config, inputs.read_picture, at.side, at.content)
+                _tile(config, net, layers, pictures)
 
-    def at_scale(number: int) -> tuple[Task, Callable]:
-        pictures = style_inputs.load(config, inputs.read_picture, scales[number].side)
+    def of_stage(number: int) -> tuple[Task, Callable]:
+        at = stages[number]
+        pictures = style_inputs.load(config, inputs.read_picture, at.side, at.content)
         tile = _tile(config, net, layers, pictures)
         guides = style_masks.load(config, inputs.read_picture, pictures)
         return _of_pictures(config, pictures, guides, net, tile, optimizer)
 
     def of_several(number: int) -> tuple[Task, Callable]:
-        """One of several scales, which says which it is."""
-        task, carry = at_scale(number)
+        """One of several stages, which says at which content and scale it is."""
+        task, carry = of_stage(number)
+        at, before = stages[number], stages[number - 1]
         side = max(task.constants["contents"].shape[1:3])
+        contents = style_scales.contents_of(stages)
+        about, notes, outputs = {}, dict(task.notes), task.outputs
+        if len(stages) > contents:
+            about["scale"] = side
+            notes["scale"] = f"{at.scale + 1} of {at.scales}: {side} px"
+        if at.content is not None:
+            about["content"] = at.content + 1
+            notes["content"] = f"{at.content + 1} of {contents}"
+
+            def outputs(state):
+                (picture,) = np.asarray(task.sample(state, None, None))
+                return {f"result_{at.content + 1}.png": picture, "result.png": picture}
+
+        if before.content != at.content:
+
+            def carry(state, constants):  # a content begins without what another one left
+                return task.init(None, constants)
 
         def step(*arguments):
             state, metrics = task.step(*arguments)
-            return state, metrics | {"scale": jnp.float32(side)}
+            return state, metrics | {name: jnp.float32(value) for name, value in about.items()}
 
-        notes = task.notes | {"scale": f"{number + 1} of {len(scales)}: {side} px"}
-        return task._replace(step=step, notes=notes), carry
+        return task._replace(step=step, outputs=outputs, notes=notes), carry
 
-    if len(scales) == 1:
-        task, _ = at_scale(0)
+    if len(stages) == 1:
+        task, _ = of_stage(0)
         return task
-    return in_stages([scale.until for scale in scales], of_several)
+    return in_stages([stage.until for stage in stages], of_several)
 
 
 def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int, optimizer):

@@ -49,7 +49,11 @@ def _of(**changes):
     config = style_config.get_config("preset=wasserstein,size=512")
     config.content = "coffee"
     config.update_from_flattened_dict(changes)
-    return [tuple(scale) for scale in scales.of(config, lambda name: [images.load(name)])]
+    found = scales.of(config, lambda name: [images.load(name)])
+    assert all(
+        (at.content, at.scale, at.scales) == (None, i, len(found)) for i, at in enumerate(found)
+    )
+    return [(at.side, at.until) for at in found]
 
 
 def test_a_run_that_ends_before_its_last_scale_is_refused():
