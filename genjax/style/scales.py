@@ -58,13 +58,12 @@ def of(config, read_picture: Callable[[str], list]) -> list[At]:
         begins = found[-1].until
     *_, before, last = [None, *found]
     if before and config.train.steps <= before.until:
-        what = "content" if len(numbers) > 1 else f"scale, {end} px"
+        several = f"stage, content {len(numbers)}," if by_itself else "scale,"
+        fewer = ", or one scale by --config.scales.smallest=0" * (last.scale > 0)
         raise UserError(
-            f"train.steps={config.train.steps} ends before the last {what}, which begins after step"
-            f" {before.until}: use --config.train.steps={last.until}, fewer steps a scale by"
-            " --config.scales.steps=…"
-            + ", or one scale by --config.scales.smallest=0"
-            * (last.scale > 0)
+            f"train.steps={config.train.steps} ends before the last {several} {end} px, which"
+            f" begins after step {before.until}: use --config.train.steps={last.until}, fewer"
+            f" steps a scale by --config.scales.steps=…{fewer}"
         )
     return found
 

@@ -50,7 +50,8 @@ def test_each_content_is_read_alone():
 
 
 def test_what_is_refused():
-    with pytest.raises(UserError, match=r"before the last content.* after step 14: use .*=28, "):
+    said = r"before the last stage, content 2, 181 px.* after step 24: use .*=28, "
+    with pytest.raises(UserError, match=said):
         scales.of(_config(**{"scales.steps": (10, 4), "train.steps": 14}), _read)
     with pytest.raises(UserError, match=r"pairs='each' is a batch .*content_fit=crop"):
         pairs.numbers(_config(pairs="each"), 1, 2)
