@@ -91,7 +91,7 @@ def build(config, inputs: Inputs) -> Task:
             about["scale"] = side
             notes["scale"] = f"{at.scale + 1} of {at.scales}: {side} px"
         if at.content is not None:
-            about["content"] = at.content + 1
+            about["picture"] = at.content + 1
             notes["content"] = f"{at.content + 1} of {contents}"
 
             def outputs(state):

@@ -7,7 +7,7 @@ from configs import style as style_config
 from genjax import images
 from genjax.errors import UserError
 from genjax.style import inputs, masks, pairs, scales
-from tests.tiny import tiny
+from tests.tiny import metrics_of, tiny
 
 _BOTH = {"content": "coffee,astronaut", "content_fit": "own"}
 _NUMBERS = {"coffee": np.zeros((20, 40, 3), np.uint8), "astronaut": np.zeros((30, 30, 3), np.uint8)}
@@ -66,11 +66,15 @@ def test_a_run_paints_each_as_a_run_of_its_own(finished):
     """To the bit, and with the shape that each has."""
     alone = {"train.steps": 6, "scales.steps": (6,)}
     both = finished("style-adam", **_BOTH | alone | {"train.steps": 12})
-    shapes = []
+    lines, shapes = metrics_of(both), []
+    assert {line["train/picture"] for line in lines} == {1, 2}
     for i, name in enumerate(("coffee", "astronaut"), start=1):
         found = images.read(both / f"result_{i}.png")
-        expected = images.read(finished("style-adam", content=name, **alone) / "result.png")
-        np.testing.assert_array_equal(found, expected)
+        one = finished("style-adam", content=name, **alone)
+        np.testing.assert_array_equal(found, images.read(one / "result.png"))
+        of_its_own = [line for line in lines if line["train/picture"] == i]
+        for line, expected in zip(of_its_own, metrics_of(one), strict=True):
+            assert line["train/loss"] == expected["train/loss"]
         shapes.append(found.shape)
     assert shapes[0] != shapes[1]
     np.testing.assert_array_equal(images.read(both / "result.png"), found)
