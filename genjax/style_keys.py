@@ -1,6 +1,6 @@
 """The keys of style transfer that older runs lack, how large features are, scales and passes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -54,6 +54,8 @@ def defaults() -> dict[str, Any]:
       features.border: what comes around pictures in a VGG: "zero", as it was trained; "replicate",
         the nearest pixel around what the first layer sees, which leaves fewer artefacts at the
         edges; or "reflect", each layer's input mirrored.
+      normalize_gradients: whether each layer's gradient is normalised before it goes on to the
+        picture (`genjax.style.gradients`), so that layers count by their weights alone; of "adam".
       style_loss.kind: how styles are compared: "gram", by the mean squared error of Gram matrices;
         "wasserstein", by the distance of normal distributions (`genjax.style.wasserstein`); or
         "nearest", by the angle of each feature to the nearest one of a style, as in the last pass
@@ -75,6 +77,7 @@ def defaults() -> dict[str, Any]:
         "tile": "0",
         "tv_kind": "sum",
         "features": {"border": "zero"},
+        "normalize_gradients": False,
         "style_loss": {"kind": "gram"},
         "optimizer": {"b1": 0.9, "b2": 0.999, "clamp": False, "average": 0.0},
         "style_enlarge": True,
@@ -88,6 +91,11 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
         key: before | values.get(key, {}) if isinstance(before, dict) else values.get(key, before)
         for key, before in defaults().items()
     }
+
+
+def has_stages(values: Mapping[str, Any]) -> bool:
+    """Whether `scales.steps` means something to a style config, given as {dotted key: value}."""
+    return bool(values.get("scales.smallest")) or values.get("content_fit") == "own"
 
 
 def scale_features(config: ConfigDict) -> None:

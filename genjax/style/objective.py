@@ -13,6 +13,7 @@ from genjax.errors import UserError
 from genjax.nn import compute_type
 from genjax.style import losses, neighbours, tiles, wasserstein
 from genjax.style import masks as style_masks
+from genjax.style.gradients import normalised
 from genjax.style.inputs import shares
 
 
@@ -136,7 +137,13 @@ def network(config) -> tuple[FeatureNet, list[str]]:
     return features.load(of.name, layers, of.pool, dtype, of.input, of.border), layers
 
 
-def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> Objective:
+def make(
+    config,
+    net: FeatureNet,
+    kind: Style | None = None,
+    tile: int = 0,
+    normalize: bool = False,
+) -> Objective:
     """The objective of a style config.
 
     Several styles count by their `style_weights`.
@@ -145,6 +152,8 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
       kind: how styles are compared; None for what `style_loss.kind` says.
       tile: px of the sides of tiles that all pictures are computed in (`genjax.style.tiles`); 0 for
         pictures as a whole. The values are the same to rounding.
+      normalize: whether the gradients of content and style losses are normalised
+        (`genjax.style.gradients`), each by the features of its layer. The losses are the same.
 
     Raises:
       UserError: a value of the config is not possible.
@@ -164,22 +173,37 @@ def make(config, net: FeatureNet, kind: Style | None = None, tile: int = 0) -> O
     kind = kind or _kind(config)
     variation = choose("tv_kind", config.tv_kind, losses.VARIATIONS)
     # Features times s make the content loss times s^2, and the style loss times s^4.
-    content_weights = [scale**2 for scale in _scales(config, "content_loss")]
+    content_scales = _scales(config, "content_loss")
+    style_scales = _scales(config, "style_loss")
+    content_weights = [scale**2 for scale in content_scales]
     style_weights = [
-        weight * scale**4
-        for weight, scale in zip(layer_weights, _scales(config, "style_loss"), strict=True)
+        weight * scale**4 for weight, scale in zip(layer_weights, style_scales, strict=True)
     ]
+    # What normalised gradients are multiplied by; those by features times s are times s here.
+    content_sizes = {
+        layer: config.content_loss.weight * scale
+        for layer, scale in zip(content_layers, content_scales, strict=True)
+    }
+    style_sizes = {
+        layer: config.style_loss.weight * weight * scale
+        for layer, weight, scale in zip(style_layers, layer_weights, style_scales, strict=True)
+    }
+
+    def seen(found, layer, sizes):
+        return normalised(found[layer], sizes[layer]) if normalize else found[layer]
 
     def means(found, beside):
         """What the losses need of pictures: {name: {layer: means over its places}}."""
         masks = beside["masks"]
         return {
             "content": {
-                layer: losses.mean_squared_error(found[layer], x)
+                layer: losses.mean_squared_error(seen(found, layer, content_sizes), x)
                 for layer, x in beside["content"].items()
             },
             "style": {
-                layer: kind.statistics(found[layer], *([masks[layer]] if masks else []))
+                layer: kind.statistics(
+                    seen(found, layer, style_sizes), *([masks[layer]] if masks else [])
+                )
                 for layer in style_layers
             },
         }

@@ -17,6 +17,7 @@ import numpy as np
 from genjax import images
 from genjax.config import choose
 from genjax.devices import jit
+from genjax.errors import UserError
 from genjax.nn import backend, compute_type
 from genjax.style import colours, memory, optimizers, pairs
 from genjax.style import inputs as style_inputs
@@ -67,6 +68,11 @@ def build(config, inputs: Inputs) -> Task:
     stages = style_scales.of(config, inputs.read_picture)
     net, layers = style_objective.network(config)
     style_objective.make(config, net)  # before pictures are read
+    if config.normalize_gradients and config.optimizer.name == "lbfgs":
+        raise UserError(
+            "normalize_gradients=True follows no gradient of a loss, which the line search of"
+            " 'lbfgs' needs: use --config.optimizer.name=adam"
+        )
     if len(stages) > 1:  # what a later one lacks has to be known before the first one begins
         for at in stages:
             if at.is_last_scale:
@@ -117,7 +123,7 @@ def build(config, inputs: Inputs) -> Task:
 
 def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int, optimizer):
     """(the task of pictures of one size, its `carry` from another size: `genjax.task.Stage`)."""
-    objective = style_objective.make(config, net, tile=tile)
+    objective = style_objective.make(config, net, tile=tile, normalize=config.normalize_gradients)
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     of_styles = None
     if guides:
@@ -264,7 +270,13 @@ def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:
         kept,
         jnp.dtype(compute_type(config.precision)).itemsize,
     )
-    return memory.tile_of(config.tile, config.style_loss.kind, needs)
+    tile = memory.tile_of(config.tile, config.style_loss.kind, needs)
+    if tile and config.normalize_gradients:
+        raise UserError(
+            "normalize_gradients=True needs a layer's gradient in all the picture, which no tile"
+            f" has: a smaller --config.size, or no tiles ({tile} px) by --config.tile=0"
+        )
+    return tile
 
 
 def _counted(pictures: style_inputs.Pictures) -> str:

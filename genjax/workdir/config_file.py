@@ -108,6 +108,8 @@ def changes(config: ConfigDict, workdir: epath.Path) -> dict[str, list]:
         key
         for key in old.keys() | new.keys()
         if key not in FREE_KEYS and old.get(key, ...) != new.get(key, ...)
+        # Runs of one scale from before contents could have shapes of their own recorded a default.
+        if key != "scales.steps" or style_keys.has_stages(old) or style_keys.has_stages(new)
     )
     refused = [key for key in differing if not _may_change(key, old, new)]
     if refused:
