@@ -58,14 +58,16 @@ def bound(config) -> Bound:
         lines, arrays = follow(lambda state: state)
         moved = [follow(mover(np.random.default_rng(i))) for i in range(MOVED)]
 
-    def limit(value, others: list) -> float:
+    def limit(value, others: list, terms: float = 1) -> float:
         changes = [np.abs(np.asarray(x, np.float64) - value).max() for x in others]
-        return allowed(changes, np.abs(value).max())
+        return allowed(changes, np.abs(value).max(), terms)
 
     return Bound(
         [
             {
-                name: limit(value, [others[i][name] for others, _ in moved])
+                name: limit(
+                    value, [others[i][name] for others, _ in moved], _terms(name, line, config)
+                )
                 + _crossing(name, run, config)
                 for name, value in line.items()
             }
@@ -75,7 +77,7 @@ def bound(config) -> Bound:
     )
 
 
-def allowed(changes: list[float], size: float, terms: int = 1) -> float:
+def allowed(changes: list[float], size: float, terms: float = 1) -> float:
     """The bound for numbers of that size, from what each run from moved states changed.
 
     Args:
@@ -141,6 +143,16 @@ def follower(run: runs.Run) -> Callable:
         return lines, {k: np.asarray(x) for k, x in arrays.items() if is_compared(k)}
 
     return follow
+
+
+def _terms(metric: str, line: dict[str, float], config) -> float:
+    """Whose root is by how many roundings a metric differs, where moved parameters show fewer.
+
+    IWAE's gradients are weighted by exp(log w), which is off by a part of itself that log w is off
+    by: by its own size in roundings, since it is a sum over pixels.
+    """
+    weighted = metric == "train/grad_norm" and "bound" in config and config.bound.name == "iwae"
+    return line["train/loss"] ** 2 if weighted else 1
 
 
 def _crossing(metric: str, run: runs.Run, config) -> float:
