@@ -77,7 +77,7 @@ def base(task: str) -> ConfigDict:
     families = {"gan": gan_keys, "vae": vae_keys, "style": style_keys}
     options = families[task].defaults() if task in families else {}
     if task in stylize_keys.TASKS:
-        options["stylize"] = stylize_keys.defaults()
+        options["stylize"] = stylize_keys.defaults(task)
     return ConfigDict(
         options
         | {

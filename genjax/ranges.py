@@ -29,6 +29,7 @@ SHARE = Range("from 0 to 1", lambda x: 0 <= x <= 1)
 DECAY = Range("at least 0 and less than 1", lambda x: 0 <= x < 1)
 SEED = Range("from 0 to 2**32 - 1", lambda x: 0 <= x < 2**32)
 LABEL = Range("at least -1", lambda x: x >= -1)
+_SIDE_OR_OWN = Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE)
 SIDE = Range(f"at most {LARGEST_SIDE} px", lambda x: x <= LARGEST_SIDE)
 # Layers double it, and count in 32 bits.
 FEATURES = Range("from 1 to 2**16", lambda x: 1 <= x <= 2**16)
@@ -163,7 +164,7 @@ RANGES = {
     "optimizer.weight_decay": NOT_NEGATIVE,
     # Of style transfer.
     "size": SIDE,
-    "crop": Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE),
+    "crop": _SIDE_OR_OWN,
     "optimizer.decay": NOT_NEGATIVE,
     "model.matrix": COUNT,
     "content_share": SHARE,
@@ -186,7 +187,8 @@ RANGES = {
     "video.frames": NOT_NEGATIVE,
     "stylize.weights": NOT_NEGATIVE,
     "stylize.alpha": SHARE,
-    "stylize.size": Range(f"from 0 to {LARGEST_SIDE} px", lambda x: 0 <= x <= LARGEST_SIDE),
+    "stylize.size": _SIDE_OR_OWN,
+    "stylize.style_size": _SIDE_OR_OWN,
     "stylize.batch": COUNT,
 }
 

@@ -78,6 +78,12 @@ def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, s
         print(f"{len(targets)} pictures, painted by step {trained.step}: {output}")
 
 
+def _read(name: str, side: int) -> np.ndarray:
+    """u8[H, W, 3] of a file or a built-in name, with `side` px on the longer side, or its own."""
+    picture = images.load(name)
+    return images.fit(picture, side) if side else picture
+
+
 class _Files:
     """Pictures in files.
 
@@ -101,14 +107,10 @@ class _Files:
         # the largest shape comes first, so that a lack of memory is.
         shapes: dict[tuple, list[int]] = {}
         for number, name in enumerate(found):
-            shapes.setdefault(self._read(name).shape, []).append(number)
+            shapes.setdefault(_read(name, self._options.size).shape, []).append(number)
         largest_first = sorted(shapes, key=math.prod, reverse=True)
         self._groups = [shapes[shape] for shape in largest_first]
         self.of_each_shape = len(found) / len(shapes)
-
-    def _read(self, name: str) -> np.ndarray:
-        picture = images.load(name)
-        return images.fit(picture, self._options.size) if self._options.size else picture
 
     def batches(self, devices) -> Iterator[tuple[list[int], dict]]:
         """Yields (numbers of pictures, {"image": u8[b, H, W, 3]}, this process' rows); the last
@@ -118,7 +120,8 @@ class _Files:
             for first in range(0, len(group), size):
                 numbers = group[first : first + size]
                 rows = np.minimum(devices.rows_of(size), len(numbers) - 1)
-                read = {i: self._read(self.names[numbers[i]]) for i in {*rows.tolist()}}
+                side = self._options.size
+                read = {i: _read(self.names[numbers[i]], side) for i in {*rows.tolist()}}
                 yield numbers, {"image": np.stack([read[i] for i in rows.tolist()])}
 
     def image(self, batch, carried):
@@ -221,7 +224,7 @@ def _looks(trained: runs.Trained) -> tuple[list[_Look], list[str]]:
             pictures, weights = [], np.zeros(learned, np.float32)
             np.add.at(weights, [number - 1 for number in which], shares)
         else:
-            loaded = (jnp.asarray(images.load(x))[None] for x in which)
+            loaded = (jnp.asarray(_read(x, options.style_size))[None] for x in which)
             pictures, weights = [images.to_float(x, low=0) for x in loaded], shares
         return _Look(ending, compiled(trained.state, {}, (pictures, weights)))
 

@@ -155,3 +155,19 @@ def test_missing_options(missing, finished, capsys):
 def test_numbers():
     assert _numbers("", 3) == [1, 2, 3]
     assert _numbers(" 3, 1,3", 3) == [3, 1]
+
+
+def test_the_size_of_styles(photographs, stylize, finished, tmp_path):
+    """Of a network for any style: as of a picture that is as small already."""
+    small = tmp_path / "small.png"
+    images.write(small, images.fit(images.load("coffee"), 24))
+
+    def painted(style, side):
+        options = f"--config.stylize.style={style}", f"--config.stylize.style_size={side}"
+        target = tmp_path / "painted.png"
+        assert stylize(photographs / "a.png", target, *options, workdir=finished("adain"))[0] == 0
+        return images.read(target)
+
+    expected = painted(small, 0)
+    np.testing.assert_array_equal(painted("coffee", 24), expected)
+    assert (painted("coffee", 48) != expected).any()

@@ -26,7 +26,7 @@ FREE_KEYS = (
     "train.max_skipped",
     "log.every",
     *(f"sample.{key}" for task in ("gan", "vae", "codes") for key in sample_keys.defaults(task)),
-    *(f"stylize.{key}" for key in stylize_keys.defaults()),
+    *(f"stylize.{key}" for task in stylize_keys.TASKS for key in stylize_keys.defaults(task)),
     "evaluate.every",
     "evaluate.augment",
     "checkpoint.every",
