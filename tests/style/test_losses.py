@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from genjax.style import losses
 
@@ -69,6 +70,17 @@ def test_nine_point_variation_by_hand():
     rising = (0 + 1 + 0) + (4 + 1 + 9) + (0 + 4 + 0)
     expected = 2 * (straight / 3 + (falling + rising) / 9 / 12)
     np.testing.assert_allclose(losses.nine_point_variation(image), [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 2), (1, 3), (1, 1)])
+def test_nine_point_variation_and_its_gradient(shape):
+    """A sum of squares changes by exactly its gradient, between equal steps to either side."""
+    image = np.random.default_rng(0).normal(size=(1, *shape, 2)).astype(np.float32)
+    pixels = np.eye(image.size, dtype=np.float32).reshape(-1, *image.shape[1:])
+    ahead, behind = (losses.nine_point_variation(image + s * pixels) for s in (1, -1))
+    expected = 3 * (np.asarray(ahead) - behind).reshape(image.shape) / 2
+    found = jax.grad(lambda x: 3 * losses.nine_point_variation(x)[0])(jnp.asarray(image))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_nine_point_variation_of_a_slope_has_no_direction():
