@@ -20,6 +20,7 @@ from genjax.gan import task as gan
 from genjax.gan.modulation import StyledConv
 from genjax.gan.state import Use, key_of
 from genjax.steps import Steps
+from genjax.style import encoder as encoders
 from genjax.style.transformation import TransformationNetwork
 from genjax.vae import coded, vdvae
 from genjax.vae import task as vae
@@ -119,10 +120,13 @@ def _batch(config, feed, step: int) -> dict[str, np.ndarray]:
 
 def _random_input(run: runs.Run, network: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
     """For what makes pictures, z f32[B, latent], or of codes what the encoder answers, or of very
-    deep VAEs noise for all latents; else pictures f32[B, H, W, C] in [-1, 1]."""
+    deep VAEs noise for all latents, or of a VGG's features f32[B, 4, 4, C]; else pictures
+    f32[B, H, W, C] in [-1, 1]."""
     random, batch = np.random.default_rng(0), run.config.train.batch_size
     if run.config.task == "vq" and network == "decoder":
         return random.standard_normal(outputs["encoder"].shape, np.float32)
+    if run.config.task == "style_adain":
+        return random.standard_normal((batch, 4, 4, encoders.load(run.config).channels), np.float32)
     if run.config.task == "vdvae" and network == "decoder":
         numbers = vdvae.networks(run.config.model, run.dataset.shape)[1].numbers
         return random.standard_normal((batch, numbers), np.float32)
@@ -245,6 +249,15 @@ def _drawn_styles(run: runs.Run, batch, key):
     return {"uniform": rng.uniform(key, len(batch["image"]), ())}
 
 
+def _mirror(run: runs.Run):
+    """The decoder of a VGG's features."""
+    return (_Untrained(encoders.Decoder(encoders.load(run.config).mirror).apply),)
+
+
+def _drawn_squares(run: runs.Run, batch, key):
+    return {"uniform": rng.uniform(key, len(batch["image"]), (5,))}
+
+
 # {task: (the networks' names in the state, `run -> their Linen modules`, and what a step draws,
 # `(run, batch, key of the step) -> {name: array}`)}. A likelihood has parameters but no module,
 # and a book of codes neither.
@@ -272,6 +285,7 @@ _FAMILIES = {
     ),
     "vdvae": (("encoder", "decoder"), _vdvae_modules, _vdvae_noise),
     "style_fast": (("network",), _transformation, _drawn_styles),
+    "style_adain": (("decoder",), _mirror, _drawn_squares),
     "cnn": (
         ("network",),
         lambda run: (classifier(run.config, run.dataset.classes),),

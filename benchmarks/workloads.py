@@ -82,6 +82,7 @@ _WASSERSTEIN += " --config.content=astronaut --config.style=coffee"
 _FAST = "--config=configs/style_fast.py:size={},width={},blocks={} --config.style=coffee,cat,rocket"
 _FAST_FOLDER = f"{_FAST} --config.data.name=folder:PATH"
 _FAST_512 = f"{_FAST.format(32, 32, 5)} --config.data.name=mnist --config.stylize.size=512"
+_ADAIN = "--config=configs/style_adain.py:data=folder:PATH --config.style=coffee,cat,rocket"
 _JPEG = f"{_DCGAN}:size=64,width=64 --config.data.name=folder:PATH --config.data.placement=stream"
 _RESIDENT = f"{_DCGAN_64} --config.data.placement=resident"
 _LONG = f"{_DCGAN}:size=32,width=32"
@@ -90,10 +91,9 @@ _STYLE_COMMAND = "--config=configs/style.py --config.content=astronaut --config.
 _TINY_COMMAND = f"{_VAE} --config.train.steps=40 --config.model.hidden=(16,)"
 _SCORE_COMMAND = "--mode=score --real=PATH/real.npz --fake=PATH/fake.npz --metrics=frechet --n={}"
 _TINY_GAN = f"{_DCGAN}:size=8,width=4 --config.model.latent=8"
-_TINY_STYLE = (
-    f"{_STYLE.format(24)} --config.optimizer.name=adam --config.content_loss.layers=relu2_1"
-    " --config.style_loss.layers=relu1_1,relu2_1 --config.style_loss.weights=1.0,1.0"
-)
+_SHALLOW = "--config.content_loss.layers=relu2_1"
+_SHALLOW += " --config.style_loss.layers=relu1_1,relu2_1 --config.style_loss.weights=1.0,1.0"
+_TINY_STYLE = f"{_STYLE.format(24)} --config.optimizer.name=adam {_SHALLOW}"
 
 # Both sides are compared at small sizes, where rounding moves no activation over the kink of a ReLU
 # or the tie of a maximum: each such move changes a gradient by as much as an activation's share of
@@ -112,6 +112,11 @@ _SMALL_VQVAE = f"{_TINY} --config.model.inner=2"
 _SMALL_VDVAE = f"{_SMALL} --config.data.size=8 --config.model.encoder=8x1,8d2,4d4,1x1"
 _SMALL_VDVAE += " --config.model.decoder=1x1,4m1,8m4"
 _SMALL_FAST = f"{_SMALLER} --config.data.name=mnist --config.data.size=16 --config.model.blocks=1"
+_SMALL_ADAIN = "--config.data.name=mnist --config.data.size=20 --config.crop=16"
+_SMALL_ADAIN += " --config.train.batch_size=2 --config.optimizer.learning_rate=1e-6"
+_SMALL_ADAIN += " --config.optimizer.decay=0.1"  # so that ten steps show it
+# Sixteen tiles of shallow layers, whose halo is 4 px; that of relu5_1 is 64 px.
+_SMALL_TILES = f"--config.size=32 --config.tile=8 {_SHALLOW} --config.optimizer.learning_rate=1e-3"
 _SMALL_CNN = _SIZES.format(4, 2)
 
 
@@ -167,6 +172,16 @@ TABLE = (
         {None: 1.0},
         "--config.size=32",
     ),
+    # Its peer has the whole picture at once, as one has it in PyTorch: the row is about memory.
+    Workload(
+        "style-tiled-1024",
+        TRAIN,
+        "style",
+        f"{_STYLE.format(1024)} --config.optimizer.name=adam --config.tile=512",
+        {None: 1.2},
+        {None: 1.0},
+        _SMALL_TILES,
+    ),
     Workload(
         "style-fast-128",
         TRAIN,
@@ -185,6 +200,7 @@ TABLE = (
         {16: 1.5},
         _SMALL_FAST,
     ),
+    Workload("style-adain-96", TRAIN, "style_adain", _ADAIN, {4: 1.2}, {8: 1.5}, _SMALL_ADAIN),
     Workload(
         "stylize-fast-512", STYLIZE, "style_fast", _FAST_512, {1: 1.5}, {1: 1.5}, suites=_QUICK
     ),

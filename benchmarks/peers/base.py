@@ -226,6 +226,14 @@ class Peer:
         """Pictures [B, C, H, W] in the variant's memory format."""
         return pictures.contiguous(memory_format=self.layout)
 
+    def picked(self, pictures, rows, columns) -> torch.Tensor:
+        """Of pictures [B, C, H, W] the pixels [B, C, h, w] of rows i64[B, h] and columns i64[B, w],
+        which each example has of its own."""
+        examples = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+        # One gather. Indices of the first axes leave the channels last, whatever the memory format.
+        found = pictures.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
+        return self.as_laid(found.permute(0, 3, 1, 2))
+
     def to_float(self, image: torch.Tensor) -> torch.Tensor:
         """Scales u8[...] to [low, 1], as `genjax.images.to_float` does."""
         scaled = image.to(self.variant.dtype)
@@ -276,16 +284,12 @@ class Data:
         shift = self._peer.config.data.shift
         if not shift:
             return image
-        # One gather: where each row and each column of the result comes from.
         batch, _, height, width = image.shape
         moved = torch.randint(0, 2 * shift + 1, (2, batch, 1), **self._random)
         rows = moved[0] + torch.arange(height, device=image.device)
         columns = moved[1] + torch.arange(width, device=image.device)
-        padded = torch.nn.functional.pad(image, (shift,) * 4).permute(0, 2, 3, 1)
-        examples = torch.arange(batch, device=image.device)[:, None, None]
-        # Advanced indices around a slice put the channels last, whatever the memory format.
-        picked = padded[examples, rows[:, :, None], columns[:, None, :]]
-        return self._peer.as_laid(picked.permute(0, 3, 1, 2))
+        padded = torch.nn.functional.pad(image, (shift,) * 4)
+        return self._peer.picked(padded, rows, columns)
 
 
 def require(config, key: str, supported: Collection) -> None:

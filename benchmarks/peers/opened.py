@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.peers import base, style, style_fast
-from genjax import data, runs
+from genjax import data, images, runs
 from genjax.cnn import vgg
 from genjax.style import fast_task, inputs
 
@@ -22,6 +22,10 @@ def given(config) -> base.Examples | style.Pictures | style_fast.Given:
     if config.task == "style_fast":
         read = fast_task.read_styles(config, runs.read_picture, max(dataset.shape[:2]))
         return style_fast.Given(examples, [x[None] for _, x in read], vgg.load("vgg16"))
+    if config.task == "style_adain":
+        read, side = inputs.named(config, "style", runs.read_picture), min(dataset.shape[:2])
+        styles = [images.crop_square(picture, side)[None] for picture in read]
+        return style_fast.Given(examples, styles, vgg.load("vgg16"))
     return examples
 
 

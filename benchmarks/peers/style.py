@@ -33,7 +33,8 @@ class Vgg(nn.Module):
 
     Args:
       pool: "max", or "average" of windows that lie within their pictures.
-      border: "zero", or "replicate": what comes around pictures, whose features have zeros.
+      border: what comes around pictures: "zero"; "replicate", whose features have zeros; or
+        "reflect", as around their features.
     """
 
     def __init__(self, taps, arrays: Mapping, pool: str = "max", border: str = "zero"):
@@ -55,8 +56,8 @@ class Vgg(nn.Module):
         for name, layer in self.layers.items():
             if name[4] != block:
                 x, block = self.pool(x, 2, ceil_mode=True), name[4]
-            if self.border == "replicate" and name == "conv1_1":
-                x = F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), layer.weight, layer.bias)
+            if self.border == "reflect" or (self.border == "replicate" and name == "conv1_1"):
+                x = F.conv2d(F.pad(x, (1,) * 4, mode=self.border), layer.weight, layer.bias)
             else:
                 x = layer(x)
             x = F.relu(x, inplace=True)

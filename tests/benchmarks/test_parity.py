@@ -21,7 +21,7 @@ from tests.tiny import VARIANTS, arguments, tiny
 NAMES = ["sngan", "vae", "cnn", "style-adam"]
 SLOW = ["dcgan", "wgan-gp", "r1", "vae-conv", "vae-gaussian", "style-lbfgs"]
 SLOW += ["resnet-32", "biggan-32", "stylegan2-32", "r3gan-32", "iwae-50", "vqvae", "vdvae-small"]
-SLOW += ["style-wasserstein-256", "style-fast-128"]
+SLOW += ["style-wasserstein-256", "style-tiled-1024", "style-fast-128", "style-adain-96"]
 NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
 
 

@@ -42,7 +42,9 @@ def _given(peer):
     return {"image": to_numpy(image), "label": label.numpy()}, noise
 
 
-@pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn", *GANS])
+@pytest.mark.parametrize(
+    "name", ["dcgan", "sngan", "wgan-gp", "vae", "vae-conv", "cnn", "adain", *GANS]
+)
 def test_memory_formats_give_the_same_numbers(name):
     eager, other = (_make(_config(name), variant) for variant in ("eager", "eager channels_last"))
     for kind, network in eager.networks.items():
@@ -203,6 +205,7 @@ def test_variants():
         ("style-adam", "style_loss.gram", "chw"),
         ("style-adam", "style", "coffee,astronaut"),
         ("style-adam", "content", "coffee,coffee"),
+        ("adain", "variant", "lua"),
     ],
 )
 def test_what_has_no_peer_is_refused(name, key, value):
