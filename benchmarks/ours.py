@@ -42,7 +42,14 @@ class Training:
         jax.block_until_ready((before, self._state))
 
     def model(self) -> dict:
-        """FLOP of a step, and over how many devices it is divided."""
+        """FLOP of a step, and over how many devices it is divided.
+
+        Raises:
+          ValueError: the picture is in tiles, which compute more than the network's definition asks
+            for: their halos, and each of them once more.
+        """
+        if self._run.config.get("tile", "0") != "0":
+            raise ValueError("a step in tiles has more FLOP than the model")
         return {"flop": flops.model_flop(self._run), "devices": self._run.devices.device_count}
 
     def sent_bytes(self) -> float:
