@@ -81,6 +81,7 @@ class Peer(base.Peer):
         base.require(config, "features.input", ("torchvision",))
         base.require(config, "features.border", ("zero", "replicate"))
         base.require(config, "style_loss.kind", ("gram", "wasserstein"))
+        base.require(config, "normalize_gradients", (False,))
         self._is_wasserstein = config.style_loss.kind == "wasserstein"
         if not self._is_wasserstein:
             base.require(config, "style_loss.gram", ("hw",))

@@ -203,6 +203,7 @@ def test_variants():
         ("style-adam", "features.name", "vgg19"),
         ("style-adam", "style_loss.kind", "nearest"),
         ("style-adam", "style_loss.gram", "chw"),
+        ("style-adam", "normalize_gradients", True),
         ("style-adam", "style", "coffee,astronaut"),
         ("style-adam", "content", "coffee,coffee"),
         ("adain", "variant", "lua"),
