@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from genjax import aggregate, data, images, rng, score_keys, versions
 from genjax import config as config_lib
-from genjax.devices import parallel, processes
+from genjax.devices import parallel, processes, shared
 from genjax.errors import UserError
 from genjax.files import expanded
 from genjax.nn import backend
@@ -99,7 +99,10 @@ def build(
             processes.check_same({"data": dataset.digest})
     known = known_task.load(workdir) if workdir else {}
     task = importlib.import_module(family).build(config, Inputs(dataset, read_picture, known))
-    devices = parallel.make(config.parallel, task.images_per_step, task.state_is_batch)
+    mode, size = config.parallel, task.images_per_step
+    if task.shared:
+        return Run(config, task, dataset, shared.make(mode, size))
+    devices = parallel.make(mode, size, task.state_is_batch)
     return Run(config, task, dataset, devices)
 
 

@@ -91,6 +91,8 @@ class Task(NamedTuple):
       state_is_batch: whether the image is the parameter: the state's leaves then have the batch as
         leading axis and are sharded like one. Otherwise the state is replicated (`jit`, `pmap`) or
         sharded by parameter (`fsdp`).
+      shared: whether devices share out the work on each picture, where they do not divide pictures
+        that are parameters (`genjax.devices.shared`): the state is then not sharded like a batch.
       constants: {name: arrays} that no step changes, such as a feature network's weights. They are
         replicated on every device, and every batch holds them besides its images.
       copied: `() -> {field: arrays}`, fields of the state that a new run has from elsewhere and not
@@ -124,6 +126,7 @@ class Task(NamedTuple):
     pictures: Callable[..., Mapping[str, jax.Array]] | None = None
     outputs: Callable[..., Mapping[str, jax.Array | bytes]] | None = None
     state_is_batch: bool = False
+    shared: bool = False
     constants: Mapping[str, Any] = {}
     copied: Callable[[], Mapping[str, Any]] | None = None
     known: Mapping[str, Any] = {}

@@ -71,6 +71,10 @@ def require_devices() -> None:
         ) from None
 
 
+def mesh_of(devices: list) -> jax.sharding.Mesh:
+    return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+
+
 def for_batches(at_least: int) -> tuple["Jit", int]:
     """All devices, and the number of pictures they take at a time: `at_least`, or what divides."""
     count = len(jax.devices())
@@ -118,7 +122,7 @@ class Jit:
     """
 
     def __init__(self, devices: list, batch_size: int, state_is_batch: bool):
-        self.mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+        self.mesh = mesh_of(devices)
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.sharded = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self.state_is_batch = state_is_batch
@@ -298,7 +302,7 @@ class Pmap(Jit):
         super().__init__(devices, batch_size, state_is_batch)
         self._devices = self.mesh.devices.tolist()
         mine = [d for d in self._devices if d.process_index == jax.process_index()]
-        mesh = jax.make_mesh((len(mine),), (AXIS,), (AxisType.Auto,), devices=mine)
+        mesh = mesh_of(mine)
         self._mine = NamedSharding(mesh, PartitionSpec(AXIS))
         shards = {"mesh": mesh, "in_specs": PartitionSpec(AXIS), "out_specs": PartitionSpec()}
         self._first = jax.jit(

@@ -8,9 +8,14 @@ computes over the global batch (BatchNorm: two numbers a feature forward and two
 it is applied); and the metrics. None of it depends on the batch size. The numbers are read from the
 step, traced as each device of `parallel="pmap"` runs it; for `pmap` they are exact. Under `jit` and
 `fsdp` the compiler chooses the collectives; docs/cloud.md says how far they differ.
+
+Where devices share out the tiles of a picture, the picture is the parameter, and the statistics are
+the sums over its tiles and their gradients. Of a line search, whose length is not known, a single
+evaluation counts, as in `genjax.speed.flops`.
 """
 
 import math
+import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,19 +31,26 @@ from genjax.errors import OptionParser, UserError, run_program
 DEVICES = (1, 8, 64, 256)
 
 _AVERAGES = {"psum", "pmax", "pmin"}  # the primitives that become an all-reduce
+_LOOP = " in a loop"  # marks the scope of averages in one of unknown length
+_DERIVATIVES = re.compile(r"jvp|transpose|[()/]")  # in scopes, beside the names of networks
 _OTHERS = {"all_gather", "all_to_all", "ppermute", "reduce_scatter"}
 
 
 class Averaged(NamedTuple):
-    """Bytes of the arrays that one step averages; the same for any number of devices."""
+    """Bytes of the arrays that one step averages; the same for any number of devices.
+
+    Attributes:
+      is_least: whether a step may average them more than once, in a loop of unknown length.
+    """
 
     gradients: int
     statistics: int
     metrics: int
+    is_least: bool = False
 
     @property
     def total(self) -> int:
-        return sum(self)
+        return self.gradients + self.statistics + self.metrics
 
 
 def averaged(run: runs.Run) -> Averaged:
@@ -50,21 +62,26 @@ def averaged(run: runs.Run) -> Averaged:
     task = run.task
     state, batch, key = runs.step_shapes(run)
 
-    def step(state, batch, constants, key):
-        return task.step(state, batch | constants, key, AXIS)
+    # A step that shares out tiles names the devices itself, and each knows all of the metrics.
+    axis = None if task.shared else AXIS
 
-    program, (_, metrics) = jax.make_jaxpr(step, axis_env=[(AXIS, 2)], return_shape=True)(
-        state, batch, dict(task.constants), key
-    )
+    def step(state, batch, constants, key):
+        return task.step(state, batch | constants, key, axis)
+
+    program, (_, metrics) = jax.make_jaxpr(
+        step, axis_env=[(axis, 2)] if axis else [], return_shape=True
+    )(state, batch, dict(task.constants), key)
     bytes_in = {True: 0, False: 0}
-    for count, scope in _averages(program, ""):
-        bytes_in[bool(scope)] += count
+    found = list(_averages(program, ""))
+    for count, scope in found:
+        bytes_in[bool(_DERIVATIVES.sub("", scope.replace(_LOOP, "")))] += count
     # A task averages gradients outside its networks. Averages inside a network have its name as
-    # scope: those are the statistics.
+    # scope, and sums over tiles theirs: those are the statistics.
     return Averaged(
         gradients=bytes_in[False],
         statistics=bytes_in[True],
-        metrics=sum(map(_bytes, jax.tree.leaves(metrics))),
+        metrics=0 if task.shared else sum(map(_bytes, jax.tree.leaves(metrics))),
+        is_least=any(_LOOP in scope for _, scope in found),
     )
 
 
@@ -90,8 +107,10 @@ def describe(run: runs.Run) -> str:
     devices = run.devices.device_count
     if devices == 1:
         return "nothing: one device"
-    bytes_sent = sent(averaged(run), run.config.parallel, devices)
-    return f"each of {devices} devices sends {size_text(bytes_sent)} a step"
+    what = averaged(run)
+    bytes_sent = sent(what, run.config.parallel, devices)
+    least = ", and again with each further evaluation of a line search" if what.is_least else ""
+    return f"each of {devices} devices sends {size_text(bytes_sent)} a step{least}"
 
 
 def table(name: str, run: runs.Run, numbers: tuple[int, ...]) -> str:
@@ -107,8 +126,11 @@ def table(name: str, run: runs.Run, numbers: tuple[int, ...]) -> str:
     ]
     for number in numbers:
         # Pictures that are parameters may use fewer devices, as in `parallel.make`.
-        used = math.gcd(batch, number) if run.task.state_is_batch else number
+        alone = run.task.state_is_batch and not run.task.shared
+        used = math.gcd(batch, number) if alone else number
         images = f"{batch // used}" if batch % used == 0 else "not evenly"
+        if run.task.shared:
+            images = "tiles of all"
         sizes = (size_text(sent(what, mode, used)) for mode in ("jit", "fsdp"))
         lines.append("| " + " | ".join([f"{number:,}", images, *sizes]) + " |")
     return "\n".join(lines)
@@ -132,8 +154,8 @@ def _averages(jaxpr: Jaxpr, scope: str) -> Iterator[tuple[int, str]]:
         if name in _OTHERS:
             raise NotImplementedError(f"{name} in a step")
         inner = [x for each in jaxprs_in_params(equation.params) for x in _averages(each, inside)]
-        if name == "while" and inner:
-            raise NotImplementedError("an average inside a loop of unknown length")
+        if name == "while":
+            inner = [(count, f"{where}{_LOOP}") for count, where in inner]
         yield from inner * equation.params.get("length", 1) if name == "scan" else inner
 
 

@@ -45,6 +45,8 @@ class Needs(NamedTuple):
       count: pictures that are optimised at the same time.
       kept: arrays of a picture's size that its optimiser keeps.
       itemsize: bytes of a feature's number.
+      whole, tiled: devices of one memory that each hold the pictures and the features of a window,
+        without tiles and with tiles: several, where they share out tiles (`genjax.devices.shared`).
     """
 
     net: FeatureNet
@@ -53,6 +55,8 @@ class Needs(NamedTuple):
     count: int
     kept: int
     itemsize: int
+    whole: int = 1
+    tiled: int = 1
 
     @property
     def fields(self) -> list:
@@ -60,14 +64,19 @@ class Needs(NamedTuple):
 
     def bytes(self, tile: int) -> float:
         """Bytes at the run's peak, all of the process, with tiles of `tile` px; 0 for none."""
-        return self.fixed + _STEP * self.itemsize * self._features(tile)
+        devices = self.tiled if tile else self.whole
+        features = _STEP * self.itemsize * self._features(tile)
+        return _PROCESS + devices * (self._pictures + features)
 
     @property
     def fixed(self) -> float:
         """Bytes that no tile makes fewer: of the process, the pictures and their optimisers."""
+        return _PROCESS + self.tiled * self._pictures
+
+    @property
+    def _pictures(self) -> float:
         height, width = self.shapes[0]
-        kept = _PICTURE + _KEPT * self.kept
-        return _PROCESS + 12 * height * width * kept * self.count
+        return 12 * height * width * (_PICTURE + _KEPT * self.kept) * self.count
 
     def _features(self, tile: int) -> float:
         """Numbers in the features of the largest window, of all layers up to the last compared."""

@@ -142,6 +142,7 @@ def make(
     net: FeatureNet,
     kind: Style | None = None,
     tile: int = 0,
+    is_shared: bool = False,
     normalize: bool = False,
 ) -> Objective:
     """The objective of a style config.
@@ -152,6 +153,8 @@ def make(
       kind: how styles are compared; None for what `style_loss.kind` says.
       tile: px of the sides of tiles that all pictures are computed in (`genjax.style.tiles`); 0 for
         pictures as a whole. The values are the same to rounding.
+      is_shared: whether all devices share out the tiles of contents and pictures under way; those
+        of styles are computed on one, before there is a state.
       normalize: whether the gradients of content and style losses are normalised
         (`genjax.style.gradients`), each by the features of its layer. The losses are the same.
 
@@ -208,7 +211,7 @@ def make(
             },
         }
 
-    def means_of(weights, pictures, layers, content, masks):
+    def means_of(weights, pictures, layers, content, masks, is_shared):
         def apply(x):
             return net.apply(weights, x, layers)
 
@@ -216,7 +219,7 @@ def make(
         if not tile:
             return means(apply(pictures), beside)
         fields = {layer: net.fields[layer] for layer in layers}
-        return tiles.means(apply, means, pictures, beside, fields, tile)
+        return tiles.means(apply, means, pictures, beside, fields, tile, is_shared)
 
     def content_target(weights, contents):
         def apply(x):
@@ -225,17 +228,17 @@ def make(
         if not tile:
             return apply(contents)
         fields = {layer: net.fields[layer] for layer in content_layers}
-        return tiles.features(apply, contents, fields, tile)
+        return tiles.features(apply, contents, fields, tile, is_shared)
 
     def style_target(weights, styles, masks=None):
         each = [
-            means_of(weights, style, style_layers, {}, mask)["style"]
+            means_of(weights, style, style_layers, {}, mask, False)["style"]
             for style, mask in zip(styles, masks or [None] * len(styles), strict=True)
         ]
         return {layer: kind.target([one[layer] for one in each]) for layer in style_layers}
 
     def pieces(weights, pictures, content, style, masks=None):
-        found = means_of(weights, pictures, taps, content, masks)
+        found = means_of(weights, pictures, taps, content, masks, is_shared)
         content_loss = sum(
             weight * found["content"][layer]
             for layer, weight in zip(content_layers, content_weights, strict=True)

@@ -8,6 +8,7 @@ one iteration of each optimiser.
 import contextlib
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import flax.struct
 import jax
@@ -16,10 +17,10 @@ import numpy as np
 
 from genjax import images
 from genjax.config import choose
-from genjax.devices import jit
+from genjax.devices import jit, processes, shared
 from genjax.errors import UserError
 from genjax.nn import backend, compute_type
-from genjax.style import colours, memory, optimizers, pairs
+from genjax.style import colours, memory, optimizers, pairs, tiles
 from genjax.style import inputs as style_inputs
 from genjax.style import masks as style_masks
 from genjax.style import objective as style_objective
@@ -73,18 +74,20 @@ def build(config, inputs: Inputs) -> Task:
             "normalize_gradients=True follows no gradient of a loss, which the line search of"
             " 'lbfgs' needs: use --config.optimizer.name=adam"
         )
+    shares = None  # of a single stage, as its tile says
     if len(stages) > 1:  # what a later one lacks has to be known before the first one begins
+        shares = False  # all stages have the same devices
         for at in stages:
             if at.is_last_scale:
                 pictures = style_inputs.load(config, inputs.read_picture, at.side, at.content)
-                _tile(config, net, layers, pictures)
+                shares |= _tiling(config, net, layers, pictures).is_shared
 
     def of_stage(number: int) -> tuple[Task, Callable]:
         at = stages[number]
         pictures = style_inputs.load(config, inputs.read_picture, at.side, at.content)
-        tile = _tile(config, net, layers, pictures)
+        tiling = _tiling(config, net, layers, pictures, shares)
         guides = style_masks.load(config, inputs.read_picture, pictures)
-        return _of_pictures(config, pictures, guides, net, tile, optimizer)
+        return _of_pictures(config, pictures, guides, net, tiling, optimizer)
 
     def of_several(number: int) -> tuple[Task, Callable]:
         """One of several stages, which says at which content and scale it is."""
@@ -121,9 +124,12 @@ def build(config, inputs: Inputs) -> Task:
     return in_stages([stage.until for stage in stages], of_several)
 
 
-def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int, optimizer):
+def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tiling, optimizer):
     """(the task of pictures of one size, its `carry` from another size: `genjax.task.Stage`)."""
-    objective = style_objective.make(config, net, tile=tile, normalize=config.normalize_gradients)
+    tile, is_shared = tiling.tile, tiling.is_shared
+    objective = style_objective.make(
+        config, net, tile=tile, is_shared=is_shared, normalize=config.normalize_gradients
+    )
     styles = [as_float(jnp.asarray(style)) for style in pictures.styles]
     of_styles = None
     if guides:
@@ -251,16 +257,41 @@ def _of_pictures(config, pictures: style_inputs.Pictures, guides, net, tile: int
         sample=sample,
         outputs=outputs,
         state_is_batch=True,
+        shared=is_shared,
         constants=constants,
         notes={"features": net.name, "pictures": _counted(pictures)}
-        | ({"tile": f"{tile} px"} if tile else {}),
+        | ({"tile": str(tiling)} if tile else {}),
         remarks=remarks,
     )
     return task, carry
 
 
-def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:
-    """The tile that a config asks for, as `memory.tile_of`."""
+class _Tiling(NamedTuple):
+    """How pictures are computed.
+
+    Attributes:
+      tile: px of the sides of tiles; 0 for pictures as a whole.
+      tiles: how many a content has.
+      is_shared: whether all devices share them out, or at another scale or content of the run.
+    """
+
+    tile: int
+    tiles: int
+    is_shared: bool
+
+    def __str__(self) -> str:
+        among = f", {self.tiles} of them over {shared.devices()} devices" if self.is_shared else ""
+        return f"{self.tile} px{among}"
+
+
+def _tiling(config, net, layers, pictures: style_inputs.Pictures, shares=None) -> _Tiling:
+    """The tiles that a config asks for, as `memory.tile_of`.
+
+    Args:
+      shares: whether the run's devices share out tiles; None if these tiles decide that.
+    """
+    possible = shared.possible(config.parallel, len(pictures.contents))
+    copies = shared.in_one_memory() if possible else 1
     kept = 2 * config.optimizer.memory if config.optimizer.name == "lbfgs" else 2
     needs = memory.Needs(
         net,
@@ -269,6 +300,8 @@ def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:
         len(pictures.contents),
         kept,
         jnp.dtype(compute_type(config.precision)).itemsize,
+        whole=copies if shares else 1,
+        tiled=1 if shares is False else copies,
     )
     tile = memory.tile_of(config.tile, config.style_loss.kind, needs)
     if tile and config.normalize_gradients:
@@ -276,7 +309,10 @@ def _tile(config, net, layers, pictures: style_inputs.Pictures) -> int:
             "normalize_gradients=True needs a layer's gradient in all the picture, which no tile"
             f" has: a smaller --config.size, or no tiles ({tile} px) by --config.tile=0"
         )
-    return tile
+    if processes.count() > 1:  # of which one may have less memory than another
+        processes.check_same({"tile": tile})
+    count = tiles.count(needs.shapes[0], tile, needs.fields) if tile else 1
+    return _Tiling(tile, count, bool(tile and possible) if shares is None else shares)
 
 
 def _counted(pictures: style_inputs.Pictures) -> str:

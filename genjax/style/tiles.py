@@ -13,6 +13,7 @@ Windows (tiles with halo) have one size, since they are one program. So those at
 are moved inwards to end there: their features see the picture's border as those of the whole do.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.cnn.vgg import Field
+from genjax.devices import shared
 
 
 class Cut(NamedTuple):
@@ -64,6 +66,11 @@ def cut(length: int, tile: int, fields: Sequence[Field]) -> Cut:
     return Cut(side, tuple(windows), tuple(cores))
 
 
+def count(shape: Sequence[int], tile: int, fields: Sequence[Field]) -> int:
+    """How many tiles of `tile` px a picture of shape [H, W] has."""
+    return math.prod(len(cut(length, tile, fields).windows) for length in shape)
+
+
 def means(
     apply: Callable,
     function: Callable,
@@ -71,6 +78,7 @@ def means(
     beside: Mapping[str, Mapping[str, jax.Array]],
     fields: Mapping[str, Field],
     tile: int,
+    is_shared: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """`function(apply(picture), beside)`, computed tile by tile, with a gradient by the picture.
 
@@ -83,6 +91,7 @@ def means(
         same places: features of other pictures, weights.
       fields: of the layers of `apply`.
       tile: px, a multiple of the `grain`.
+      is_shared: whether the tiles are shared out over all devices (`genjax.devices.shared`).
     """
     rows, columns = (cut(n, tile, [*fields.values()]) for n in picture.shape[1:3])
 
@@ -110,33 +119,49 @@ def means(
 
     of_tile = jax.checkpoint(of_tile, prevent_cse=False)  # a scan has none that could be merged
 
-    def add(sums, at):
-        return jax.tree.map(jnp.add, sums, of_tile(picture, beside, at)), None
+    def of_tiles(at, given):
+        def add(sums, at):
+            return jax.tree.map(jnp.add, sums, of_tile(*given, at)), None
 
-    at = _all(rows, columns)
-    shapes = jax.eval_shape(of_tile, picture, beside, jax.tree.map(lambda x: x[0], at))
-    return jax.lax.scan(add, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes), at)[0]
+        shapes = jax.eval_shape(of_tile, *given, jax.tree.map(lambda x: x[0], at))
+        sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return jax.lax.scan(add, sums, at)[0]
+
+    return _summed(of_tiles, _all(rows, columns), (picture, beside), is_shared)
 
 
 def features(
-    apply: Callable, picture: jax.Array, fields: Mapping[str, Field], tile: int
+    apply: Callable,
+    picture: jax.Array,
+    fields: Mapping[str, Field],
+    tile: int,
+    is_shared: bool = False,
 ) -> dict[str, jax.Array]:
     """`apply(picture)` of f32[B, H, W, 3], put together from tiles; arguments as of `means`."""
     rows, columns = (cut(n, tile, [*fields.values()]) for n in picture.shape[1:3])
 
-    def put(whole, at):
-        found = apply(_window(picture, at, 1, rows, columns))
+    def of_tiles(at, picture):
+        def put(whole, at):
+            found = apply(_window(picture, at, 1, rows, columns))
 
-        def one(name, whole):
-            stride = fields[name].stride
-            part = _window(whole, at, stride, rows, columns) + _core(found[name], at, stride)
-            return jax.lax.dynamic_update_slice(whole, part, _begin(at, stride))
+            def one(name, whole):
+                stride = fields[name].stride
+                part = _window(whole, at, stride, rows, columns) + _core(found[name], at, stride)
+                return jax.lax.dynamic_update_slice(whole, part, _begin(at, stride))
 
-        return {name: one(name, x) for name, x in whole.items()}, None
+            return {name: one(name, x) for name, x in whole.items()}, None
 
-    shapes = jax.eval_shape(apply, picture)
-    whole = {name: jnp.zeros(x.shape, x.dtype) for name, x in shapes.items()}
-    return jax.lax.scan(put, whole, _all(rows, columns))[0]
+        shapes = jax.eval_shape(apply, picture)
+        whole = {name: jnp.zeros(x.shape, x.dtype) for name, x in shapes.items()}
+        return jax.lax.scan(put, whole, at)[0]
+
+    return _summed(of_tiles, _all(rows, columns), picture, is_shared)
+
+
+def _summed(of_tiles: Callable, at: "_At", given, is_shared: bool):
+    """The sum over tiles. Tiles of zeros, of which `shared.summed` may add some, are empty: they
+    have no features of their own, and add nothing."""
+    return shared.summed(of_tiles, at, given) if is_shared else of_tiles(at, given)
 
 
 class _At(NamedTuple):

@@ -65,7 +65,7 @@ def test_every_feature_is_of_one_tile_whose_window_has_all_that_it_sees(length):
     assert (counted == 1).all()
 
 
-def _net(border):
+def narrow(border):
     """VGG16 of 4 channels a layer, to relu3_1, with random weights."""
     random, channels, weights = np.random.default_rng(0), 3, {}
     for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"):
@@ -85,7 +85,7 @@ def test_tiles_are_the_whole(preset, border):
     config.content_loss.layers = ("relu2_2",)
     config.style_loss.update(layers=("relu1_1", "relu3_1"), weights=(0.7, 0.3))
     config.update({"features": {"name": "cnn:narrow"}, "tv_weight": 0.1})
-    net, keys = _net(border), jax.random.split(jax.random.key(0), 3)
+    net, keys = narrow(border), jax.random.split(jax.random.key(0), 3)
     picture, content, style = (
         jax.random.uniform(key, shape)
         for key, shape in zip(keys, [(1, 75, 61, 3), (1, 75, 61, 3), (1, 57, 86, 3)], strict=True)
