@@ -31,11 +31,11 @@ TILED = {"tile": "8", "size": 36, "train.steps": 3}  # 36 x 24 px are 15 tiles
 
 def computed(is_shared: bool) -> dict[str, np.ndarray]:
     """Targets, losses and the gradient of a picture in the style of another."""
-    config = style_config.get_config("preset=wasserstein")
+    config = style_config.get_config("preset=gatys")
     config.content_loss.layers = ("relu2_2",)
     config.style_loss.update(layers=("relu1_1", "relu3_1"), weights=(0.7, 0.3))
     config.update({"features": {"name": "cnn:narrow"}, "tv_weight": 0.1})
-    net, keys = narrow("replicate"), jax.random.split(jax.random.key(0), 3)
+    net, keys = narrow("zero"), jax.random.split(jax.random.key(0), 3)
     objective = style_objective.make(config, net, tile=TILE, is_shared=is_shared)
     picture, content, style = (
         jax.random.uniform(key, (1, *shape, 3))
