@@ -1,4 +1,4 @@
-"""How work is sharded over devices. No other file knows how many devices there are.
+"""How work is sharded over devices. No file but this and `shared` knows how many there are.
 
 There is one mesh with one axis, `data`, over the devices of all processes. Batches are sharded
 along it, and each process supplies the rows of its own devices. The config's `parallel` chooses
@@ -72,13 +72,13 @@ def require_devices() -> None:
 
 
 def mesh_of(devices: list) -> jax.sharding.Mesh:
+    """The mesh of some devices, with the one axis."""
     return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
 def for_batches(at_least: int) -> tuple["Jit", int]:
     """All devices, and the number of pictures they take at a time: `at_least`, or what divides."""
-    count = len(jax.devices())
-    size = -(-at_least // count) * count
+    size = at_least + -at_least % len(jax.devices())
     return Jit(jax.devices(), size, state_is_batch=False), size
 
 
@@ -127,8 +127,7 @@ class Jit:
         self.sharded = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self.state_is_batch = state_is_batch
         self.rows = self.rows_of(batch_size)
-        mine = self.sharded.addressable_devices_indices_map((self.mesh.size,))
-        self._flags = np.zeros(len(mine), bool)  # one for each device of this process
+        self._flags = np.zeros(len(self.mesh.local_devices), bool)  # of this process
         self._any = jax.jit(jnp.any, out_shardings=self.replicated)
 
     def rows_of(self, batch_size: int) -> np.ndarray:
@@ -302,9 +301,8 @@ class Pmap(Jit):
         super().__init__(devices, batch_size, state_is_batch)
         self._devices = self.mesh.devices.tolist()
         mine = [d for d in self._devices if d.process_index == jax.process_index()]
-        mesh = mesh_of(mine)
-        self._mine = NamedSharding(mesh, PartitionSpec(AXIS))
-        shards = {"mesh": mesh, "in_specs": PartitionSpec(AXIS), "out_specs": PartitionSpec()}
+        self._mine = my = NamedSharding(mesh_of(mine), PartitionSpec(AXIS))
+        shards = {"mesh": my.mesh, "in_specs": my.spec, "out_specs": PartitionSpec()}
         self._first = jax.jit(
             jax.shard_map(partial(jax.tree.map, lambda x: x[0]), check_vma=False, **shards)
         )

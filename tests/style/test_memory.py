@@ -40,6 +40,17 @@ def test_more_pixels_take_more_memory(net):
     assert _needs(net, (64, 64), count=9).bytes(0) > sides[0]
 
 
+def test_devices_of_one_memory_each_hold_pictures_and_a_window(net):
+    """Three share out tiles; a whole picture is on one of them, or in a run that shares on all."""
+    one, process = _needs(net, (400, 400)), memory._PROCESS
+    three = one._replace(tiled=3)
+    assert three.bytes(16) - process == pytest.approx(3 * (one.bytes(16) - process))
+    assert three.fixed - process == pytest.approx(3 * (one.fixed - process))
+    assert three.bytes(0) == one.bytes(0)
+    shared = three._replace(whole=3)
+    assert shared.bytes(0) - process == pytest.approx(3 * (one.bytes(0) - process))
+
+
 def test_auto_is_whole_where_that_fits_and_else_keeps_to_its_memory(net, monkeypatch):
     monkeypatch.setattr(memory, "_free", lambda: 64e9)
     small, large = _needs(net, (256, 256)), _needs(net, (2048, 2048))

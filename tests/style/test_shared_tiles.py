@@ -20,8 +20,9 @@ from genjax.nn import backend
 from genjax.speed import collectives
 from genjax.style import objective as style_objective
 from genjax.train import train
+from tests.launch import finish
 from tests.style.test_tiles import narrow
-from tests.tiny import ROOT, state_of, tiny, without_curves
+from tests.tiny import ROOT, command_line, state_of, tiny, without_curves
 
 TILE = 16
 SHAPE = (75, 61)  # 5 x 4 tiles of 16 px, which eight devices do not divide
@@ -127,6 +128,16 @@ def test_a_run_of_eight_devices_is_that_of_one(name, eight, tmp_path):
     _assert_equal(state_of(eight / name), state_of(tmp_path))
     assert "8 px, 15 of them over 8 devices" in (eight / name / "report.html").read_text()
     assert (eight / name / "result.png").read_bytes() == (tmp_path / "result.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_that_of_one(tmp_path):
+    """Two devices each; one alone goes on from a checkpoint of theirs."""
+    name, ours, theirs = "style-lbfgs", tmp_path / "ours", tmp_path / "theirs"
+    finish(command_line(name, ours, **TILED | {"train.steps": 2})[1:], tmp_path, 2, 2)
+    train(tiny(name, **TILED), ours)
+    train(tiny(name, **TILED), theirs)
+    _assert_equal(state_of(ours), state_of(theirs))
 
 
 def test_devices_share_tiles_where_they_do_not_divide_the_pictures(monkeypatch):
