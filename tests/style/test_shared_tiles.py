@@ -64,16 +64,17 @@ def windows_of_a_device() -> list[int]:
     state, batch, key = runs.step_shapes(run)
     constants = dict(run.task.constants)
     program = jax.make_jaxpr(lambda *given: run.task.step(*given, None))
-    return list(_scans(program(state, batch | constants, key).jaxpr))
+    return list(_scans({"program": program(state, batch | constants, key)}))
 
 
-def _scans(program, of_device: bool = False):
-    for equation in program.eqns:
-        name = equation.primitive.name
-        if of_device and name == "scan":
-            yield equation.params["length"]
-        for inner in jaxprs_in_params(equation.params):
-            yield from _scans(inner, of_device or name == "shard_map")
+def _scans(params: dict, of_device: bool = False):
+    """The lengths of the scans in the programs that are among an equation's parameters."""
+    for program in jaxprs_in_params(params):
+        for equation in program.eqns:
+            name = equation.primitive.name
+            if of_device and name == "scan":
+                yield equation.params["length"]
+            yield from _scans(equation.params, of_device or name == "shard_map")
 
 
 @pytest.fixture(scope="module")
