@@ -121,6 +121,14 @@ def environment(devices: int) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "JAX_DEBUG_NANS"} | others
 
 
+def on_eight_devices(program: Path | str, *arguments) -> None:
+    """Runs `python PROGRAM ARGUMENTS` with eight CPU devices, in the tests' own mode."""
+    command = [sys.executable, *map(str, (program, *arguments))]
+    both = os.environ | environment(8)
+    done = subprocess.run(command, env=both, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @contextlib.contextmanager
 def launched(
     commands: Sequence[Sequence[str]], folder: Path, devices: int = 1

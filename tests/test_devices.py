@@ -1,9 +1,6 @@
 """Eight devices equal one, and `pmap` equals `jit`: the same numbers to float reassociation."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from etils import epath
 from genjax.evaluate import evaluate
 from genjax.metrics.rulers import Meter
 from tests.eight_devices import ERRORS, MODES, PICTURES, THREE_CONTENTS, balls, overrides
+from tests.launch import on_eight_devices
 from tests.rounding import assert_close, assert_within, lines_excess, state_excess
 from tests.scores.stub import ruler
 from tests.tiny import ROOT, STATES, kinds_first, metrics_of, tiny
@@ -53,17 +51,9 @@ def eight(request, shared):
         for item in request.session.items
         if item.path == request.path and "run" in item.callspec.params
     }
-    options = "--xla_force_host_platform_device_count=8"
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {options}",
-        "PYTHONPATH": str(ROOT),
-    }
 
     def make(folder):
-        command = [sys.executable, ROOT / "tests" / "eight_devices.py", folder, *sorted(selected)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        on_eight_devices(ROOT / "tests" / "eight_devices.py", folder, *sorted(selected))
 
     folder = epath.Path(shared("eight", make))
     assert (folder / "devices").read_text() == "8"

@@ -5,9 +5,7 @@ devices that there are, and leaves the programs in FOLDER/NAME-MODE.
 """
 
 import math
-import os
 import re
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -20,6 +18,7 @@ from genjax import rng, runs
 from genjax.speed import collectives
 from genjax.speed.collectives import Averaged, sent, size_text
 from genjax.steps import step_function
+from tests.launch import on_eight_devices
 from tests.tiny import ROOT, kinds_first, tiny
 
 NAMES = ("vae", "cnn", "dcgan")
@@ -74,16 +73,9 @@ def compiled(request, shared):
         for item in request.session.items
         if item.path == request.path and "compiled" in item.fixturenames
     }
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
-        "PYTHONPATH": str(ROOT),
-    }
 
     def make(folder):
-        command = [sys.executable, __file__, folder, *sorted(selected)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        on_eight_devices(__file__, folder, *sorted(selected))
 
     folder = shared("collectives", make)
     return lambda name, mode, operation="all-reduce": _moved(

@@ -3,8 +3,6 @@
 python tests/style/test_shared_tiles.py FOLDER [RUN ...]
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,9 +18,9 @@ from genjax.nn import backend
 from genjax.speed import collectives
 from genjax.style import objective as style_objective
 from genjax.train import train
-from tests.launch import finish
+from tests.launch import finish, on_eight_devices
 from tests.style.test_tiles import narrow
-from tests.tiny import ROOT, command_line, state_of, tiny, without_curves
+from tests.tiny import command_line, state_of, tiny, without_curves
 
 TILE = 16
 SHAPE = (75, 61)  # 5 x 4 tiles of 16 px, which eight devices do not divide
@@ -85,16 +83,9 @@ def eight(request, shared):
         for item in request.session.items
         if item.path == request.path and hasattr(item, "callspec")
     }
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
-        "PYTHONPATH": str(ROOT),
-    }
 
     def make(folder):
-        command = [sys.executable, __file__, folder, *sorted(selected)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        on_eight_devices(__file__, folder, *sorted(selected))
 
     return Path(shared("shared-tiles", make))
 
