@@ -23,6 +23,8 @@ _CPU_OPTIONS = {
 # longer: matrix products and convolutions come from libraries. Level 0 runs several times as long.
 _SOONER = {"xla_backend_optimization_level": 1}
 
+_LARGE = 256e6  # bytes of a program's arguments, for which it waits before it is compiled
+
 
 def jit(function: Callable, *, often: bool = False, **options) -> "Program":
     """`jax.jit` with compiler options for this backend; for every program that runs a network.
@@ -61,12 +63,25 @@ class Program:
         """
         if not self._weighed:
             if jax.default_backend() == "cpu":
+                _wait_for_large(arguments)
                 # JAX keeps what it compiles here for the call that follows.
                 compiled = self.lower(*arguments).compile()
                 host.release_memory()  # what compiling or loading took
                 check_memory(needed(compiled))
             self._weighed = True
         return self._function(*arguments)
+
+
+def _wait_for_large(arguments) -> None:
+    """Waits until arrays that take much memory have been computed, and frees what that took.
+
+    A program is else compiled while its arguments are under way, which saves time. But for large
+    pictures, each takes so much memory that both at once would be the peak of the run.
+    """
+    arrays = [x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)]
+    if sum(x.nbytes for x in arrays) > _LARGE:
+        jax.block_until_ready(arrays)
+        host.release_memory()
 
 
 def needed(compiled) -> int:

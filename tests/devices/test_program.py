@@ -33,6 +33,17 @@ def test_a_program_too_large_is_refused_before_it_runs(monkeypatch):
         refused(jnp.zeros(4000))
 
 
+def test_it_waits_for_large_arguments_alone(monkeypatch):
+    """So that what computes them has given its memory back before compiling takes more."""
+    freed = []
+    monkeypatch.setattr(host, "release_memory", lambda: freed.append(None))
+    monkeypatch.setattr(program, "_LARGE", 4 * 10)
+    for numbers, times in ((10, 1), (11, 2)):  # after compiling always, and before that
+        freed.clear()
+        program.jit(lambda x, scale: scale * x)(jnp.zeros(numbers), 2.0)
+        assert len(freed) == times
+
+
 def test_it_compiles_once():
     """JAX uses for the call what was compiled to be weighed."""
     compiled = []
