@@ -47,13 +47,13 @@ def _pytorch(config):
 # {preset: (what it is about, its arguments)}. `small` has the paper's losses and a network that
 # shows a style on two cores in minutes.
 _LOSSES = {"small": _magenta, "paper": _magenta, "johnson": _johnson, "pytorch": _pytorch}
-_SMALL = {"size": 96, "width": 16, "blocks": 3, "batch": 4, "steps": 1000}
-_FULL = {"size": 256, "width": 32, "blocks": 5, "batch": 4, "steps": 40_000}
+SMALL = {"size": 96, "width": 16, "blocks": 3, "batch": 4, "steps": 1000}
+FULL = {"size": 256, "width": 32, "blocks": 5, "batch": 4, "steps": 40_000}
 _ARGUMENTS = {
-    "small": _SMALL,
-    "paper": _FULL | {"batch": 16},
-    "johnson": _FULL,
-    "pytorch": _FULL,
+    "small": SMALL,
+    "paper": FULL | {"batch": 16},
+    "johnson": FULL,
+    "pytorch": FULL,
 }
 
 
@@ -71,16 +71,23 @@ def get_config(arg: str = ""):
       stylize: what `--mode=stylize` paints (`genjax.stylize_keys`).
     """
     arg = config_lib.parse_preset(arg, _ARGUMENTS, data="folder:")
+    config = painting(arg, arg.preset)
+    config.lock()
+    return config
+
+
+def painting(arg, preset: str):
+    """The values of ARG with a preset's network and losses, which networks for clips begin with."""
     config = config_lib.base("style_fast")
     config.data = config_lib.dataset(arg.data, arg.size)
     config.data.channels = 3
     config.data.test_fraction = 0.03
     config.style = ""
     config.style_scale = 1.0
-    kind = "conditional" if arg.preset in ("small", "paper") else "johnson"
+    kind = "conditional" if preset in ("small", "paper") else "johnson"
     config.model = {"kind": kind, "width": arg.width, "blocks": arg.blocks}
     config.features = {"name": "vgg16", "pool": "max", "input": "torchvision", "border": "zero"}
-    _LOSSES[arg.preset](config)
+    _LOSSES[preset](config)
     config.style_loss.layers = _LAYERS
     config.style_loss.weights = (1.0,) * len(_LAYERS)
     config.tv_kind = "sum"
@@ -90,5 +97,4 @@ def get_config(arg: str = ""):
     config.sample.every = 250
     config.evaluate.every = 250
     config.checkpoint.every = 250
-    config.lock()
     return config

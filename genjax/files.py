@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from etils import epath
 
@@ -72,6 +72,14 @@ def place(name: str) -> epath.Path:
     except ImportError as error:
         raise UserError(f'{name}: {error}; for gs:// that is pip install -e ".[gcs]"') from None
     return path
+
+
+def check_not_over(targets: Iterable[epath.PathLike], sources: Iterable[str], output: str) -> None:
+    """Raises UserError if one of the files written for `--output` is one of those that are read."""
+    read = {os.path.realpath(path): path for path in sources}
+    for path in map(os.path.realpath, targets):
+        if path in read:
+            raise UserError(f"--output={output} would overwrite {shown(read[path])}: name another")
 
 
 def absolute(path: epath.PathLike) -> epath.Path:

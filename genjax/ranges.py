@@ -185,6 +185,8 @@ RANGES = {
     "video.back": COUNT,
     "video.steps": COUNT,
     "video.frames": NOT_NEGATIVE,
+    "video.reach": COUNT,
+    "video.mix": NOT_NEGATIVE,
     "stylize.weights": NOT_NEGATIVE,
     "stylize.alpha": SHARE,
     "stylize.size": _SIDE_OR_OWN,

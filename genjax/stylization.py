@@ -22,9 +22,16 @@ class Stylization(NamedTuple):
         images as far as the network can give them back, to 1.
       drawn: `(state, key, index i32[]) -> ` a style that no picture has: sample `index` of all
         that there are; None for a network that knows of no distribution.
+      follow: `(state, style, images, alpha, before f32[B, H, W, 3], flow f32[B, H, W, 2], trusted
+        f32[B, H, W]) -> (images as of apply, before)`, of frames of clips, for a network that
+        looks at what it made of the frame before: `before`, which for a first frame is whatever has
+        that shape. `flow` leads back from each frame to that one (`genjax.video.flow`), and
+        `trusted`, in [0, 1], says how far it can be relied on: 0 for a first frame. None for a
+        network that paints each picture for itself.
     """
 
     styles: int
     choose: Callable[..., Any]
     apply: Callable[..., jax.Array]
     drawn: Callable[..., Any] | None = None
+    follow: Callable[..., tuple[jax.Array, jax.Array]] | None = None

@@ -12,10 +12,10 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from genjax import images, rng, runs
+from genjax import following, images, rng, runs
 from genjax.devices import processes
 from genjax.errors import UserError
-from genjax.files import place
+from genjax.files import check_not_over, place
 from genjax.nn import backend
 from genjax.style.sources import names
 from genjax.stylize_keys import DRAWN
@@ -42,7 +42,8 @@ class _Look(NamedTuple):
 
 
 def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, step="latest"):
-    """`--mode=stylize`: paints pictures with the network trained in `workdir`.
+    """`--mode=stylize`: paints pictures with the network trained in `workdir`, or a clip's frames
+    (`genjax.following`).
 
     The keys are those of `genjax.stylize_keys`. Pictures keep their names; with several looks each
     has the style's number at the end of its name. Of several processes, one writes.
@@ -62,6 +63,13 @@ def stylize(config: ConfigDict, workdir: epath.Path, source: str, output: str, s
             f"{workdir} is of task={config.task!r}, which does not stylise: name a run of"
             " configs/style_fast.py or configs/style_adain.py"
         )
+    if config.stylize.get("clip", False) and following.is_clip(source):
+        trained = runs.open_trained(config, workdir, step, with_data=False)
+        looks = {look.ending: look.style for look in _looks(trained)[0]}
+        count = following.paint(trained, looks, source, output)
+        if processes.is_first():
+            print(f"{count} frames, painted by step {trained.step}: {output}")
+        return
     given = _Samples(config, source) if source.startswith(RUN_PREFIX) else _Files(config, source)
     trained = runs.open_trained(config, workdir, step, with_data=False)
     looks, read = _looks(trained)
@@ -289,10 +297,9 @@ def _targets(pictures: list[str], looks: list[_Look], output: str, read: set[str
             for number, name in enumerate(pictures)
             for look in looks
         }
-    taken, inputs = {}, {os.path.realpath(path): path for path in read}
+    check_not_over(found.values(), read, output)
+    taken = {}
     for (number, _), path in found.items():
-        if (over := inputs.get(os.path.realpath(path))) is not None:
-            raise UserError(f"--output={output} would overwrite {images.shown(over)}: name another")
         if taken.setdefault(path, number) != number:
             first, second = (images.shown(pictures[i]) for i in (taken[path], number))
             raise UserError(f"{first} and {second} would both be {path}: stylise them apart")

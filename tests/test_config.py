@@ -272,7 +272,7 @@ _READ_BY = {
 
 # Whose variants are trained in slow tests alone: most of what they read, a sibling reads as well.
 _DEAR = {"vqgan", "vdvae", "factor_vae", "tcvae", "beta_vae", "cvae", "vamp", "iwae", "fsq"}
-_DEAR |= {"style_fast", "style_adain", "style_video"}
+_DEAR |= {"style_fast", "style_fast_video", "style_adain", "style_video"}
 
 
 @pytest.mark.parametrize("file", kinds_first(CONFIGS, {*CONFIGS} - _OF_OTHERS - _DEAR))

@@ -34,6 +34,7 @@ ONE_MODE = {
     "vdvae": "pmap",
     "cnn-airbench": "pmap",
     "fast-style": "fsdp",
+    "fast-video": "pmap",
     "video": "pmap",
     "adain": "pmap",
 }

@@ -36,7 +36,7 @@ FLOORS = [
     {"metrics"},
     {"gan", "vae", "style"},
     {"aggregate", "runs"},
-    {"explore", "speed", "steps", "scores"},
+    {"explore", "following", "speed", "steps", "scores"},
     {"train", "evaluate", "sample", "stylize", "score", "compare", "stage"},
 ]
 FAMILIES = {"gan", "vae", "cnn", "style"}

@@ -39,6 +39,13 @@ _SMOOTH = {
     "init_noise": 0.2,
 }
 
+_FAST = {
+    "style": "coffee,astronaut",
+    "content_loss.layers": ("relu2_1",),
+    "style_loss.layers": ("relu1_1", "relu2_1"),
+    "style_loss.weights": (1.0, 1.0),
+}
+
 # {name: (config file, ARG, overrides)}.
 VARIANTS = {
     "dcgan": ("dcgan", "size=8,width=4", {"model.latent": 8}),
@@ -192,12 +199,12 @@ VARIANTS = {
     "fast-style": (
         "style_fast",
         "data=mnist,size=16,width=2,blocks=1",
-        {
-            "style": "coffee,astronaut",
-            "content_loss.layers": ("relu2_1",),
-            "style_loss.layers": ("relu1_1", "relu2_1"),
-            "style_loss.weights": (1.0, 1.0),
-        },
+        _FAST,
+    ),
+    "fast-video": (
+        "style_fast_video",
+        "data=mnist,size=16,width=2,blocks=1",
+        _FAST | {"video.reach": 3},
     ),
     "adain": (
         "style_adain",
@@ -241,7 +248,7 @@ _EVENTS = {
 
 
 # Files of configs without `score`.
-_UNSCORED = ("style", "style_fast", "style_adain", "style_video", "cnn")
+_UNSCORED = ("style", "style_fast", "style_fast_video", "style_adain", "style_video", "cnn")
 
 
 def kinds_first(names: Iterable[str], kinds: Iterable[str] = KINDS) -> list:

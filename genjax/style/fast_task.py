@@ -3,6 +3,12 @@
 Johnson, Alahi and Fei-Fei 2016, arXiv:1603.08155: the losses are those of style transfer by
 optimisation (`genjax.style.objective`), and what they train is a network instead of one picture.
 Of several styles each example of a batch draws one (Dumoulin et al. 2017, arXiv:1610.07629).
+
+With `config.video` the network is one for clips (Ruder, Dosovitskiy and Brox 2018,
+arXiv:1708.04538): it sees its own picture of the frame before as well (`genjax.style.previous`),
+and learns to go on with that. Frames are made of photographs (`genjax.style.known_motion`). As in
+the authors' program, the losses are of the second frame, and the first one's picture is given: no
+gradient goes through it.
 """
 
 import os
@@ -20,17 +26,22 @@ from genjax.config import choose
 from genjax.devices import gather_params, jit
 from genjax.errors import UserError
 from genjax.nn import backend, compute_type, updated
-from genjax.style import losses
+from genjax.style import known_motion, losses, previous
 from genjax.style import objective as style_objective
 from genjax.style.objective import Style
 from genjax.style.sources import names
 from genjax.style.task import as_float, spaced
+from genjax.style.temporal import LEVELS, temporal_loss
 from genjax.style.transformation import KINDS, TransformationNetwork, painted
 from genjax.stylization import Stylization
 from genjax.task import Inputs, Task
 
 # What pictures show, at most: held-out photographs, and styles of each.
 _ROWS, _COLUMNS = 3, 8
+
+# What the key of a step or an evaluation is folded with for the motion of frames: beyond the number
+# of any example, whose key it would be.
+_MOTION = 2**32 - 1
 
 
 @flax.struct.dataclass
@@ -55,12 +66,14 @@ def build(config, inputs: Inputs) -> Task:
     """The task of a config whose `task` is "style_fast".
 
     Raises:
-      UserError: no style is named, a picture, a feature network or a layer is not available, or
-        the data are grey.
+      UserError: no style is named, a picture, a feature network or a layer is not available, the
+        data are grey, or frames would move too far.
     """
-    model, shape = config.model, inputs.dataset.shape
+    model, shape, video = config.model, inputs.dataset.shape, config.get("video")
     if shape[2] != 3:
         raise UserError("the network takes pictures in colour: set data.channels=3")
+    if video:
+        _check_motion(video, min(shape[:2]))
     choose("model.kind", model.kind, dict.fromkeys(KINDS))
     net, _ = style_objective.network(config)
     objective = style_objective.make(config, net, _of_each_example(config))
@@ -74,7 +87,8 @@ def build(config, inputs: Inputs) -> Task:
 
     @backend.native()
     def init(key, constants):
-        variables = network.init(key, jnp.zeros((1, 8, 8, 3)), jnp.ones((1, styles)))
+        channels = previous.CHANNELS if video else 3
+        variables = network.init(key, jnp.zeros((1, 8, 8, channels)), jnp.ones((1, styles)))
         one = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
         shapes = jax.eval_shape(objective.style_target, net.weights, [one])
         empty = jax.tree.map(lambda x: jnp.zeros((styles, *x.shape[1:])), shapes)
@@ -93,19 +107,42 @@ def build(config, inputs: Inputs) -> Task:
         style = {layer: grams[number] for layer, grams in state.style_target.items()}
         return objective.pieces(weights, image, target, style)
 
-    def paint(state, image, number):
-        """f32[B, H, W, 3], the images in the styles i32[B]."""
-        return painted(network, state.network, image, jax.nn.one_hot(number, styles))
+    def paint(state, image, number, before=None):
+        """f32[B, H, W, 3], the images in the styles i32[B], after a `Previous` of clips."""
+        seen = previous.beside(image, before) if video else image
+        return painted(network, state.network, seen, jax.nn.one_hot(number, styles))
+
+    def pairs_of(image, key, examples, axis_name=None):
+        """The frames that photographs make; `examples` as of `rng.example_keys`."""
+        key = jax.random.fold_in(key, _MOTION)
+        drawn = known_motion.drawn(key, examples, video.mix, video.reach, axis_name)
+        return known_motion.pairs(image, *drawn, video.reach)
+
+    def before_second(state, pair, number):
+        """What the network sees of a pair's first frame as it paints the second."""
+        given = state.replace(network=jax.lax.stop_gradient(state.network))
+        return previous.moved(paint(given, pair.first, number), pair.flow, pair.trusted)
+
+    def temporal(image, before):
+        """f32[B]: how far images are from those before, where these can be relied on."""
+        apart = temporal_loss(image, before.picture[:, None], before.mask[:, None, ..., 0])
+        return video.weight * LEVELS * apart
 
     def step(state, batch, key, axis_name):
         content = as_float(batch["image"])
         drawn = rng.uniform(key, len(content), (), axis_name)
         number = jnp.minimum((drawn * styles).astype(jnp.int32), styles - 1)
         targets = state.replace(style_target=gather_params(state.style_target))
+        pair = pairs_of(content, key, len(content), axis_name) if video else None
+        content = pair.second if video else content
 
         def loss(state):
-            image = paint(state, content, number)
+            before = before_second(state, pair, number) if video else None
+            image = paint(state, content, number, before)
             pieces = compared(targets, batch["features"], content, image, number)
+            if video:
+                pieces["temporal"] = temporal(image, before)
+                pieces["total"] += pieces["temporal"]
             metrics = jax.tree.map(jnp.mean, pieces)
             total = metrics.pop("total")
             return total, ({"loss": total} | metrics, state)
@@ -115,14 +152,21 @@ def build(config, inputs: Inputs) -> Task:
     @backend.native()
     def evaluate(state, batch, key):
         """The losses of held-out pictures, in one style each in turn, and as `unchanged_…` those of
-        the photographs themselves."""
+        the photographs themselves. Of clips, `temporal` is that of second frames, and
+        `alone_temporal` what it would be if the network did not see the first ones."""
         content, number = as_float(batch["image"]), batch["index"] % styles
 
         def of(image):
             return compared(state, batch["features"], content, image, number)
 
         unchanged = {f"unchanged_{name}": value for name, value in of(content).items()}
-        return of(paint(state, content, number)) | unchanged
+        found = of(paint(state, content, number)) | unchanged
+        if video:
+            pair = pairs_of(content, key, batch["index"])
+            before = before_second(state, pair, number)
+            for name, seen in (("temporal", before), ("alone_temporal", None)):
+                found[name] = temporal(paint(state, pair.second, number, seen), before)
+        return found
 
     @backend.native()
     def pictures_of(state, batch, key):
@@ -140,7 +184,7 @@ def build(config, inputs: Inputs) -> Task:
         config.train.batch_size,
         evaluate=evaluate,
         pictures=pictures_of,
-        stylization=_stylization(network),
+        stylization=_stylization(network, bool(video)),
         constants={"features": net.weights},
         copied=copied,
         known=known,
@@ -176,18 +220,42 @@ def _of_each_example(config) -> Style:
     return Style(partial(losses.gram, norm=norm), jnp.concatenate, losses.mean_squared_error)
 
 
-def _stylization(network: TransformationNetwork) -> Stylization:
+def _check_motion(video, side: int):
+    if not sum(video.mix) > 0 or len(video.mix) != len(known_motion.KINDS):
+        raise UserError(
+            f"video.mix={tuple(video.mix)} has to be three shares, of shifts, zooms and photographs"
+            " alone, not all 0: --config.video.mix=1,1,1"
+        )
+    if 2 * video.reach > side:
+        raise UserError(
+            f"video.reach={video.reach} is more than half of the pictures' {side} px: use"
+            f" --config.video.reach={max(1, side // 16)}"
+        )
+
+
+def _stylization(network: TransformationNetwork, video: bool) -> Stylization:
     """A style is the shares of all that were learned, f32[styles]."""
 
     def choose_style(state, constants, pictures, weights):
         return weights
 
-    def apply(state, constants, style, image, alpha):
-        condition = jnp.broadcast_to(style[None], (len(image), network.styles))
-        found = jnp.clip(painted(network, state.network, image, condition), 0, 1)
-        return (1 - alpha) * image + alpha * found
+    def paint(state, style, seen):
+        condition = jnp.broadcast_to(style[None], (len(seen), network.styles))
+        return painted(network, state.network, seen, condition)
 
-    return Stylization(network.styles, choose_style, apply)
+    def mixed(image, found, alpha):
+        return (1 - alpha) * image + alpha * jnp.clip(found, 0, 1)
+
+    def apply(state, constants, style, image, alpha):
+        seen = previous.beside(image) if video else image
+        return mixed(image, paint(state, style, seen), alpha)
+
+    def follow(state, style, image, alpha, before, flow, trusted):
+        seen = previous.beside(image, previous.moved(before, flow, trusted))
+        found = paint(state, style, seen)
+        return mixed(image, found, alpha), found
+
+    return Stylization(network.styles, choose_style, apply, follow=follow if video else None)
 
 
 def _params(state: FastState):

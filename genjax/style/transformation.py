@@ -31,10 +31,11 @@ _MAGENTA = nn.initializers.normal(0.01)
 
 
 class TransformationNetwork(nn.Module):
-    """Pictures f32[B, H, W, 3] in [0, 1] and styles f32[B, styles] -> f32[B, H, W, 3].
+    """Pictures f32[B, H, W, C] in [0, 1] and styles f32[B, styles] -> f32[B, H, W, 3].
 
-    H and W are multiples of 4. What is "conditional" lies in (0, 1); what is "johnson"'s is not
-    bounded. The shares of the styles that each picture has add up to 1.
+    C is 3, or 7 where the picture before is seen as well (`genjax.style.previous`), which is 10,368
+    weights more. H and W are multiples of 4. What is "conditional" lies in (0, 1); what is
+    "johnson"'s is not bounded. The shares of the styles that each picture has add up to 1.
 
     Attributes:
       width: features at full size; twice as many at half, four times at a quarter.
@@ -75,7 +76,7 @@ class TransformationNetwork(nn.Module):
 
 
 def painted(network: TransformationNetwork, variables, image, condition) -> jax.Array:
-    """What the network makes of pictures of any size, f32[B, H, W, 3] in [0, 1] each.
+    """What the network makes of pictures of any size, f32[B, H, W, C] in [0, 1].
 
     Sides that are no multiple of 4 are made one by reflection, and what is added is cut off again.
     """

@@ -78,6 +78,16 @@ def read(path: str | os.PathLike, change: Callable[[np.ndarray], np.ndarray] = n
     return Clip(found, len(found) / total if total else PER_SECOND)
 
 
+def moves(path: str | os.PathLike) -> bool:
+    """Whether a file is no single picture: of several moments, or of no kind of picture.
+
+    Raises:
+      ImageError: it is a damaged picture.
+    """
+    path = Path(path)
+    return not decoding.is_picture(path) or next(decoding.moments(path))[2] > 1
+
+
 def stacked(name: str, frames: Iterator[np.ndarray], count: int) -> np.ndarray:
     """u8[T, H, W, 3]: frames u8[H, W, 3] in one array, into which each goes as it comes.
 

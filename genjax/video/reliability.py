@@ -33,11 +33,14 @@ def motion(frames: np.ndarray, back: int = 1) -> Motion:
 
     Two flows a frame are computed, here and there, and kept nowhere.
     """
-    found = []
-    for earlier, later in zip(frames[:-back], frames[back:], strict=True):
-        backward = flow(later, earlier)
-        found.append((backward, weights(backward, flow(earlier, later))))
+    found = map(between, frames[:-back], frames[back:])
     return Motion(*(np.stack(each) for each in zip(*found, strict=True)))
+
+
+def between(earlier: np.ndarray, later: np.ndarray) -> Motion:
+    """As `motion` of two frames u8[H, W, 3], f32[H, W, 2] and f32[H, W]."""
+    backward = flow(later, earlier)
+    return Motion(backward, weights(backward, flow(earlier, later)))
 
 
 def weights(backward: np.ndarray, forward: np.ndarray) -> np.ndarray:

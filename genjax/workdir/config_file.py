@@ -37,6 +37,7 @@ FREE_KEYS = (
     "data.changed",
     "profile.steps",
     "stylize.transform",
+    "stylize.clip",
     "score.metrics",
     "score.net",
     "score.n",

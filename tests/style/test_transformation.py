@@ -9,10 +9,10 @@ from genjax.nn import ConditionalInstanceNorm, backend
 from genjax.style.transformation import KINDS, TransformationNetwork, painted
 
 
-def _count(kind, styles):
+def _count(kind, styles, channels=3):
     network = TransformationNetwork(styles, kind=kind)
     shapes = jax.eval_shape(
-        network.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)), jnp.ones((1, styles))
+        network.init, jax.random.key(0), jnp.zeros((1, 8, 8, channels)), jnp.ones((1, styles))
     )
     return sum(x.size for x in jax.tree.leaves(shapes))
 
@@ -20,6 +20,15 @@ def _count(kind, styles):
 def test_parameters_are_as_many_as_published():
     assert _count("johnson", 1) == 1_679_235
     assert [_count("conditional", n) for n in (1, 5)] == [1_674_432 + n * 3_206 for n in (1, 5)]
+
+
+def test_parameters_of_a_network_for_clips_by_hand():
+    """9 x 9 kernels of 32 features for four channels more: the picture before, and the mask."""
+    convolutions = [9 * 9 * 7 * 32, 9 * 32 * 64, 9 * 64 * 128, 10 * 9 * 128 * 128]
+    convolutions += [9 * 128 * 64, 9 * 64 * 32, 9 * 9 * 32 * 3]
+    features = 32 + 64 + 128 + 10 * 128 + 64 + 32  # a scale and a shift each, and biases
+    assert _count("johnson", 1, 7) == sum(convolutions) + 3 * features + 3 == 1_689_603
+    assert _count("conditional", 2, 7) == sum(convolutions) + 2 * 2 * (features + 3)
 
 
 def _drawn(variables, seed):
