@@ -1,4 +1,4 @@
-"""Painting clips: that each frame goes on with the picture of the one before, and what is written."""
+"""Painting clips: each frame goes on with the picture of the one before; what is written."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,9 @@ def frames(tmp_path):
 
 @pytest.fixture
 def repeating(monkeypatch):
-    """A trained run whose network gives back what it sees of the picture before, and of a first
-    frame the frame; and a motion of one pixel to the right a frame, of which the top is unknown."""
+    """A trained run whose network gives back what it sees of the picture before (style 1) or the
+    frame (style 0, and all first frames); and a motion of a pixel to the right a frame, of which
+    the top is unknown."""
 
     def between(earlier, later):
         flow = np.zeros((*_SHAPE, 2), np.float32)
@@ -39,8 +40,8 @@ def repeating(monkeypatch):
     def follow(state, style, image, alpha, before, flow, trusted):
         found = previous.moved(before, flow, trusted)
         seen = previous.beside(image, found)[..., 3:6]
-        painted = style * np.where(1, seen, 0) + (1 - style) * image
-        painted = painted * (found.mask.max() > 0) + image * (found.mask.max() == 0)
+        share = style * (found.mask.max() > 0)
+        painted = share * seen + (1 - share) * image
         return painted, painted
 
     monkeypatch.setattr(reliability, "between", between)
@@ -83,9 +84,9 @@ def test_an_animation_alone(frames, repeating, tmp_path):
 @pytest.mark.parametrize(
     ("output", "looks", "message"),
     [
-        ("OUT/x.gif", 2, "is one file for 2 clips: name a folder"),
-        ("IN/f3.png", 1, "is a file: name a folder, or a .gif"),
-        ("IN/frames/..", 1, "would overwrite"),
+        ("OUT/x.gif", ("_1", "_2"), "is one file for 2 clips: name a folder"),
+        ("IN/f3.png", ("",), "is a file: name a folder, or a .gif"),
+        ("IN/frames/..", ("",), "would overwrite"),
     ],
 )
 def test_refusals(output, looks, message, frames, repeating, tmp_path):
@@ -98,7 +99,7 @@ def test_refusals(output, looks, message, frames, repeating, tmp_path):
         source = str(folder / "frames")
     output = output.replace("IN", str(folder)).replace("OUT", str(tmp_path))
     with pytest.raises(UserError, match=message):
-        following.paint(repeating, dict.fromkeys("ab"[:looks], np.float32(0)), source, output)
+        following.paint(repeating, dict.fromkeys(looks, np.float32(0)), source, output)
 
 
 def test_what_is_a_clip(frames, tmp_path):

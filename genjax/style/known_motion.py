@@ -87,9 +87,12 @@ def _line(side: int, reach: int, kind, move) -> _Line:
     before, after = jnp.maximum(-move, 0), jnp.maximum(move, 0)
     enlarged = (side - 1) / (side + reach - 1)
     last = side - 1 - abs(move)
+    # Whole pixels are whole ones, however it is rounded, as some of them are those of the border.
+    zoomed = (x - before) * (side - 1) / last
+    zoomed = jnp.where(abs(zoomed - jnp.round(zoomed)) < 1e-3, jnp.round(zoomed), zoomed)
     found = {
         "shift": ((x + before) * enlarged, (x + after) * enlarged, move),
-        "zoom": (before + x * last / (side - 1), x, (x - before) * (side - 1) / last - x),
+        "zoom": (before + x * last / (side - 1), x, zoomed - x),
         "alone": (x, x, 0.0),
     }
     is_kind = [kind == i for i in range(len(KINDS))]

@@ -22,7 +22,7 @@ def test_moved_by_hand():
 
 
 def test_beside_by_hand():
-    """The frame, the picture as far as it can be relied on and VGG's mean for the rest, the mask."""
+    """The frame, the picture as far as it can be relied on and VGG's mean beyond, the mask."""
     frames = np.full((1, 1, 3, 3), 0.1, np.float32)
     picture = np.float32([1.0, 0.5, 0.0])[None, None, None].repeat(3, axis=2)
     mask = np.float32([1, 0, 0.5])[None, None, :, None]
