@@ -12,8 +12,8 @@ needed to train it: frames are photographs that shift and zoom.
 from configs import style_fast
 from genjax import config as config_lib
 
-# The temporal loss of `small` weighs eight times the authors', so that it is learned in thousands of
-# steps and not in tens of thousands.
+# The temporal loss of `small` weighs eight times that of the authors, so that it is learned in
+# thousands of steps and not in tens of thousands.
 _ARGUMENTS = {
     "small": style_fast.SMALL,
     "paper": style_fast.FULL | {"steps": 60_000},
